@@ -1,0 +1,110 @@
+# Roost's workshop. It needs python3 (3.11 or newer), make and a Python package index; everything else goes into .venv.
+#   make PYTHON=python3.12 …   makes .venv with that Python
+#   make test ARGS="-k name"   hands ARGS to pytest
+
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+BIN := .venv/bin
+ARGS ?=
+LOCK := build/lock
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check lint types rooms wheel-test format wheel lock clean
+.NOTPARALLEL:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/.core ## see what a shared memory saves; no server, no key
+	@$(BIN)/roost demo
+
+test: .venv/.test ## the whole suite; ends within 8 minutes
+	@$(BIN)/pytest -m "not long and not wheel" --session-timeout=480 $(ARGS)
+
+test-all: .venv/.test ## the suite and the longer proofs
+	@$(BIN)/pytest $(ARGS)
+
+check: lint types rooms wheel-test test ## what CI runs: lint, types, rooms, wheel, suite
+
+lint: .venv/.test ## style and format
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/.test ## mypy and pyright, both strict, tests included
+	@echo "== mypy"
+	@$(BIN)/mypy
+	@echo "== pyright"
+	@$(BIN)/pyright
+
+rooms: .venv/.test ## rooms import only rooms to their left
+	@echo "== import-linter"
+	@$(BIN)/lint-imports
+
+wheel-test: .venv/.test ## build the wheel through the sdist, install and import it elsewhere
+	@echo "== wheel"
+	@$(BIN)/pytest -m wheel tests/house
+
+format: .venv/.test ## put style and format right
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+wheel: .venv/.test ## dist/: the sdist, and the wheel made from it
+	@$(BIN)/python -m build
+
+lock: ## constraints.txt again: old pins stay, new dependencies get one (UPGRADE=1: newest of all)
+	@rm -rf $(LOCK) && mkdir -p build
+	@$(call make_venv,$(LOCK))
+	@$(call pip,$(LOCK),$(if $(UPGRADE),,-c constraints.txt) ".[all$(,)test]")
+	@{ sed -n '/^#/p' constraints.txt; $(LOCK)/bin/python -m pip freeze --all --exclude pip --exclude roost; } > $(LOCK)/new
+	@mv $(LOCK)/new constraints.txt && rm -rf $(LOCK)
+
+clean: ## remove what was built and cached (.venv stays)
+	@rm -rf build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# One environment, two levels: the core for `demo`, everything for the rest. A level is laid again when its sources change.
+.venv/.core: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Roost into .venv (half a minute, once)"
+	@$(call pip,.venv,-c constraints.txt -e .)
+	@touch $@
+
+.venv/.test: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Roost, its extras and the test tools into .venv (a minute, once)"
+	@$(call pip,.venv,-c constraints.txt -e ".[all$(,)test]")
+	@touch .venv/.core $@
+
+# pip is the last thing venv makes, so a venv that was interrupted is made again.
+$(BIN)/pip:
+	@$(call make_venv,.venv)
+
+, := ,
+
+# $(call make_venv,PLACE): a virtual environment made by the first Python that is new enough.
+define make_venv
+found=; for python in $(PYTHONS); do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+done; \
+if [ -z "$$found" ]; then \
+	echo "Roost needs Python 3.11 or newer and found none (tried: $(PYTHONS)). Install one, then name it: make PYTHON=python3.12 …" >&2; \
+	exit 1; \
+fi; \
+if ! $$found -c 'import ensurepip, venv' 2>/dev/null; then \
+	echo "$$found cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; \
+	exit 1; \
+fi; \
+echo "Making $(1) with $$($$found --version)"; \
+$$found -m venv $(1)
+endef
+
+# $(call pip,PLACE,WHAT): silent unless it fails; then pip's last words and what to do about them.
+define pip
+$(1)/bin/python -m pip install --disable-pip-version-check $(2) > $(1)/pip.log 2>&1 || { \
+	tail -n 15 $(1)/pip.log >&2; \
+	if grep -qiE 'connection (broken|error|refused)|name resolution|timed out|unreachable|proxyerror|sslerror' $(1)/pip.log; then \
+		echo "pip cannot reach its package index. Check the network, the proxy and the PIP_* settings, then run make again." >&2; \
+	else \
+		echo "pip could not install Roost; its whole log is in $(1)/pip.log." >&2; \
+	fi; \
+	exit 1; \
+}
+endef
