@@ -1,0 +1,137 @@
+"""Makes redis-py clients the way Roost needs them, and gives the untyped library a type, in this one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection as TcpConnection
+from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from .url import ServerUrl
+
+CONNECT_TIMEOUT = timedelta(seconds=5)
+COMMAND_TIMEOUT = timedelta(seconds=10)
+HEALTH_CHECK = timedelta(seconds=30)
+CLUSTER_CONNECTIONS = 512
+"""redis-py's cluster client refuses instead of waiting when a node's connections are all in use."""
+
+Argument = bytes | str | int | float
+Reply = Any
+"""What redis-py makes of a RESP2 reply: bytes, int, None, lists of these; dicts for a few commands such as HGETALL."""
+
+
+class CommandClient(Protocol):
+    """The part of redis-py's clients that Roost uses. Keys and values come back as bytes.
+
+    One call is one attempt: a lost connection is raised as redis.exceptions.ConnectionError or TimeoutError, and the
+    call may have been carried out. Whoever calls decides about another attempt.
+    """
+
+    async def execute_command(self, *args: Argument, **options: Any) -> Reply: ...
+    async def ping(self) -> bool: ...
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Argument) -> Reply: ...
+    async def script_load(self, script: str) -> str: ...
+    async def get(self, name: str) -> bytes | None: ...
+    async def set(self, name: str, value: Argument, **options: Any) -> Reply: ...
+    async def delete(self, *names: str | bytes) -> int: ...
+    async def exists(self, *names: str) -> int: ...
+    async def hget(self, name: str, key: str) -> bytes | None: ...
+    async def hgetall(self, name: str) -> dict[bytes, bytes]: ...
+    async def hset(self, name: str, *, mapping: Mapping[Any, Argument]) -> int: ...
+    async def xadd(self, name: str, fields: Mapping[Any, Argument], id: str = "*", **options: Any) -> bytes: ...
+    async def xlen(self, name: str) -> int: ...
+    async def xrange(self, name: str, min: str = "-", max: str = "+", count: int | None = None) -> Reply: ...
+    async def xrevrange(self, name: str, max: str = "+", min: str = "-", count: int | None = None) -> Reply: ...
+    async def xread(self, streams: Mapping[str, str], count: int | None = None, block: int | None = None) -> Reply: ...
+    async def xreadgroup(
+        self,
+        groupname: str,
+        consumername: str,
+        streams: Mapping[str, str],
+        count: int | None = None,
+        block: int | None = None,
+        noack: bool = False,
+    ) -> Reply: ...
+    async def aclose(self) -> None: ...
+
+
+class PubSub(Protocol):
+    """redis-py's pub/sub, as far as Roost uses it."""
+
+    async def ssubscribe(self, *channels: str) -> None: ...
+    async def sunsubscribe(self, *channels: str) -> None: ...
+    async def get_message(
+        self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
+    ) -> dict[str, Any] | None: ...
+    async def aclose(self) -> None: ...
+
+
+def make_client(
+    url: ServerUrl,
+    *,
+    connections: int,
+    command_timeout: timedelta | None = COMMAND_TIMEOUT,
+    connect_timeout: timedelta = CONNECT_TIMEOUT,
+    name: str = "roost",
+) -> CommandClient:
+    """A client that connects when it is first used and has at most that many connections; further callers wait.
+
+    `command_timeout` is how long a reply may take; None waits for ever.
+    """
+    options: dict[str, Any] = {
+        "username": url.username,
+        "password": url.password,
+        "client_name": name,
+        "socket_timeout": None if command_timeout is None else command_timeout.total_seconds(),
+        "socket_connect_timeout": connect_timeout.total_seconds(),
+        "health_check_interval": HEALTH_CHECK.total_seconds(),
+        "decode_responses": False,
+        # RESP2: every server and every proxy before it speaks it, and replies have one shape everywhere (RESP3 turns
+        # some lists into maps and mixes pushes into the replies). Scripts answer in flat lists, so nothing is lost.
+        "protocol": 2,
+        # No retries below Roost: a call whose reply was lost may have been carried out, and only its caller knows
+        # whether a repeat is harmless.
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if url.is_cluster:
+        nodes = [ClusterNode(host, port) for host, port in url.hosts]
+        cluster = RedisCluster(
+            startup_nodes=nodes, ssl=url.is_tls, max_connections=CLUSTER_CONNECTIONS, **options, **url.tls
+        )
+        return cast(CommandClient, cluster)
+    options["db"] = url.db
+    if url.path:
+        options |= {"connection_class": UnixDomainSocketConnection, "path": url.path}
+    else:
+        host, port = url.hosts[0]
+        options |= {"connection_class": TcpConnection, "host": host, "port": port, "socket_keepalive": True}
+    if url.is_tls:
+        options |= {"connection_class": SSLConnection, **url.tls}
+    # timeout=None: whoever finds every connection in use waits for one; how long a call may take is bounded above.
+    pool = BlockingConnectionPool(max_connections=connections, timeout=None, **options)
+    return cast(CommandClient, Redis.from_pool(pool))
+
+
+async def make_pubsub(client: CommandClient) -> PubSub:
+    """A pub/sub of that client, on connections of its own."""
+    if isinstance(client, RedisCluster):
+        await client.initialize()  # before it, ssubscribe does not know which node has the channel
+        return cast(PubSub, _ShardedPubSub(client.pubsub()))
+    return cast(PubSub, cast(Redis, client).pubsub())
+
+
+class _ShardedPubSub:
+    """Gives a cluster's pub/sub the method names of a single server's."""
+
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub = pubsub
+        self.ssubscribe = pubsub.ssubscribe
+        self.sunsubscribe = pubsub.sunsubscribe
+        self.get_message = pubsub.get_sharded_message
+        self.aclose = pubsub.aclose

@@ -1,0 +1,122 @@
+"""The way to a server: one shared client for commands, and further ones for what blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+
+from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, PubSub, make_client, make_pubsub
+from .errors import ServerUnavailable
+from .facts import ServerFacts, find_facts
+from .unavailable import FAILURES, explain
+from .url import ServerUrl
+
+CONNECTIONS = 32
+"""Of the shared client. Whoever finds all of them in use waits."""
+BLOCK_MARGIN = timedelta(seconds=10)
+"""How long a reply to a blocking read may be late."""
+
+
+class Connection:
+    """A server that has been reached and is fit for Roost. `facts` were true when it was reached."""
+
+    def __init__(self, url: ServerUrl, raw_url: str, client: CommandClient, facts: ServerFacts) -> None:
+        self._url = url
+        self._clients = [client]
+        self.client = client
+        self.facts = facts
+        self.url = raw_url
+        """With its password: not for people to read."""
+
+    @property
+    def shown_url(self) -> str:
+        return self._url.shown
+
+    def dedicated(self, *, block: timedelta | None = None, connections: int = 1) -> CommandClient:
+        """A client of its own, for reads that block up to `block`; None: for as long as the server likes.
+
+        It lives until its `aclose`, or until this connection is closed.
+        """
+        timeout = None if block is None else block + BLOCK_MARGIN
+        client = make_client(self._url, connections=connections, command_timeout=timeout)
+        self._clients.append(client)
+        return client
+
+    async def pubsub(self) -> PubSub:
+        """Pub/sub for the sharded channels of one slot, on a connection of its own.
+
+        After a cut its reads raise once, and later ones go on, subscribed anew; what was sent between is lost.
+        """
+        return await make_pubsub(self.dedicated(block=COMMAND_TIMEOUT))
+
+    async def ping(self) -> timedelta:
+        """How long one round trip took. Raises ServerUnavailable."""
+        before = time.perf_counter()
+        try:
+            await self.client.ping()
+        except FAILURES as error:
+            raise explain(error, self.shown_url) from error
+        return timedelta(seconds=time.perf_counter() - before)
+
+    async def wait_until_up(self, timeout: timedelta = timedelta(seconds=30)) -> None:
+        """Waits for a server that restarts. Raises the last ServerUnavailable when `timeout` has passed."""
+        deadline = time.monotonic() + timeout.total_seconds()
+        while True:
+            try:
+                await self.ping()
+                return
+            except ServerUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        clients, self._clients = self._clients, []
+        for client in reversed(clients):
+            await client.aclose()
+
+    async def __aenter__(self) -> Connection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.shown_url}>"
+
+
+async def connect(
+    url: str | None = None,
+    *,
+    home: Path | None = None,
+    connections: int = CONNECTIONS,
+    command_timeout: timedelta = COMMAND_TIMEOUT,
+    connect_timeout: timedelta = CONNECT_TIMEOUT,
+) -> Connection:
+    """Reaches the server at `url`; without one, Roost's own in `home` (default: as Settings has it), started if need be.
+
+    Raises ServerUnavailable if it cannot be reached or is not fit for Roost, SettingsError if the URL makes no sense.
+    """
+    if url is None:
+        from .server import start_server
+        from .settings import Settings
+
+        url = (await start_server(home or Settings.read({}).home)).url
+    parsed = ServerUrl.parse(url)
+    client = make_client(
+        parsed, connections=connections, command_timeout=command_timeout, connect_timeout=connect_timeout
+    )
+    try:
+        facts = await find_facts(client, parsed.shown)
+    except FAILURES as error:
+        await client.aclose()
+        raise explain(error, parsed.shown) from error
+    except BaseException:
+        await client.aclose()
+        raise
+    return Connection(parsed, url, client, facts)

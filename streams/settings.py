@@ -1,0 +1,87 @@
+"""What the user has set: the one place that reads ROOST_URL, ROOST_FLOCK, ROOST_HOME and ROOST_MODEL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import SettingsError
+from .home import default_home, settle_home
+from .keys import NAME
+from .url import ServerUrl
+
+DEFAULT_FLOCK = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the memory is, and which flock and model to use there.
+
+    `url` is None when Roost is to start its own server, in `home`. `model` is None when none was named.
+    """
+
+    url: str | None = field(repr=False)  # may hold a password
+    flock: str
+    home: Path
+    model: str | None
+
+    @classmethod
+    def read(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        url: str | None = None,
+        flock: str | None = None,
+        home: Path | str | None = None,
+        model: str | None = None,
+    ) -> Settings:
+        """The settings of this process. An argument wins over the environment; an empty variable counts as unset.
+
+        The default home is made if it is needed, which is when no URL is set; if it cannot be made, a directory in the
+        runtime or temporary directory takes its place, and a warning is logged once. Raises SettingsError.
+        """
+        environ = os.environ if environ is None else environ
+        url = url or environ.get("ROOST_URL", "").strip() or None
+        if url is not None:
+            ServerUrl.parse(url)
+        return cls(
+            url=url,
+            flock=_check_flock(flock or environ.get("ROOST_FLOCK") or DEFAULT_FLOCK),
+            home=_choose_home(environ, home or environ.get("ROOST_HOME") or None, needed=url is None),
+            model=_check_model(model or environ.get("ROOST_MODEL") or None),
+        )
+
+    @property
+    def shown_url(self) -> str | None:
+        """The URL without its password, for people to read."""
+        return None if self.url is None else ServerUrl.parse(self.url).shown
+
+
+def _check_flock(flock: str) -> str:
+    if not NAME.fullmatch(flock):
+        raise SettingsError(
+            f"{flock!r} cannot name a flock: use up to 64 letters, digits, dots, dashes and underscores (ROOST_FLOCK)"
+        )
+    return flock
+
+
+def _check_model(model: str | None) -> str | None:
+    if model is not None and (not model.isprintable() or " " in model):
+        raise SettingsError(f"{model!r} cannot name a model: it has spaces or control characters in it (ROOST_MODEL)")
+    return model
+
+
+def _choose_home(environ: Mapping[str, str], chosen: Path | str | None, *, needed: bool) -> Path:
+    if chosen is None:
+        return settle_home(environ) if needed else default_home(environ)
+    if "\0" in str(chosen) or "\n" in str(chosen):
+        raise SettingsError(f"{str(chosen)!r} cannot be a directory: it has control characters in it (ROOST_HOME)")
+    try:
+        home = Path(chosen).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(f"{chosen} names a user who does not exist; set ROOST_HOME to a full path") from None
+    if home.exists() and not home.is_dir():
+        raise SettingsError(f"{home} is not a directory; set ROOST_HOME to a directory that can be written")
+    return home

@@ -1,0 +1,111 @@
+"""Fixtures for the tests of every room: a real server for all, servers and proxies to torment, and a watch on keys."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from roost_tests.own_server import OwnServer
+from roost_tests.proxy import Proxy
+
+from roost.streams.connection import Connection, connect
+from roost.streams.keys import KINDS
+from roost.streams.server import ServerAddress, start_server, stop_server
+from roost.streams.url import ServerUrl
+
+
+@pytest.fixture(scope="session")
+def server_home() -> Iterator[Path]:
+    """Where this session's server has its data."""
+    home = Path(tempfile.mkdtemp(prefix="roost-test-"))
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def server(server_home: Path) -> Iterator[ServerAddress]:
+    """The server that all tests of this session share. Do not stop it, freeze it or change its settings."""
+    address = asyncio.run(start_server(server_home))
+    yield address
+    asyncio.run(stop_server(server_home))
+
+
+@pytest.fixture
+def server_url(server: ServerAddress) -> str:
+    return server.url
+
+
+@pytest.fixture
+def flock_name() -> str:
+    """A flock that no other test has."""
+    return f"t-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+async def connection(server_url: str) -> AsyncIterator[Connection]:
+    """A connection to the shared server."""
+    async with await connect(server_url) as connection:
+        yield connection
+
+
+@pytest.fixture(autouse=True)
+def watch_keys(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test that used the shared server: only keys of its own flock, of known kinds, are there. Removes them."""
+    if "server" not in request.fixturenames:
+        yield
+        return
+    address: ServerAddress = request.getfixturevalue("server")
+    flock: str | None = request.getfixturevalue("flock_name") if "flock_name" in request.fixturenames else None
+    yield
+    path = ServerUrl.parse(address.url).path
+    with redis.Redis(unix_socket_path=path) as client:
+        found = {key.decode("utf-8", "replace") for key in client.scan_iter(count=1000)}
+        client.flushall()
+    strangers = sorted(key for key in found if flock is None or not _is_key_of(flock, key))
+    assert not strangers, f"keys that are not of this test's flock {flock!r}, or of no known kind: {strangers[:20]}"
+
+
+def _is_key_of(flock: str, key: str) -> bool:
+    # Flocks made from the test's own, such as forks, may add to its name.
+    shape = re.match(rf"roost:\{{{re.escape(flock)}[^{{}}]*\.\d+\}}:([a-z]+)(:|$)", key)
+    return shape is not None and shape[1] in KINDS
+
+
+@pytest.fixture
+async def own_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[OwnServer]]]:
+    """Starts servers of this test's own: `server = await own_server()`."""
+    servers: list[OwnServer] = []
+
+    async def start() -> OwnServer:
+        one = OwnServer(tmp_path / f"server-{len(servers)}")
+        servers.append(one)
+        await one.start()
+        return one
+
+    yield start
+    for one in servers:
+        if one.lives:
+            await one.kill()
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Callable[[str], Awaitable[Proxy]]]:
+    """Puts a proxy before a server: `faulty = await proxy(server_url)`, then connect to `faulty.url`."""
+    proxies: list[Proxy] = []
+
+    async def start(upstream: str) -> Proxy:
+        one = Proxy(upstream)
+        proxies.append(one)
+        await one.start()
+        return one
+
+    yield start
+    for one in proxies:
+        await one.close()

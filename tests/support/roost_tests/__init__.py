@@ -1,0 +1,1 @@
+"""What tests of every room share: waiting, servers to torment, and a proxy that loses replies."""

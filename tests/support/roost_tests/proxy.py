@@ -1,0 +1,224 @@
+"""A proxy between a client and a server that does what bad networks do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from roost.streams.url import ServerUrl
+
+from .frames import read_command, take_frames
+
+Match = str | Callable[[list[bytes]], bool] | None
+
+
+@dataclass
+class Fault:
+    """Something that is to happen to one request. `happened` is set when it has."""
+
+    kind: Literal["lose_request", "lose_reply", "hold_reply"]
+    match: Match
+    nth: int
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+    request: list[bytes] = field(default_factory=list[bytes])
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self) -> None:
+        """Lets a held reply go."""
+        self.released.set()
+
+    def strikes(self, request: list[bytes]) -> bool:
+        if self.happened.is_set() or self.request or not self._matches(request):
+            return False
+        self.nth -= 1
+        if self.nth > 0:
+            return False
+        self.request = request
+        return True
+
+    def _matches(self, request: list[bytes]) -> bool:
+        if self.match is None:
+            return True
+        if isinstance(self.match, str):
+            return request[0].upper() == self.match.upper().encode()
+        return self.match(request)
+
+
+class Proxy:
+    """Listens on a TCP port of this machine, `url`, and forwards to a server.
+
+    Faults strike one request each: the `nth` from now on that matches. `match` is a command's name, or a function of
+    the request's words, or None for any request (the client's own handshake counts too).
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = ServerUrl.parse(upstream)
+        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._faults: list[Fault] = []
+        self._open = asyncio.Event()
+        self._open.set()
+        self._refuses = False
+        self.port = 0
+        self.delay = 0.0
+        """Seconds that every reply waits."""
+        self.requests: deque[list[bytes]] = deque(maxlen=10_000)
+        """What went through, oldest first."""
+        self.connections = 0
+        """How many were ever accepted."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._refuses = True
+        self._open.set()
+        self.cut()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        while self._links:
+            await asyncio.sleep(0.001)
+
+    def cut(self) -> int:
+        """Ends every connection at once, whatever is under way; new ones are taken. Says how many there were."""
+        links = list(self._links)
+        for link in links:
+            link.abort()
+        return len(links)
+
+    def refuse(self) -> None:
+        """Ends every connection, and each new one as soon as it is made, until `accept`."""
+        self._refuses = True
+        self.cut()
+
+    def accept(self) -> None:
+        self._refuses = False
+
+    def stall(self) -> None:
+        """Lets nothing through any more and closes nothing, as a network does that drops packets, until `resume`."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        self._open.set()
+
+    def lose_reply(self, match: Match = None, *, nth: int = 1) -> Fault:
+        """The request is carried out; instead of its reply the client sees its connection end."""
+        return self._add("lose_reply", match, nth)
+
+    def lose_request(self, match: Match = None, *, nth: int = 1) -> Fault:
+        """The request never arrives; the client sees its connection end."""
+        return self._add("lose_request", match, nth)
+
+    def hold_reply(self, match: Match = None, *, nth: int = 1) -> Fault:
+        """The request is carried out; its reply waits for the fault's `release()`."""
+        return self._add("hold_reply", match, nth)
+
+    def _add(self, kind: Literal["lose_request", "lose_reply", "hold_reply"], match: Match, nth: int) -> Fault:
+        fault = Fault(kind, match, nth)
+        self._faults.append(fault)
+        return fault
+
+    def fault_for(self, request: list[bytes]) -> Fault | None:
+        return next((fault for fault in self._faults if fault.strikes(request)), None)
+
+    async def pass_gate(self) -> None:
+        await self._open.wait()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self._refuses:
+            writer.transport.abort()
+            return
+        link = _Link(self, reader, writer)
+        self._links.add(link)
+        try:
+            if self._upstream.path:
+                upstream = await asyncio.open_unix_connection(self._upstream.path)
+            else:
+                upstream = await asyncio.open_connection(*self._upstream.hosts[0])
+            await link.run(*upstream)
+        except OSError:
+            pass  # the server is down: the client sees its connection end
+        finally:
+            link.abort()
+            self._links.discard(link)
+
+
+class _Link:
+    """One client's connection and its continuation to the server."""
+
+    def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._proxy = proxy
+        self._reader, self._writer = reader, writer
+        self._upstream: asyncio.StreamWriter | None = None
+        self._awaited: deque[Fault | None] = deque()
+        """For each request under way, what is to happen to its reply."""
+        self._subscribed = False
+
+    def abort(self) -> None:
+        for writer in (self._writer, self._upstream):
+            if writer is not None:
+                writer.transport.abort()
+
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._upstream = writer
+        ways = [asyncio.create_task(self._forward_requests()), asyncio.create_task(self._forward_replies(reader))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.abort()
+            for way in ways:
+                way.cancel()
+            for way in ways:
+                with contextlib.suppress(asyncio.CancelledError, OSError):
+                    await way
+
+    async def _forward_requests(self) -> None:
+        data = bytearray()
+        assert self._upstream is not None
+        while chunk := await self._reader.read(65_536):
+            data += chunk
+            for frame in take_frames(data):
+                await self._proxy.pass_gate()
+                request = read_command(frame)
+                self._proxy.requests.append(request)
+                fault = self._proxy.fault_for(request)
+                if fault is not None and fault.kind == "lose_request":
+                    fault.happened.set()
+                    return
+                self._subscribed = self._subscribed or request[0].upper() in (
+                    b"SUBSCRIBE",
+                    b"SSUBSCRIBE",
+                    b"PSUBSCRIBE",
+                )
+                self._awaited.append(fault)
+                self._upstream.write(frame)
+            await self._upstream.drain()
+
+    async def _forward_replies(self, reader: asyncio.StreamReader) -> None:
+        data = bytearray()
+        while chunk := await reader.read(65_536):
+            data += chunk
+            for frame in take_frames(data):
+                await self._proxy.pass_gate()
+                if self._proxy.delay:
+                    await asyncio.sleep(self._proxy.delay)
+                # Replies come in the order of their requests; what a subscribed connection gets answers nothing.
+                fault = self._awaited.popleft() if self._awaited and not self._subscribed else None
+                if fault is not None:
+                    fault.happened.set()
+                    if fault.kind == "lose_reply":
+                        return
+                    await fault.released.wait()
+                self._writer.write(frame)
+            await self._writer.drain()
