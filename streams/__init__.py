@@ -1,1 +1,78 @@
-"""Room."""
+"""The log: events and their append, inboxes, claims, notes, expiry, settings, and the server they live on."""
+
+from .bell import Bell
+from .claims import CLAIM_LEASE, Claims
+from .client import CommandClient
+from .connection import Connection, connect
+from .declaration import decode, encode, event, upcast
+from .errors import (
+    ClaimError,
+    Closed,
+    ComputeTimeout,
+    Conflict,
+    LimitExceeded,
+    NoteNotFound,
+    OutcomeUnknown,
+    RoostError,
+    SelfWait,
+    ServerFull,
+    ServerUnavailable,
+    SettingsError,
+    UndeclaredEvent,
+)
+from .event import DamagedEvent, Event, derived_id, new_id
+from .inbox import Delivery, Inbox, InboxState
+from .keys import Keys
+from .log import Log
+from .note import Note, NoteRecord
+from .notes import Notes, Reader
+from .position import Position
+from .settings import Settings
+from .shard import Shard
+from .unit import Token, Unit
+from .writer import Writer
+
+__all__ = [
+    "CLAIM_LEASE",
+    "Bell",
+    "ClaimError",
+    "Claims",
+    "Closed",
+    "CommandClient",
+    "ComputeTimeout",
+    "Conflict",
+    "Connection",
+    "DamagedEvent",
+    "Delivery",
+    "Event",
+    "Inbox",
+    "InboxState",
+    "Keys",
+    "LimitExceeded",
+    "Log",
+    "Note",
+    "NoteNotFound",
+    "NoteRecord",
+    "Notes",
+    "OutcomeUnknown",
+    "Position",
+    "Reader",
+    "RoostError",
+    "SelfWait",
+    "ServerFull",
+    "ServerUnavailable",
+    "Settings",
+    "SettingsError",
+    "Shard",
+    "Token",
+    "UndeclaredEvent",
+    "Unit",
+    "Writer",
+    "connect",
+    "decode",
+    "derived_id",
+    "encode",
+    "event",
+    "new_id",
+    "upcast",
+]

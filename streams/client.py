@@ -120,10 +120,11 @@ def make_client(
 
 async def make_pubsub(client: CommandClient) -> PubSub:
     """A pub/sub of that client, on connections of its own."""
-    if isinstance(client, RedisCluster):
-        await client.initialize()  # before it, ssubscribe does not know which node has the channel
-        return cast(PubSub, _ShardedPubSub(client.pubsub()))
-    return cast(PubSub, cast(Redis, client).pubsub())
+    untyped = cast(Any, client)
+    if isinstance(untyped, RedisCluster):
+        await untyped.initialize()  # before it, ssubscribe does not know which node has the channel
+        return cast(PubSub, _ShardedPubSub(untyped.pubsub()))
+    return cast(PubSub, untyped.pubsub())
 
 
 class _ShardedPubSub:

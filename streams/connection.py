@@ -98,7 +98,7 @@ async def connect(
     command_timeout: timedelta = COMMAND_TIMEOUT,
     connect_timeout: timedelta = CONNECT_TIMEOUT,
 ) -> Connection:
-    """Reaches the server at `url`; without one, Roost's own in `home` (default: as Settings has it), started if need be.
+    """Reaches the server at `url`; without one, Roost's own in `home` (~/.roost), which is started if need be.
 
     Raises ServerUnavailable if it cannot be reached or is not fit for Roost, SettingsError if the URL makes no sense.
     """

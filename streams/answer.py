@@ -1,0 +1,99 @@
+"""The honest endings of a unit. What the write script says of each, as types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """It happened. Versions and positions of its events, in their order."""
+
+    versions: tuple[int, ...]
+    positions: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """A subject is not at the version expected; the rest of the unit did not happen either."""
+
+    current: int
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The delivery has been taken over by another worker; nothing of the unit happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The claim has ended or its key was written meanwhile; the key's present note, if it has one."""
+
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobMissing:
+    """Content that was to be there under this digest is not; upload it and write again."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Somebody has done the work: the key's live note."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else computes. `entry` is that of the key's last event, '' when it has none."""
+
+    lease_ms: int
+    owner: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The claim is mine, since that time by the server's clock."""
+
+    at_ms: int
+    entry: str
+
+
+Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Present | Held | Granted
+
+
+def parse_answer(line: bytes, shard: int) -> Answer:
+    """A line of the write script's answer."""
+    words = line.decode().split(" ")
+    match words[0]:
+        case "ok":
+            positions = tuple([_position(shard, entry) for entry in words[2::2]])
+            return Written(tuple([int(version) for version in words[1::2]]), positions)
+        case "conflict":
+            return Conflicted(int(words[1]), _position(shard, words[2]) if words[2] else None)
+        case "fenced":
+            return Fenced()
+        case "stale":
+            return Stale(None if words[1] == "-" else words[1])
+        case "blob":
+            return BlobMissing(words[1])
+        case "note":
+            return Present(words[1])
+        case "held":
+            return Held(int(words[1]), words[2], words[3])
+        case "claimed":
+            return Granted(int(words[1]), words[2])
+        case _:
+            raise ValueError(f"the write script answered {line!r}")
+
+
+def _position(shard: int, entry: str) -> Position:
+    ms, _, seq = entry.partition("-")
+    return Position(shard, int(ms), int(seq))

@@ -1,0 +1,91 @@
+"""Every error that Roost raises on purpose. The docstring of each is its message when none is given.
+
+RoostError
+├── SettingsError            a setting, an argument or a name that cannot be used
+├── ServerUnavailable        no server, a wrong password, not a Redis server
+│   └── ServerFull           the server has no memory left for writes; nothing was written
+├── Conflict                 a stale expected version; carries `current` and `expected`
+├── OutcomeUnknown           an append whose answer was lost for good
+├── LimitExceeded            an event, a note or a batch past its bound
+├── UndeclaredEvent          a payload whose type was never declared, or data that does not fit it
+├── NoteNotFound             no such note, or it has expired or was forgotten
+├── ClaimError
+│   ├── SelfWait             a computation that asks for its own key
+│   └── ComputeTimeout       a computation that took longer than it may
+└── Closed                   the flock, or the part asked, is closed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .position import Position
+
+
+class RoostError(Exception):
+    """Roost could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class SettingsError(RoostError):
+    """A setting cannot be used."""
+
+
+class ServerUnavailable(RoostError):
+    """The server cannot be reached; start it, or set ROOST_URL."""
+
+
+class ServerFull(ServerUnavailable):
+    """The server has no memory left for writes and nothing was written; raise its maxmemory, or forget and archive."""
+
+
+class Conflict(RoostError):
+    """The subject has changed since it was read; read it again and retry."""
+
+    def __init__(self, subject: str, *, current: int, expected: int, position: Position | None = None) -> None:
+        super().__init__(f"{subject} is at version {current}, not at {expected}: read it again and retry")
+        self.subject = subject
+        self.current = current
+        self.expected = expected
+        self.position = position
+
+
+class OutcomeUnknown(RoostError):
+    """The answer to an append was lost and cannot be asked for again; read the subject to see whether it happened."""
+
+
+class LimitExceeded(RoostError):
+    """That is larger than Roost takes at once."""
+
+
+class UndeclaredEvent(RoostError):
+    """That payload's type is not declared; decorate its class with @event("its.name")."""
+
+
+class NoteNotFound(RoostError):
+    """There is no such note: it was never written here, has expired, or was forgotten."""
+
+    def __init__(self, note_id: str) -> None:
+        super().__init__(
+            f"there is no note {note_id!r}: it was never written in this flock, has expired, or was forgotten"
+        )
+        self.note_id = note_id
+
+
+class ClaimError(RoostError):
+    """The work for a key could not be done."""
+
+
+class SelfWait(ClaimError):
+    """A computation asked for its own key, and would wait for itself for ever; give the inner work another key."""
+
+
+class ComputeTimeout(ClaimError):
+    """A computation took longer than its time limit."""
+
+
+class Closed(RoostError):
+    """That is closed already; open the flock again."""

@@ -1,0 +1,121 @@
+"""The event: an immutable fact, and its form on the wire."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from .errors import LimitExceeded, RoostError
+from .position import Position
+
+MAX_EVENT_BYTES = 256 * 1024
+"""Data and meta of one event together. Larger content belongs into a note; the event names it."""
+
+MAX_NAME_BYTES = 1024
+"""A type or a subject."""
+
+
+def new_id() -> str:
+    """A random identity: 24 hexadecimal digits."""
+    return os.urandom(12).hex()
+
+
+def derived_id(*parts: str | int) -> str:
+    """The identity that the same parts always give, so that an event emitted again is the same event."""
+    return blake2b("\x1f".join(map(str, parts)).encode(), digest_size=12).hexdigest()
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact. `version` and `position` are None until it is in the log.
+
+    `body` is the data as JSON; `data` parses it. `time_ms` is the writer's clock; the position carries the server's.
+    """
+
+    type: str
+    subject: str
+    body: bytes = b"{}"
+    id: str = field(default_factory=new_id)
+    schema: int = 1
+    actor: str | None = None
+    run: str | None = None
+    cause: str | None = None
+    traceparent: str | None = None
+    time_ms: int = field(default_factory=now_ms)
+    version: int | None = None
+    position: Position | None = None
+
+    @property
+    def data(self) -> Any:
+        return orjson.loads(self.body)
+
+    def meta(self) -> bytes:
+        """The meta field: JSON, without what is not known."""
+        meta: dict[str, str | int] = {"id": self.id, "time": self.time_ms}
+        if self.schema != 1:
+            meta["schema"] = self.schema
+        if self.actor is not None:
+            meta["actor"] = self.actor
+        if self.run is not None:
+            meta["run"] = self.run
+        if self.cause is not None:
+            meta["cause"] = self.cause
+        if self.traceparent is not None:
+            meta["traceparent"] = self.traceparent
+        return orjson.dumps(meta)
+
+    def to_fields(self) -> tuple[str, str, bytes, bytes]:
+        """`subject`, `type`, `meta` and `data`, in the order in which the append script takes them.
+
+        Raises LimitExceeded for an event over 256 KiB, or a type or subject over 1 KiB.
+        """
+        meta = self.meta()
+        if len(self.body) + len(meta) > MAX_EVENT_BYTES:
+            raise LimitExceeded(
+                f"event {self.type} has {len(self.body):,} bytes of data, over the bound of {MAX_EVENT_BYTES:,}: "
+                "put the content into a note and let the event name it"
+            )
+        if not self.type or len(self.type) > MAX_NAME_BYTES or len(self.subject.encode()) > MAX_NAME_BYTES:
+            raise LimitExceeded(f"an event's type and subject have 1 to {MAX_NAME_BYTES} bytes")
+        return self.subject, self.type, meta, self.body
+
+    @classmethod
+    def from_fields(cls, position: Position, fields: Mapping[bytes, bytes]) -> Event:
+        """An entry of the log, or of an inbox, as an event. Raises DamagedEvent if it is none."""
+        try:
+            meta = orjson.loads(fields[b"meta"])
+            return cls(
+                type=fields[b"type"].decode(),
+                subject=fields[b"subject"].decode(),
+                body=fields[b"data"],
+                id=meta["id"],
+                schema=meta.get("schema", 1),
+                actor=meta.get("actor"),
+                run=meta.get("run"),
+                cause=meta.get("cause"),
+                traceparent=meta.get("traceparent"),
+                time_ms=meta["time"],
+                version=int(fields[b"ver"]),
+                position=position,
+            )
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise DamagedEvent(f"the log's entry {position} is not an event that Roost wrote: {error!r}") from error
+
+
+class DamagedEvent(RoostError):
+    """An entry of the log is not an event."""
+
+
+def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """A stream entry's flat field list as a mapping."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

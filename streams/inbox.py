@@ -1,0 +1,173 @@
+"""Inboxes: subscribed, read through a consumer group, kept alive, taken over, emptied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from .client import CommandClient
+from .event import Event, pairs
+from .keys import GROUP
+from .log import entries_of, event_of
+from .position import Position
+from .routes import Subscription
+from .shard import Shard
+from .unit import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to handle one inbox entry. `attempt` counts from 1 and includes attempts whose worker died."""
+
+    event: Event
+    token: Token
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxState:
+    """How an inbox stands: entries in it, of these given to workers, waiting in the timers, parked."""
+
+    inbox: str
+    length: int
+    pending: int
+    waiting: int
+    parked: int
+
+
+class Inbox:
+    """An actor's inbox, as one consumer of it sees it."""
+
+    def __init__(self, shard: Shard, name: str, consumer: str) -> None:
+        self._shard = shard
+        self.name = name
+        self.consumer = consumer
+        self._key = shard.keys.key("inbox", name)
+
+    async def subscribe(self, types: Sequence[str], run: str | None = None) -> None:
+        """Make the inbox and let events of these types, of one run or of all, be copied into it from now on."""
+        wanted = Subscription(self.name, tuple(types), run)
+        await self._shard.run("subscribe", self.name, wanted.to_json())
+        await self._shard.open()
+
+    async def unsubscribe(self, *, drop: bool = False) -> int:
+        """Take the inbox away if it is empty, or drop what it holds if told to; how much it held."""
+        return int(await self._shard.run("unsubscribe", self.name, "1" if drop else "0"))
+
+    async def read(self, client: CommandClient, count: int, block: timedelta) -> list[Delivery]:
+        """New entries, at most `count`, waiting up to `block` for the first. One attempt: see `mine` after an error."""
+        block_ms = max(1, round(block.total_seconds() * 1000))
+        reply = await client.execute_command(
+            "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", block_ms, "STREAMS", self._key, ">"
+        )
+        return [self._delivery(entry, fields, 1) for entry, fields in entries_of(reply)]
+
+    async def mine(self, in_hand: Sequence[str], limit: int) -> list[Delivery]:
+        """Entries that the server holds pending for this consumer though it is not handling them: their reply was lost."""
+        pending = await self._shard.command(
+            "XPENDING", self._key, GROUP, "-", "+", 1000, self.consumer, parse_detail=True
+        )
+        known = set(in_hand)
+        lost = [_text(row[0] if not isinstance(row, dict) else row["message_id"]) for row in pending]
+        return await self._claim([entry for entry in lost if entry not in known][:limit])
+
+    async def take_over(self, idle: timedelta, cursor: str, limit: int) -> tuple[str, list[Delivery]]:
+        """Entries whose worker has not been heard of for `idle`, from a cursor on, at most `limit`; the next cursor."""
+        idle_ms = round(idle.total_seconds() * 1000)
+        reply = await self._shard.command(
+            "XAUTOCLAIM", self._key, GROUP, self.consumer, idle_ms, cursor, "COUNT", limit
+        )
+        taken = [entry for entry, fields in reply[1] if fields]
+        return _text(reply[0]), await self._counted(reply[1], taken)
+
+    async def _claim(self, entries: Sequence[str]) -> list[Delivery]:
+        if not entries:
+            return []
+        reply = await self._shard.command("XCLAIM", self._key, GROUP, self.consumer, 0, *entries)
+        return await self._counted(reply, [entry for entry, _ in reply])
+
+    async def _counted(self, found: Sequence[tuple[bytes, Any]], entries: Sequence[bytes]) -> list[Delivery]:
+        """Deliveries with the count that the server keeps: it is half of the fencing token."""
+        if not entries:
+            return []
+        low, high = _text(entries[0]), _text(entries[-1])
+        rows = await self._shard.command(
+            "XPENDING", self._key, GROUP, low, high, 1000, self.consumer, parse_detail=True
+        )
+        counts = {_text(row["message_id"]): int(row["times_delivered"]) for row in map(_row, rows)}
+        return [
+            self._delivery(entry, fields, counts[_text(entry)])
+            for entry, fields in found
+            if fields and _text(entry) in counts
+        ]
+
+    def _delivery(self, entry: bytes, fields: Any, count: int) -> Delivery:
+        known = fields if isinstance(fields, dict) else pairs(fields)
+        position = Position.parse(known[b"pos"].decode(), shard=self._shard.number)
+        event = event_of(self._shard.number, position.entry.encode(), known)
+        token = Token(self.name, self.consumer, entry.decode(), count)
+        return Delivery(event, token, int(known.get(b"attempts", 0)) + count)
+
+    async def renew(self, tokens: Sequence[Token]) -> list[bool]:
+        """Deliveries in hand are not idle; which are still this consumer's."""
+        if not tokens:
+            return []
+        flat = [word for token in tokens for word in (token.entry, token.count)]
+        return [bool(kept) for kept in await self._shard.run("delivery_renew", self.name, self.consumer, *flat)]
+
+    async def hand_back(self, tokens: Sequence[Token], lease: timedelta) -> int:
+        """Give up deliveries that were not started, so that the next sweep takes them."""
+        if not tokens:
+            return 0
+        flat = [word for token in tokens for word in (token.entry, token.count)]
+        idle_ms = round(lease.total_seconds() * 1000) * 2
+        return int(await self._shard.run("hand_back", self.name, self.consumer, idle_ms, *flat))
+
+    async def due(self, limit: int = 100) -> tuple[int, int]:
+        """Move deliveries whose time has come back into the inbox: how many, and ms until the next (-1: none)."""
+        moved, next_ms = await self._shard.run("due", self.name, limit)
+        return int(moved), int(next_ms)
+
+    async def retire(self, consumer: str | None = None) -> bool:
+        """Delete a consumer that is gone, if nothing is pending for it."""
+        return bool(await self._shard.run("retire", self.name, consumer or self.consumer))
+
+    async def consumers(self) -> list[tuple[str, int, int]]:
+        """Name, pending and idle milliseconds of each consumer."""
+        rows = await self._shard.command("XINFO CONSUMERS", self._key, GROUP)
+        return [(_text(row["name"]), int(row["pending"]), int(row["idle"])) for row in map(_named, rows)]
+
+    async def state(self) -> InboxState:
+        """How the inbox stands now."""
+        key = self._shard.keys.key
+        length = await self._shard.command("XLEN", self._key)
+        try:
+            summary = await self._shard.client.execute_command("XPENDING", self._key, GROUP)
+            pending = summary["pending"] if isinstance(summary, dict) else summary[0]
+        except ResponseError:  # NOGROUP: it has been taken away
+            pending = 0
+        waiting = await self._shard.command("ZCARD", key("timers", self.name))
+        parked = await self._shard.command("XLEN", key("dead", self.name))
+        return InboxState(self.name, int(length), int(pending), int(waiting), int(parked))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _row(row: Any) -> dict[str, Any]:
+    """A row of XPENDING, whether redis-py has made a dict of it or not."""
+    if isinstance(row, dict):
+        return row
+    return {"message_id": row[0], "consumer": row[1], "time_since_delivered": row[2], "times_delivered": row[3]}
+
+
+def _named(row: Any) -> dict[str, Any]:
+    """A row of XINFO, whether redis-py has made a dict of it or not."""
+    if isinstance(row, dict):
+        return {_text(name): value for name, value in row.items()}
+    return {_text(row[i]): row[i + 1] for i in range(0, len(row), 2)}

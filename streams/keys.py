@@ -1,0 +1,76 @@
+"""Every Redis key that Roost uses, named in one place, for Python and for Lua alike.
+
+A key is `roost:{<flock>.<shard>}:<kind>[:<id>]`; the braces put all keys of a shard into one hash slot. A script is
+given one key, the log's, and makes the others from it with the table that `lua_names` writes for it: they are in the
+same slot, and redis-py packs every further argument in Python.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .errors import SettingsError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+GROUP = "workers"
+"""The consumer group of every inbox."""
+
+KINDS = {
+    "log": "stream: every event of the shard, in order",
+    "meta": "hash: format, epoch, routes generation, settings of the flock",
+    "versions": "hash: subject -> '<version> <entry of its last event>'",
+    "producer": "hash per writer: number, token and answer of its last call; expires",
+    "routes": "hash: inbox -> JSON of the event types and the run it takes",
+    "keys": "hash: note key -> note ID",
+    "note": "hash per note: record, digest, size, deadline, key, entry, work",
+    "blob": "string per digest: content",
+    "refs": "hash: digest -> number of live notes and events that name it",
+    "deadlines": "sorted set: note ID by deadline in milliseconds",
+    "claim": "hash per key while its note is computed: nonce, entry, time, owner; expires",
+    "inbox": "stream per actor: what it has still to handle",
+    "dead": "stream per actor: parked deliveries",
+    "timers": "sorted set per actor: deliveries that wait, by due time in milliseconds",
+    "waiting": "hash per actor: the deliveries that wait in its timers",
+    "state": "hash per keyed actor: key -> '<version> <JSON>'",
+    "lease": "string per fleet-wide job: who does it; expires",
+    "budget": "hash per run: model calls and cost reserved so far; expires",
+    "bell": "sharded channel: news of keys, of forgotten notes and of a new epoch",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one shard."""
+
+    flock: str
+    shard: int = 0
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.flock):
+            raise SettingsError(
+                f"{self.flock!r} cannot name a flock: use up to 64 letters, digits, dots, dashes and underscores"
+            )
+
+    @property
+    def prefix(self) -> str:
+        return f"roost:{{{self.flock}.{self.shard}}}:"
+
+    @property
+    def log(self) -> str:
+        return self.key("log")
+
+    def key(self, kind: str, ident: str | None = None) -> str:
+        """The key of that kind; `ident` where a kind has many."""
+        if kind not in KINDS:
+            raise KeyError(kind)
+        return f"{self.prefix}{kind}" if ident is None else f"{self.prefix}{kind}:{ident}"
+
+
+def lua_names() -> str:
+    """Lua that makes every key from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon there."""
+    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines"}
+    lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
+    lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS]
+    lines += ["}", f"local GROUP = '{GROUP}'"]
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""Reading the log: from a position on, as it grows, or one subject's events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from .client import CommandClient as Commands
+from .event import Event, pairs
+from .patience import explain, patiently
+from .position import Position, start_of
+from .shard import Shard
+
+PAGE = 500
+MAX_SUBJECT_EVENTS = 100_000
+
+
+def event_of(shard: int, entry: bytes, flat: Any) -> Event:
+    """A stream entry of a raw reply as an event."""
+    ms, _, seq = entry.partition(b"-")
+    return Event.from_fields(Position(shard, int(ms), int(seq)), flat if isinstance(flat, dict) else pairs(flat))
+
+
+class Log:
+    """A shard's log."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    async def read(
+        self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
+    ) -> AsyncIterator[Event]:
+        """Events after a position, in order, up to and with `until`, at most `limit`. In pages of 500."""
+        last = after or start_of(self._shard.number)
+        end = until.entry if until else "+"
+        left = limit
+        while left is None or left > 0:
+            count = PAGE if left is None else min(PAGE, left)
+            page = await self._shard.command("XRANGE", self._shard.keys.log, f"({last.entry}", end, "COUNT", count)
+            for entry, fields in page:
+                event = event_of(self._shard.number, entry, fields)
+                assert event.position is not None
+                last = event.position
+                yield event
+            if len(page) < count:
+                return
+            left = None if left is None else left - len(page)
+
+    async def last(self) -> Position:
+        """The position of the last event; the start when there is none."""
+        page = await self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", 1)
+        if not page:
+            return start_of(self._shard.number)
+        return Position.parse(page[0][0].decode(), shard=self._shard.number)
+
+    async def recent(self, limit: int) -> list[Event]:
+        """The last events, oldest first."""
+        page = await self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", limit)
+        return [event_of(self._shard.number, entry, fields) for entry, fields in reversed(page)]
+
+    async def at(self, position: Position) -> Event | None:
+        """The event at a position, or None."""
+        page = await self._shard.command("XRANGE", self._shard.keys.log, position.entry, position.entry)
+        return event_of(self._shard.number, *page[0]) if page else None
+
+    async def length(self) -> int:
+        """How many events the log holds."""
+        return int(await self._shard.command("XLEN", self._shard.keys.log))
+
+    async def tail(
+        self, client: Commands, after: Position | None = None, *, block: timedelta = timedelta(seconds=5)
+    ) -> AsyncIterator[list[Event]]:
+        """Batches of events after a position as they are appended, without end; an empty batch each `block` in silence.
+
+        `client` is a connection of the caller's own: it blocks. Without a position, from now on.
+        """
+        last = (after or await self.last()).entry
+        block_ms = round(block.total_seconds() * 1000)
+        while True:
+            try:
+                command = ("XREAD", "COUNT", PAGE, "BLOCK", block_ms, "STREAMS", self._shard.keys.log, last)
+                reply = await patiently(partial(client.execute_command, *command), self._shard.patience)
+            except Exception as error:
+                raise explain(error) from error
+            batch = [event_of(self._shard.number, entry, fields) for entry, fields in entries_of(reply)]
+            if batch:
+                assert batch[-1].position is not None
+                last = batch[-1].position.entry
+            yield batch
+
+    async def subject(self, subject: str, *, limit: int = MAX_SUBJECT_EVENTS) -> list[Event]:
+        """A subject's events, oldest first; its last `limit` ones when it has more."""
+        found: list[Event] = []
+        start = ""
+        while len(found) < limit:
+            count = min(PAGE, limit - len(found))
+            page = await self._shard.run("subject", subject, start, count)
+            found.extend(event_of(self._shard.number, entry, flat) for entry, flat in page)
+            previous = pairs(page[-1][1]).get(b"prev") if page else None
+            if len(page) < count or previous is None:
+                break
+            start = previous.decode()
+        found.reverse()
+        return found
+
+
+def entries_of(reply: Any) -> list[tuple[bytes, Any]]:
+    """The entries of an XREAD or XREADGROUP reply for one stream, whatever form redis-py gives it."""
+    if not reply:
+        return []
+    streams = list(reply.values())[0] if isinstance(reply, dict) else reply[0][1]
+    if streams and isinstance(streams[0], list) and streams[0] and isinstance(streams[0][0], (tuple, list)):
+        streams = streams[0]  # RESP3 wraps once more
+    return list(streams)

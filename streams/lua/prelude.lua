@@ -1,0 +1,68 @@
+-- prelude: what every script that writes shares. It stands before the body of each, after the key names (keys.py).
+-- Nothing here runs by itself. A script reads and checks first, and writes last: Lua has no rollback.
+
+-- The server's clock in whole milliseconds: the only one that counts for deadlines and leases.
+local function clock()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- The routes a writer has cached are those of this generation, or nothing may be written.
+local function routes_fit(generation)
+  return redis.call('HGET', K.meta, 'generation') == generation
+end
+
+-- A subject's version and the entry of its last event; 0 and '' when there is none.
+local function version_of(subject)
+  local stored = redis.call('HGET', K.versions, subject)
+  if not stored then return 0, '' end
+  local gap = string.find(stored, ' ', 1, true)
+  return tonumber(string.sub(stored, 1, gap - 1)), string.sub(stored, gap + 1)
+end
+
+-- Append one event and copy it into the inboxes named in routes ('' or 'a,b'). Answers its entry ID.
+-- The caller stores the subject's new version: write does so once a subject for a whole batch.
+local function append(subject, kind, meta, data, routes, version, previous)
+  local entry
+  if previous == '' then
+    entry = redis.call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data)
+  else
+    entry = redis.call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data,
+      'prev', previous)
+  end
+  if routes ~= '' then
+    for inbox in string.gmatch(routes, '[^,]+') do
+      redis.call('XADD', K.inbox .. inbox, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta,
+        'data', data, 'pos', entry)
+    end
+  end
+  return entry
+end
+
+local function store_version(subject, version, entry)
+  redis.call('HSET', K.versions, subject, string.format('%d %s', version, entry))
+end
+
+-- Append at whatever version the subject has.
+local function append_next(subject, kind, meta, data, routes)
+  local version, previous = version_of(subject)
+  local entry = append(subject, kind, meta, data, routes, version + 1, previous)
+  store_version(subject, version + 1, entry)
+  return entry
+end
+
+-- One event less names the blob; with the last one it goes.
+local function unname_blob(digest)
+  if digest and redis.call('HINCRBY', K.refs, digest, -1) <= 0 then
+    redis.call('HDEL', K.refs, digest)
+    redis.call('DEL', K.blob .. digest)
+  end
+end
+
+-- Take a note out of the projection: its record, its deadline, its key if the key still means it.
+local function drop_note(id)
+  local key = redis.call('HGET', K.note .. id, 'key')
+  if key and redis.call('HGET', K.keys, key) == id then redis.call('HDEL', K.keys, key) end
+  redis.call('ZREM', K.deadlines, id)
+  redis.call('DEL', K.note .. id)
+end

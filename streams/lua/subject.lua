@@ -1,0 +1,19 @@
+#!lua
+-- subject: events of one subject, newest first: each names the one before it, so no index is kept.
+-- KEYS[1]  the log
+-- ARGV     1 subject, 2 entry to start from ('' = its last), 3 most events
+-- Answer   stream entries
+
+local entry = ARGV[2]
+if entry == '' then
+  local _
+  _, entry = version_of(ARGV[1])
+end
+local found = {}
+while entry and entry ~= '' and #found < tonumber(ARGV[3]) do
+  local event = redis.call('XRANGE', K.log, entry, entry)[1]
+  if not event then break end -- trimmed: older events are in the archive
+  found[#found + 1] = event
+  entry = event[2][11] == 'prev' and event[2][12] or ''
+end
+return found

@@ -1,0 +1,135 @@
+"""The note: an immutable piece of memory, as its record in the projection tells it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from .position import Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteRecord:
+    """What is stored of a note beside its content, as JSON in its event's data and in its record."""
+
+    id: str
+    key: str | None = None
+    digest: str = ""
+    size: int = 0
+    author: str | None = None
+    run: str | None = None
+    tags: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ttl_ms: int | None = None
+    form: str = "text"
+    written_ms: int = 0
+
+    def to_json(self) -> bytes:
+        stored: dict[str, Any] = {"note": self.id, "digest": self.digest, "size": self.size, "written": self.written_ms}
+        if self.form != "text":
+            stored["form"] = self.form
+        if self.key is not None:
+            stored["key"] = self.key
+        if self.author is not None:
+            stored["author"] = self.author
+        if self.run is not None:
+            stored["run"] = self.run
+        if self.tags:
+            stored["tags"] = self.tags
+        if self.sources:
+            stored["sources"] = self.sources
+        if self.ttl_ms is not None:
+            stored["ttl_ms"] = self.ttl_ms
+        return orjson.dumps(stored)
+
+    @classmethod
+    def from_data(cls, stored: dict[str, Any]) -> NoteRecord:
+        return cls(
+            id=stored["note"],
+            key=stored.get("key"),
+            digest=stored["digest"],
+            size=stored["size"],
+            author=stored.get("author"),
+            run=stored.get("run"),
+            tags=tuple(stored.get("tags", ())),
+            sources=tuple(stored.get("sources", ())),
+            ttl_ms=stored.get("ttl_ms"),
+            form=stored.get("form", "text"),
+            written_ms=stored.get("written", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A note with its content. Nothing of it ever changes.
+
+    `content` is what was put: text, bytes, or anything JSON holds. `raw` is its stored form; `work` is what computing
+    it took, when it was computed; `expires` is a monotonic time of this process, or None.
+    """
+
+    record: NoteRecord
+    raw: bytes
+    position: Position | None = None
+    work: dict[str, Any] | None = None
+    expires: float | None = field(default=None, compare=False)
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def key(self) -> str | None:
+        return self.record.key
+
+    @property
+    def author(self) -> str | None:
+        return self.record.author
+
+    @property
+    def run(self) -> str | None:
+        return self.record.run
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.record.sources
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self.record.tags
+
+    @property
+    def size(self) -> int:
+        """Bytes of the stored content."""
+        return self.record.size
+
+    @property
+    def content(self) -> Any:
+        match self.record.form:
+            case "text":
+                return self.raw.decode()
+            case "json":
+                return orjson.loads(self.raw)
+            case _:
+                return self.raw
+
+    @property
+    def text(self) -> str:
+        """The content as text; JSON as it is stored; bytes with what is no UTF-8 replaced."""
+        return self.raw.decode(errors="replace")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its deadline, if it has one, is still ahead by this process's clock."""
+        return self.expires is None or time.monotonic() < self.expires
+
+
+def to_stored(content: Any) -> tuple[str, bytes]:
+    """The form (`text`, `bytes` or `json`) and the stored bytes of content. Raises TypeError for what is not JSON."""
+    if isinstance(content, str):
+        return "text", content.encode()
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return "bytes", bytes(content)
+    return "json", orjson.dumps(content, option=orjson.OPT_SORT_KEYS)

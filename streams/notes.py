@@ -1,0 +1,169 @@
+"""Notes in a shard: read with the read logged, uploaded, forgotten, expired."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, Literal
+
+import orjson
+
+from .errors import LimitExceeded, NoteNotFound
+from .event import Event, derived_id, new_id
+from .note import Note, NoteRecord
+from .position import Position
+from .routes import Routes
+from .shard import Shard
+from .unit import INLINE_BYTES, StoredContent
+
+MAX_NOTE_BYTES = 64 * 1024 * 1024
+MAX_KEY_BYTES = 512
+UPLOAD_HOLD = timedelta(minutes=10)
+
+How = Literal["found", "joined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: stands in the events of the read."""
+
+    actor: str | None = None
+    run: str | None = None
+    cause: str | None = None
+    traceparent: str | None = None
+
+    def event(self, kind: str, subject: str, body: bytes = b"{}", *, event_id: str | None = None) -> Event:
+        """An event of this reader's."""
+        return Event(
+            id=event_id or new_id(),
+            type=kind,
+            subject=subject,
+            body=body,
+            actor=self.actor,
+            run=self.run,
+            cause=self.cause,
+            traceparent=self.traceparent,
+        )
+
+    @property
+    def subject(self) -> str:
+        """What events that are about no note are about: the reader."""
+        return f"actor/{self.actor or 'anyone'}"
+
+
+class Notes:
+    """A shard's notes."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    async def get(self, note_id: str, reader: Reader) -> Note | None:
+        """The live note of that ID, its read or its miss logged by the script that served it."""
+        return await self._read("id", note_id, reader, None, log_miss=True)
+
+    async def find(self, key: str, reader: Reader, *, reused: How | None = None, log_miss: bool = True) -> Note | None:
+        """The live note of that key. `reused` says that it spares the reader the work, and logs what that saved."""
+        return await self._read("key", key, reader, reused, log_miss=log_miss)
+
+    async def _read(
+        self, by: Literal["id", "key"], ident: str, reader: Reader, reused: How | None, *, log_miss: bool
+    ) -> Note | None:
+        def make(routes: Routes) -> tuple[Any, ...]:
+            run = reader.run
+            read = reader.event("note.read", "").meta()
+            args: tuple[Any, ...] = (by, ident, read, routes.to("note.read", run))
+            if reused:
+                meta = reader.event("work.reused", "").meta()
+                args += (reused, meta, routes.to("work.reused", run), orjson.dumps(ident))
+            else:
+                args += ("", "", "", "")
+            if log_miss:
+                meta = reader.event("note.missed", "").meta()
+                data = orjson.dumps({by if by == "key" else "note": ident})
+                return (*args, reader.subject, meta, data, routes.to("note.missed", run))
+            return (*args, "", "", "", "")
+
+        answer = await self._shard.run_routed("read", make)
+        return None if answer[0] == b"missing" else self._note(answer)
+
+    def _note(self, answer: list[Any]) -> Note:
+        _, _, record, _, _, remaining, _, entry, work, content = answer
+        return Note(
+            record=NoteRecord.from_data(orjson.loads(record)),
+            raw=content,
+            position=Position.parse(entry.decode(), shard=self._shard.number),
+            work=orjson.loads(work) if work else None,
+            expires=None if remaining == b"" else time.monotonic() + int(remaining) / 1000,
+        )
+
+    async def store(self, raw: bytes) -> StoredContent:
+        """Content ready to be named by an event: kept to travel with it, or uploaded now when it is large.
+
+        Raises LimitExceeded over 64 MiB.
+        """
+        digest = sha256(raw).hexdigest()
+        if len(raw) <= INLINE_BYTES:
+            return StoredContent(digest, len(raw), raw)
+        if len(raw) > MAX_NOTE_BYTES:
+            raise LimitExceeded(f"a note holds up to {MAX_NOTE_BYTES:,} bytes, this content has {len(raw):,}")
+        await self.upload(digest, raw)
+        return StoredContent(digest, len(raw), None)
+
+    async def upload(self, digest: str, raw: bytes) -> None:
+        """Hold content in the server until a note names it, for ten minutes at most."""
+        hold_ms = round(UPLOAD_HOLD.total_seconds() * 1000)
+        if not await self._shard.run("upload", digest, hold_ms, b""):
+            await self._shard.run("upload", digest, hold_ms, raw)
+
+    async def forget(self, note_id: str, reader: Reader) -> Position | None:
+        """Remove a note's content at once, here and from every process's cache. Raises NoteNotFound."""
+        data = orjson.dumps({"note": note_id})
+        event_id = derived_id("forgotten", note_id, new_id())
+
+        def make(routes: Routes) -> tuple[Any, ...]:
+            meta = reader.event("note.forgotten", "", event_id=event_id).meta()
+            return note_id, meta, data, routes.to("note.forgotten", reader.run)
+
+        answer = await self._shard.run_routed("forget", make)
+        if answer[0] == b"missing":
+            raise NoteNotFound(note_id)
+        return None
+
+    async def expire(self, limit: int = 100) -> int:
+        """Let notes past their deadline leave the projection; how many did."""
+        return int(
+            await self._shard.run_routed(
+                "expire", lambda routes: (limit, new_id()[:16], routes.to("note.expired", None))
+            )
+        )
+
+    async def resolve(self, prefix: str) -> str | None:
+        """The full ID of the one live note whose ID begins so, or None. Raises NoteNotFound if several do."""
+        if await self._shard.command("EXISTS", self._shard.keys.key("note", prefix)):
+            return prefix
+        start = self._shard.keys.key("note", "")
+        found: set[str] = set()
+        cursor = b"0"
+        while True:
+            cursor, page = await self._shard.command(
+                "SCAN", cursor, "MATCH", f"{_escape(start + prefix)}*", "COUNT", 1000
+            )
+            found.update(name.decode()[len(start) :] for name in page)
+            if cursor in (b"0", 0):
+                break
+        if len(found) > 1:
+            raise NoteNotFound(f"{prefix} (that begins the IDs of {len(found)} notes: give more digits)")
+        return found.pop() if found else None
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{c}" if c in "[]*?\\" else c for c in text)
+
+
+def check_key(key: str) -> str:
+    """A note's key as it may be used. Raises LimitExceeded when it is empty or over 512 bytes."""
+    if not key or len(key.encode()) > MAX_KEY_BYTES:
+        raise LimitExceeded(f"a note's key has 1 to {MAX_KEY_BYTES} bytes: use a fingerprint of what it stands for")
+    return key

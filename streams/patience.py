@@ -1,0 +1,79 @@
+"""How long Roost waits for a server that is gone for a while, and what it makes of a server's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+from redis import exceptions as redis_errors
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from .errors import RoostError, ServerFull, ServerUnavailable
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = timedelta(seconds=60)
+
+PASSING = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.BusyLoadingError,
+    redis_errors.TryAgainError,
+    redis_errors.ClusterDownError,
+    redis_errors.MasterDownError,
+    redis_errors.ReadOnlyError,
+    ConnectionError,
+    TimeoutError,
+)
+"""Errors of a server that is away, starting, or changing its primary. The same call may go through later."""
+
+FOR_GOOD = (redis_errors.AuthenticationError, redis_errors.AuthorizationError)
+"""Connection errors by class, yet waiting does not mend them."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether waiting and asking again may help."""
+    if isinstance(error, redis_errors.ResponseError) and str(error).startswith("BUSY "):
+        return True
+    return isinstance(error, PASSING) and not isinstance(error, FOR_GOOD)
+
+
+def explain(error: BaseException) -> RoostError:
+    """A server's error as one that tells people what to do."""
+    if isinstance(error, RoostError):
+        return error
+    if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in str(error)[:40]:
+        return ServerFull()
+    if is_passing(error):
+        return ServerUnavailable(f"the server is gone ({error}); start it, or set ROOST_URL to one that runs")
+    return ServerUnavailable(f"the server refused: {error}")
+
+
+async def patiently(call: Callable[[], Awaitable[T]], patience: timedelta = PATIENCE) -> T:
+    """What the call answers, asked again with growing, jittered pauses while the server is away, until patience ends.
+
+    The call must be one that may be repeated. Raises its last error.
+    """
+    try:
+        return await call()  # nearly always all there is: tenacity's bookkeeping would cost a tenth of a round trip
+    except Exception as error:
+        if not is_passing(error):
+            raise
+    waiting = AsyncRetrying(
+        stop=stop_after_delay(patience),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        retry=retry_if_exception(is_passing),
+        before_sleep=_say,
+        reraise=True,
+    )
+    return await waiting(call)
+
+
+def _say(state: RetryCallState) -> None:
+    """Tell that we wait, once it is more than a hiccup."""
+    if state.attempt_number == 3 and state.outcome is not None:
+        log.warning("server away, waiting for it", error=str(state.outcome.exception()))

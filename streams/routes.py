@@ -1,0 +1,52 @@
+"""Which inboxes take which events, as a process has last seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What an inbox takes: events of these types, of one run or of all."""
+
+    inbox: str
+    types: tuple[str, ...]
+    run: str | None = None
+
+    def to_json(self) -> bytes:
+        return orjson.dumps({"types": sorted(self.types), "run": self.run})
+
+    @classmethod
+    def from_json(cls, inbox: str, text: bytes) -> Subscription:
+        spec = orjson.loads(text)
+        return cls(inbox, tuple(spec["types"]), spec["run"])
+
+
+@dataclass(slots=True)
+class Routes:
+    """The subscriptions of a shard at a generation."""
+
+    generation: bytes = b""
+    by_type: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict[str, list[tuple[str, "str | None"]]])
+
+    @classmethod
+    def of(cls, generation: bytes, subscriptions: Sequence[Subscription]) -> Routes:
+        routes = cls(generation)
+        for subscription in subscriptions:
+            for kind in subscription.types:
+                routes.by_type.setdefault(kind, []).append((subscription.inbox, subscription.run))
+        return routes
+
+    @classmethod
+    def from_hash(cls, generation: bytes, stored: Mapping[bytes, bytes]) -> Routes:
+        return cls.of(generation, [Subscription.from_json(inbox.decode(), text) for inbox, text in stored.items()])
+
+    def to(self, kind: str, run: str | None) -> str:
+        """The inboxes for an event of that type and run, joined by commas, as the scripts take them."""
+        found = self.by_type.get(kind)
+        if not found:
+            return ""
+        return ",".join([inbox for inbox, only in found if only is None or only == run])

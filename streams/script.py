@@ -1,0 +1,48 @@
+"""A Lua script: its file, and how it is called."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError
+
+from .keys import lua_names
+
+SHEBANG = "#!lua\n"
+"""With it the server refuses keys of another slot, and refuses the whole script when it has no memory to write."""
+
+
+class Commands(Protocol):
+    """The part of a redis-py client, for one server or a cluster, that Roost's scripts and reads need."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any: ...
+
+
+class Script:
+    """One `.lua` file, with the key names and the prelude before its body."""
+
+    def __init__(self, name: str) -> None:
+        folder = files(__package__) / "lua"
+        body = (folder / f"{name}.lua").read_text("utf-8")
+        if not body.startswith(SHEBANG):
+            raise ValueError(f"{name}.lua does not begin with {SHEBANG!r}")
+        prelude = (folder / "prelude.lua").read_text("utf-8")
+        self.name = name
+        self.text = f"{SHEBANG}{lua_names()}\n{prelude}\n{body.removeprefix(SHEBANG)}"
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, client: Commands, log: str, *args: Any) -> Any:
+        """Run on the shard whose log is that key. The server learns the script when it does not know it."""
+        try:
+            return await client.execute_command("EVALSHA", self.sha, 1, log, *args)
+        except NoScriptError:
+            return await client.execute_command("EVAL", self.text, 1, log, *args)
+
+
+@cache
+def script(name: str) -> Script:
+    """The script of that name, read once a process."""
+    return Script(name)

@@ -1,0 +1,81 @@
+"""A shard: the part of a flock that lives in one hash slot of one server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from .errors import SettingsError
+from .event import pairs
+from .keys import Keys
+from .patience import PATIENCE, explain, patiently
+from .routes import Routes
+from .script import Commands, script
+
+FORMAT = 1
+"""The format of the log that this program writes, and the newest it reads."""
+
+
+class Shard:
+    """What a process knows of a shard: how to reach it, its epoch, and its routes.
+
+    `epoch` rises when the log starts anew; whoever caches what is in the shard registers with `on_epoch`.
+    """
+
+    def __init__(self, client: Commands, keys: Keys, *, patience: timedelta = PATIENCE) -> None:
+        self.client = client
+        self.keys = keys
+        self.patience = patience
+        self.routes = Routes()
+        self.epoch = ""
+        self.settings: dict[str, Any] = {}
+        self._on_epoch: list[Callable[[], None]] = []
+
+    @property
+    def number(self) -> int:
+        return self.keys.shard
+
+    def on_epoch(self, forget: Callable[[], None]) -> None:
+        """Call `forget` when the log has started anew."""
+        self._on_epoch.append(forget)
+
+    async def open(self, settings: dict[str, Any] | None = None) -> None:
+        """Make the shard if it is new, and learn its epoch and routes. Raises SettingsError for a newer format."""
+        meta_flat, routes_flat = await self.run("open", FORMAT, orjson.dumps(settings or {}))
+        meta = pairs(meta_flat)
+        if int(meta[b"format"]) > FORMAT:
+            raise SettingsError(
+                f"flock {self.keys.flock!r} was written by a newer Roost (format {int(meta[b'format'])}): update Roost"
+            )
+        self.settings = orjson.loads(meta[b"settings"])
+        self.routes = Routes.from_hash(meta[b"generation"], pairs(routes_flat))
+        epoch = meta[b"epoch"].decode()
+        if self.epoch and epoch != self.epoch:
+            for forget in self._on_epoch:
+                forget()
+        self.epoch = epoch
+
+    async def run(self, name: str, *args: Any) -> Any:
+        """Run a script that may be repeated safely; waits for a server that is away. Raises ServerUnavailable."""
+        try:
+            return await patiently(lambda: script(name)(self.client, self.keys.log, *args), self.patience)
+        except Exception as error:
+            raise explain(error) from error
+
+    async def run_routed(self, name: str, make: Callable[[Routes], tuple[Any, ...]]) -> Any:
+        """As `run`, for a script that appends: its arguments depend on the routes, its first is their generation."""
+        while True:
+            answer = await self.run(name, self.routes.generation, *make(self.routes))
+            if not (isinstance(answer, list) and answer and answer[0] == b"routes"):
+                return answer
+            await self.open()
+
+    async def command(self, *args: Any, **options: Any) -> Any:
+        """A plain reading command, repeated like a script. Raises ServerUnavailable."""
+        try:
+            return await patiently(lambda: self.client.execute_command(*args, **options), self.patience)
+        except Exception as error:
+            raise explain(error) from error

@@ -1,0 +1,128 @@
+"""A unit: events and effects that stand or fall together, in the form in which the write script takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .errors import LimitExceeded
+from .event import Event
+from .position import Position
+from .routes import Routes
+
+MAX_UNIT_EVENTS = 256
+MAX_UNIT_BYTES = 1024 * 1024
+INLINE_BYTES = 64 * 1024
+"""Content up to this travels with its event; larger content is uploaded first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The right to settle a delivery: inbox, consumer, entry and the entry's delivery count."""
+
+    inbox: str
+    consumer: str
+    entry: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """Content as an event names it: its digest and size, and the bytes if they travel along."""
+
+    digest: str
+    size: int
+    inline: bytes | None
+
+
+class Unit:
+    """Collects the parts of a unit. A unit is written once, by one writer."""
+
+    __slots__ = ("_routed", "args", "events", "parts", "size")
+
+    def __init__(self) -> None:
+        self.args: list[Any] = []
+        self.parts = 0
+        self.events = 0
+        self.size = 0
+        self._routed: list[tuple[int, str, str | None]] = []
+
+    def expect(self, subject: str, version: int, position: Position | None = None) -> Unit:
+        """Only if the subject is at that version, and its last event at that position when one is given."""
+        return self._part("E", subject, version, position.entry if position else "")
+
+    def acknowledge(self, token: Token) -> Unit:
+        """Only if the delivery is still this one; take it out of its inbox."""
+        return self._part("D", token.inbox, token.consumer, token.entry, token.count)
+
+    def park(self, token: Token, failure: bytes) -> Unit:
+        """As `acknowledge`, and into the actor's dead-letter stream, with what failed (JSON)."""
+        self.size += len(failure)
+        return self._part("P", token.inbox, token.consumer, token.entry, token.count, failure)
+
+    def postpone(self, token: Token, delay: timedelta, attempts: int) -> Unit:
+        """As `acknowledge`, and back into the inbox after the delay, with that many attempts behind it."""
+        delay_ms = round(delay.total_seconds() * 1000)
+        return self._part("L", token.inbox, token.consumer, token.entry, token.count, delay_ms, attempts)
+
+    def complete(self, key: str, nonce: str) -> Unit:
+        """Only if the claim of the key still stands and nobody wrote the key meanwhile; release the claim."""
+        return self._part("C", key, nonce)
+
+    def claim(self, key: str, nonce: str, lease: timedelta, after: str, owner: str, claimed: Event) -> Unit:
+        """Take the claim of a key; the event is appended if it is granted. Must be the unit's last part."""
+        subject, kind, meta, data = claimed.to_fields()
+        lease_ms = round(lease.total_seconds() * 1000)
+        self._part("c", key, nonce, lease_ms, after, owner, subject, kind, meta, data, "")
+        self._routed.append((len(self.args) - 1, kind, claimed.run))
+        self._count(len(meta) + len(data))
+        return self
+
+    def event(self, event: Event) -> Unit:
+        """Append an event."""
+        subject, kind, meta, data = event.to_fields()
+        self._part("e", subject, kind, meta, data, "")
+        self._routed.append((len(self.args) - 1, kind, event.run))
+        self._count(len(meta) + len(data))
+        return self
+
+    def note(
+        self, note_id: str, key: str | None, content: StoredContent, ttl: timedelta | None, record: bytes, work: bytes
+    ) -> Unit:
+        """The event before this part wrote that note. `record` and `work` are JSON; `work` may be empty."""
+        inline = content.inline
+        ttl_ms = "" if ttl is None else max(1, round(ttl.total_seconds() * 1000))
+        self.size += len(record) + len(work) + (len(inline) if inline is not None else 0)
+        has = "0" if inline is None else "1"
+        return self._part(
+            "n", note_id, key or "", content.digest, content.size, ttl_ms, record, work, has, inline or b""
+        )
+
+    def state(self, actor: str, key: str, state: bytes) -> Unit:
+        """Store a keyed actor's state, at the version that its subject has after this unit."""
+        self.size += len(state)
+        return self._part("s", actor, key, state)
+
+    def routed(self, routes: Routes) -> list[Any]:
+        """The unit's arguments, each event with the inboxes that it goes to."""
+        for index, kind, run in self._routed:
+            self.args[index] = routes.to(kind, run)
+        return self.args
+
+    def check(self) -> None:
+        """Raises LimitExceeded for a unit over 256 events or 1 MiB."""
+        if self.events > MAX_UNIT_EVENTS or self.size > MAX_UNIT_BYTES:
+            raise LimitExceeded(
+                f"{self.events} events and {self.size:,} bytes at once are more than Roost takes in one step "
+                f"({MAX_UNIT_EVENTS} events, {MAX_UNIT_BYTES:,} bytes): split them, and put large content into notes"
+            )
+
+    def _count(self, size: int) -> None:
+        self.events += 1
+        self.size += size
+
+    def _part(self, *part: Any) -> Unit:
+        self.args.extend(part)
+        self.parts += 1
+        return self

@@ -1,0 +1,193 @@
+"""The writer: one a process and shard. What coroutines append while a call is on its way goes into the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from redis import exceptions as redis_errors
+
+from .answer import Answer, parse_answer
+from .errors import Closed, OutcomeUnknown
+from .event import new_id
+from .patience import explain, is_passing, patiently
+from .script import script
+from .shard import Shard
+from .unit import Unit
+
+log = structlog.get_logger(__name__)
+
+MAX_CALL_EVENTS = 512
+MAX_CALL_BYTES = 1024 * 1024
+MAX_CALL_PARTS = 2048
+MAX_WAITING_UNITS = 10_000
+PRODUCER_LIFETIME = timedelta(minutes=10)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    unit: Unit
+    answered: asyncio.Future[Answer]
+
+
+class Producer:
+    """A writer's identity and the number of its next call. The server forgets it after its lifetime without calls."""
+
+    def __init__(self, lifetime: timedelta) -> None:
+        self._lifetime_s = lifetime.total_seconds()
+        self.lifetime_ms = round(self._lifetime_s * 1000)
+        self.renew()
+
+    def renew(self) -> None:
+        self.id = new_id()
+        self.number = 1
+        self.pid = os.getpid()
+        self.used = time.monotonic()
+
+    def for_call(self) -> tuple[str, int]:
+        """The ID and number to use. A new ID after a fork, or when the server may have forgotten this one."""
+        if self.pid != os.getpid() or time.monotonic() - self.used > self._lifetime_s / 2:
+            self.renew()
+        self.used = time.monotonic()
+        return self.id, self.number
+
+
+class Writer:
+    """Writes units, in the order in which they were given, each exactly once whatever is cut off or repeated."""
+
+    def __init__(
+        self, shard: Shard, *, lifetime: timedelta = PRODUCER_LIFETIME, max_waiting: int = MAX_WAITING_UNITS
+    ) -> None:
+        self._shard = shard
+        self._producer = Producer(lifetime)
+        self._repeat_for = min(lifetime / 2, shard.patience)
+        self._queue: deque[_Waiting] = deque()
+        self._room = asyncio.Semaphore(max_waiting)
+        self._pump: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def write(self, unit: Unit) -> Answer:
+        """Write a unit and say how it ended. Waits while the writer is full.
+
+        Raises LimitExceeded, ServerFull, ServerUnavailable (nothing was written) or OutcomeUnknown.
+        """
+        unit.check()
+        if self._closed:
+            raise Closed("this flock is closed: open it again to write")
+        await self._room.acquire()
+        waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._drain(), name="roost writer")
+        try:
+            return await waiting.answered
+        finally:
+            self._room.release()
+
+    async def close(self) -> None:
+        """Write what is waiting, then take no more."""
+        self._closed = True
+        if self._pump is not None and not self._pump.done():
+            await asyncio.wait([self._pump])
+
+    async def _drain(self) -> None:
+        while self._queue:
+            batch = self._take()
+            try:
+                lines = await self._call(batch)
+            except Exception as error:  # each appender gets it; none is left waiting
+                _fail(batch, explain(error))
+            except BaseException:
+                _fail(batch, Closed("the writer was cancelled; read the log to see whether this was written"))
+                raise
+            else:
+                for waiting, line in zip(batch, lines, strict=True):
+                    if not waiting.answered.done():
+                        waiting.answered.set_result(parse_answer(line, self._shard.number))
+
+    def _take(self) -> list[_Waiting]:
+        """As many waiting units as one call may hold; at least one. Units whose appender has gone are left out."""
+        batch: list[_Waiting] = []
+        events = size = parts = 0
+        while self._queue:
+            unit = self._queue[0].unit
+            events, size, parts = events + unit.events, size + unit.size, parts + unit.parts
+            if batch and (events > MAX_CALL_EVENTS or size > MAX_CALL_BYTES or parts > MAX_CALL_PARTS):
+                break
+            waiting = self._queue.popleft()
+            if not waiting.answered.done():
+                batch.append(waiting)
+        return batch
+
+    async def _call(self, batch: list[_Waiting]) -> list[bytes]:
+        """One call: formed, numbered, repeated byte for byte while its answer is lost."""
+        if not batch:
+            return []
+        while True:
+            # 1. Form the call. Its number is used up only by an answer that says it was written.
+            producer, number = self._producer.for_call()
+            args: list[Any] = [
+                self._shard.routes.generation, producer, number, new_id(), self._producer.lifetime_ms, len(batch),
+            ]  # fmt: skip
+            for waiting in batch:
+                args.append(waiting.unit.parts)
+                args.extend(waiting.unit.routed(self._shard.routes))
+            # 2. Send it, again and again while the server is away.
+            answer, lost = await self._send(args)
+            # 3. Judge the answer.
+            match answer[0]:
+                case b"ok":
+                    self._producer.number += 1
+                    return answer[1:]
+                case b"routes":  # nothing was written: form it anew for the routes as they are now
+                    await self._shard.open()
+                case b"gap":  # the server lost earlier calls, this one too: it is safe to write it as somebody new
+                    log.warning("server lost acknowledged events", producer=producer, number=number)
+                    self._producer.renew()
+                case b"unknown" if not lost:
+                    self._producer.renew()
+                case _:
+                    self._producer.renew()
+                    raise OutcomeUnknown()
+
+    async def _send(self, args: list[Any]) -> tuple[list[bytes], int]:
+        """The answer, and how many times before it the call may have arrived without an answer."""
+        lost = 0
+
+        async def send() -> list[bytes]:
+            nonlocal lost
+            try:
+                answer: list[bytes] = await script("write")(self._shard.client, self._shard.keys.log, *args)
+            except Exception as error:
+                lost += not _never_arrived(error)
+                raise
+            return answer
+
+        try:
+            return await patiently(send, self._repeat_for), lost
+        except Exception as error:
+            if is_passing(error) and lost:
+                self._producer.renew()  # nobody may use this number again: the call may still arrive
+                raise OutcomeUnknown(
+                    f"the server went away and the answer to an append with it ({error}): "
+                    "read the subject to see whether it happened"
+                ) from error
+            raise
+
+
+def _never_arrived(error: Exception) -> bool:
+    """Whether the server cannot have run the call: it was refused while connecting, or by a server not ready."""
+    refused = isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
+    return refused or "connecting to" in str(error)
+
+
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.answered.done():
+            waiting.answered.set_exception(error)
