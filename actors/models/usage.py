@@ -1,0 +1,22 @@
+"""What a call consumed, in tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `cached_tokens` are those of `input_tokens` that the server had cached."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+def estimate_tokens(*texts: str | None) -> int:
+    """A quarter of the characters, rounded up: the usual estimate for English where nobody has counted."""
+    characters = sum(len(text) for text in texts if text)
+    return -(-characters // CHARACTERS_PER_TOKEN)
