@@ -38,7 +38,7 @@ types: .venv/.test ## mypy and pyright, both strict, tests included
 
 rooms: .venv/.test ## rooms import only rooms to their left
 	@echo "== import-linter"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 wheel-test: .venv/.test ## build the wheel through the sdist, install and import it elsewhere
 	@echo "== wheel"
@@ -54,7 +54,8 @@ wheel: .venv/.test ## dist/: the sdist, and the wheel made from it
 lock: ## constraints.txt again: old pins stay, new dependencies get one (UPGRADE=1: newest of all)
 	@rm -rf $(LOCK) && mkdir -p build
 	@$(call make_venv,$(LOCK))
-	@$(call pip,$(LOCK),$(if $(UPGRADE),,-c constraints.txt) ".[all$(,)test]")
+	@echo "Resolving all dependencies (a minute)"
+	@$(call pip,$(LOCK),$(if $(UPGRADE),,-c constraints.txt) -e ".[all$(,)test]")
 	@{ sed -n '/^#/p' constraints.txt; $(LOCK)/bin/python -m pip freeze --all --exclude pip --exclude roost; } > $(LOCK)/new
 	@mv $(LOCK)/new constraints.txt && rm -rf $(LOCK)
 

@@ -50,6 +50,12 @@ def test_a_room_is_a_relative_link_so_that_the_tree_can_be_moved(room: str) -> N
     assert (ROOT / "src" / "roost" / room).readlink() == Path("../..") / room
 
 
+def test_every_folder_with_modules_is_a_package() -> None:
+    # import-linter passes over a folder that has no __init__.py, and whatever is in it may import anything.
+    folders = {path.parent for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
 @pytest.mark.parametrize("name", name_modules())
 def test_every_module_can_be_imported_by_its_full_name(name: str) -> None:
     assert importlib.import_module(name).__name__ == name
