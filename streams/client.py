@@ -72,6 +72,15 @@ class PubSub(Protocol):
     async def aclose(self) -> None: ...
 
 
+class RawConnection(Protocol):
+    """One of redis-py's connections, below its clients: what is sent and what comes back are not paired."""
+
+    async def connect(self) -> None: ...
+    async def send_command(self, *args: Argument, check_health: bool = True) -> None: ...
+    async def read_response(self, *, timeout: float | None = None) -> Reply: ...
+    async def disconnect(self, nowait: bool = False) -> None: ...
+
+
 def make_client(
     url: ServerUrl,
     *,
@@ -136,3 +145,29 @@ class _ShardedPubSub:
         self.sunsubscribe = pubsub.sunsubscribe
         self.get_message = pubsub.get_sharded_message
         self.aclose = pubsub.aclose
+
+
+async def ask_one_node(client: CommandClient, *args: Argument) -> Reply:
+    """The reply of a server, or of one node of a cluster, to a command that has no key."""
+    untyped = cast(Any, client)
+    if isinstance(untyped, RedisCluster):
+        await untyped.initialize()
+        return await untyped.execute_command(*args, target_nodes=untyped.get_default_node())
+    return await client.execute_command(*args)
+
+
+async def make_raw_connection(client: CommandClient, key: str) -> RawConnection:
+    """A new connection, not yet connected, to the server that has `key` now. Whoever asks for it disconnects it."""
+    untyped = cast(Any, client)
+    if isinstance(untyped, RedisCluster):
+        await untyped.initialize()
+        node = cast(Any, untyped.get_node_from_key(key))
+        return cast(RawConnection, node.connection_class(**node.connection_kwargs))
+    return cast(RawConnection, untyped.connection_pool.make_connection())
+
+
+async def forget_topology(client: CommandClient) -> None:
+    """Makes a cluster client ask anew which node has which keys; nothing to do for a single server."""
+    untyped = cast(Any, client)
+    if isinstance(untyped, RedisCluster):
+        await untyped.nodes_manager.initialize()

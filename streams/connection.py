@@ -11,6 +11,7 @@ from types import TracebackType
 from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, PubSub, make_client, make_pubsub
 from .errors import ServerUnavailable
 from .facts import ServerFacts, find_facts
+from .pushes import Pushes
 from .unavailable import FAILURES, explain
 from .url import ServerUrl
 
@@ -26,6 +27,7 @@ class Connection:
     def __init__(self, url: ServerUrl, raw_url: str, client: CommandClient, facts: ServerFacts) -> None:
         self._url = url
         self._clients = [client]
+        self._pushes: list[Pushes] = []
         self.client = client
         self.facts = facts
         self.url = raw_url
@@ -45,12 +47,22 @@ class Connection:
         self._clients.append(client)
         return client
 
+    def separate(self, *, command_timeout: timedelta = COMMAND_TIMEOUT) -> CommandClient:
+        """A client that this connection does not own: for the event loop of another thread, which must close it."""
+        return make_client(self._url, connections=1, command_timeout=command_timeout)
+
     async def pubsub(self) -> PubSub:
         """Pub/sub for the sharded channels of one slot, on a connection of its own.
 
         After a cut its reads raise once, and later ones go on, subscribed anew; what was sent between is lost.
         """
         return await make_pubsub(self.dedicated(block=COMMAND_TIMEOUT))
+
+    def pushes(self) -> Pushes:
+        """Sharded pub/sub of one slot that looks after itself: see Pushes. Closed with this connection."""
+        pushes = Pushes(self.dedicated(block=COMMAND_TIMEOUT), self.shown_url)
+        self._pushes.append(pushes)
+        return pushes
 
     async def ping(self) -> timedelta:
         """How long one round trip took. Raises ServerUnavailable."""
@@ -74,6 +86,9 @@ class Connection:
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:
+        pushes, self._pushes = self._pushes, []
+        for one in pushes:
+            await one.close()
         clients, self._clients = self._clients, []
         for client in reversed(clients):
             await client.aclose()
@@ -111,12 +126,24 @@ async def connect(
     client = make_client(
         parsed, connections=connections, command_timeout=command_timeout, connect_timeout=connect_timeout
     )
+    facts = await _find_facts(client, parsed)
+    if facts.cluster and not parsed.is_cluster:
+        # A cluster's node at a plain address would answer MOVED to most keys.
+        await client.aclose()
+        if parsed.path:
+            raise ServerUnavailable(f"{parsed.shown} is a node of a cluster; give its address as redis+cluster://…")
+        return await connect(
+            url.replace("://", "+cluster://", 1), command_timeout=command_timeout, connect_timeout=connect_timeout
+        )
+    return Connection(parsed, url, client, facts)
+
+
+async def _find_facts(client: CommandClient, url: ServerUrl) -> ServerFacts:
     try:
-        facts = await find_facts(client, parsed.shown)
+        return await find_facts(client, url.shown)
     except FAILURES as error:
         await client.aclose()
-        raise explain(error, parsed.shown) from error
+        raise explain(error, url.shown) from error
     except BaseException:
         await client.aclose()
         raise
-    return Connection(parsed, url, client, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from .client import CommandClient
+from .client import CommandClient, ask_one_node
 from .errors import ServerUnavailable
 
 BASELINE = (7, 0)
@@ -56,9 +56,7 @@ async def find_facts(client: CommandClient, shown_url: str) -> ServerFacts:
 
 async def read_info(client: CommandClient) -> dict[str, str]:
     """INFO of the server, or of one node of a cluster; values as text."""
-    info = cast("dict[str, Any]", await client.execute_command("INFO"))
-    while info and all(isinstance(value, dict) for value in info.values()):  # a cluster client answers by node
-        info = next(iter(info.values()))
+    info = cast("dict[str, Any]", await ask_one_node(client, "INFO"))
     return {name: str(value) for name, value in info.items()}
 
 
@@ -68,5 +66,5 @@ def version_numbers(version: str) -> tuple[int, ...]:
 
 
 async def _find_commands(client: CommandClient) -> set[str]:
-    replies = cast("list[Any]", await client.execute_command("COMMAND INFO", *ACCELERATORS))
+    replies = cast("list[Any]", await ask_one_node(client, "COMMAND INFO", *ACCELERATORS))
     return {name for name, reply in zip(ACCELERATORS, replies, strict=True) if reply}

@@ -9,9 +9,11 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from roost_tests.bare_server import BareCluster, BareServer
 from roost_tests.own_server import OwnServer
 from roost_tests.proxy import Proxy
 
@@ -64,12 +66,16 @@ def watch_keys(request: pytest.FixtureRequest) -> Iterator[None]:
     address: ServerAddress = request.getfixturevalue("server")
     flock: str | None = request.getfixturevalue("flock_name") if "flock_name" in request.fixturenames else None
     yield
-    path = ServerUrl.parse(address.url).path
-    with redis.Redis(unix_socket_path=path) as client:
-        found = {key.decode("utf-8", "replace") for key in client.scan_iter(count=1000)}
-        client.flushall()
-    strangers = sorted(key for key in found if flock is None or not _is_key_of(flock, key))
+    strangers = sorted(key for key in _take_keys(address) if flock is None or not _is_key_of(flock, key))
     assert not strangers, f"keys that are not of this test's flock {flock!r}, or of no known kind: {strangers[:20]}"
+
+
+def _take_keys(address: ServerAddress) -> set[str]:
+    with redis.Redis(unix_socket_path=ServerUrl.parse(address.url).path) as synchronous:
+        client: Any = synchronous
+        found: set[str] = {key.decode("utf-8", "replace") for key in client.scan_iter(count=1000)}
+        client.flushall()
+    return found
 
 
 def _is_key_of(flock: str, key: str) -> bool:
@@ -93,6 +99,38 @@ async def own_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Own
     for one in servers:
         if one.lives:
             await one.kill()
+
+
+@pytest.fixture
+async def bare_server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[BareServer]]]:
+    """Starts the server program on a TCP port with options: `server = await bare_server("--requirepass", "secret")`."""
+    servers: list[BareServer] = []
+
+    async def start(*options: str) -> BareServer:
+        one = BareServer(tmp_path / f"bare-{len(servers)}", *options)
+        servers.append(one)
+        await one.start()
+        return one
+
+    yield start
+    for one in servers:
+        one.stop()
+
+
+@pytest.fixture
+async def bare_cluster(tmp_path: Path) -> AsyncIterator[Callable[[int], Awaitable[BareCluster]]]:
+    """Starts a cluster of that many nodes, which takes some seconds: `cluster = await bare_cluster(3)`."""
+    clusters: list[BareCluster] = []
+
+    async def start(size: int) -> BareCluster:
+        one = BareCluster(tmp_path / f"cluster-{len(clusters)}", size)
+        clusters.append(one)
+        await one.start()
+        return one
+
+    yield start
+    for one in clusters:
+        one.stop()
 
 
 @pytest.fixture

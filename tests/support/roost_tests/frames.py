@@ -20,10 +20,10 @@ def frame_end(data: bytes | bytearray, start: int = 0) -> int | None:
         end = rest if count < 0 else rest + count + 2
         return end if end <= len(data) else None
     for _ in range(max(count, 0) * _NESTED[kind]):
-        end = frame_end(data, rest)
-        if end is None:
+        inner = frame_end(data, rest)
+        if inner is None:
             return None
-        rest = end
+        rest = inner
     return rest
 
 

@@ -12,6 +12,11 @@ from typing import Literal
 from roost.streams.url import ServerUrl
 
 from .frames import read_command, take_frames
+from .waiting import wait_until
+
+_PUSHED = tuple(
+    b"*%d\r\n$%d\r\n%s\r\n" % (n, len(w), w) for n, w in ((3, b"message"), (3, b"smessage"), (4, b"pmessage"))
+)
 
 Match = str | Callable[[list[bytes]], bool] | None
 
@@ -86,8 +91,7 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
-        while self._links:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: not self._links)
 
     def cut(self) -> int:
         """Ends every connection at once, whatever is under way; new ones are taken. Says how many there were."""
@@ -163,7 +167,6 @@ class _Link:
         self._upstream: asyncio.StreamWriter | None = None
         self._awaited: deque[Fault | None] = deque()
         """For each request under way, what is to happen to its reply."""
-        self._subscribed = False
 
     def abort(self) -> None:
         for writer in (self._writer, self._upstream):
@@ -196,12 +199,9 @@ class _Link:
                 if fault is not None and fault.kind == "lose_request":
                     fault.happened.set()
                     return
-                self._subscribed = self._subscribed or request[0].upper() in (
-                    b"SUBSCRIBE",
-                    b"SSUBSCRIBE",
-                    b"PSUBSCRIBE",
-                )
                 self._awaited.append(fault)
+                if request[0].upper().endswith(b"SUBSCRIBE"):  # every channel is answered by a message of its own
+                    self._awaited.extend([None] * (len(request) - 2))
                 self._upstream.write(frame)
             await self._upstream.drain()
 
@@ -213,8 +213,8 @@ class _Link:
                 await self._proxy.pass_gate()
                 if self._proxy.delay:
                     await asyncio.sleep(self._proxy.delay)
-                # Replies come in the order of their requests; what a subscribed connection gets answers nothing.
-                fault = self._awaited.popleft() if self._awaited and not self._subscribed else None
+                # Replies come in the order of their requests; between them what is pushed, which answers nothing.
+                fault = self._awaited.popleft() if self._awaited and not frame.startswith(_PUSHED) else None
                 if fault is not None:
                     fault.happened.set()
                     if fault.kind == "lose_reply":

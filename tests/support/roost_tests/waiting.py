@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
-
-Found = TypeVar("Found")
+from collections.abc import Callable
+from typing import Any
 
 
-async def wait_until(
-    predicate: Callable[[], Found | Awaitable[Found]], *, timeout: float = 5.0, every: float = 0.01
-) -> Found:
-    """Asks `predicate` (plain or async) until its answer is true, and gives that answer. Fails after `timeout` seconds."""
+async def wait_until(predicate: Callable[[], object], *, timeout: float = 5.0, every: float = 0.01) -> Any:
+    """Asks `predicate` (plain or async) until its answer is true, and gives it. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
-        answer = predicate()
-        found = await cast("Awaitable[Found]", answer) if inspect.isawaitable(answer) else answer
+        answer: Any = predicate()
+        found = await answer if inspect.isawaitable(answer) else answer
         if found:
-            return cast(Found, found)
+            return found
         if time.monotonic() > deadline:
             where = inspect.getsource(predicate).strip() if inspect.isfunction(predicate) else repr(predicate)
             raise AssertionError(f"not true within {timeout} s (last answer {found!r}): {where}")
