@@ -1,0 +1,135 @@
+"""Text in whatever encoding, turned into the one that is cut: UTF-8 without a mark, lines ended by a line feed."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import DocumentChanged, EmptyDocument
+from .limits import MIB
+from .spool import SpoolWriter, in_megabytes, make_spool
+
+_SAMPLE_BYTES = 64 * 1024
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text as it will be cut: where it is, the SHA-256 and size of its bytes, what it was written in."""
+
+    path: Path
+    digest: str
+    size: int
+    modified_ns: int
+    spooled: bool
+    encoding: str
+    guessed: bool
+
+
+def examine(path: Path, name: str, spool: Path, limit: int, declared: str = "") -> Text:
+    """Go through a text file once; if it is not such as can be cut, write it anew into directory `spool`.
+
+    `declared` is the encoding a server named. Raises EmptyDocument, DocumentChanged, or DocumentTooLarge past `limit` bytes.
+    """
+    with path.open("rb") as file:
+        head = file.read(_SAMPLE_BYTES)
+        marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "")
+        if not marked:
+            file.seek(0)
+            before = os.fstat(file.fileno())
+            found = _go_through(file)
+            after = os.fstat(file.fileno())
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise DocumentChanged(f"{name}: changed while it was being read; read it anew")
+            if found.blank:
+                raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
+            if found.invalid_at is None and not found.returns:
+                return Text(path, found.digest, after.st_size, after.st_mtime_ns, False, "utf-8", False)
+        if marked or found.invalid_at is None:
+            encoding, guessed = marked or "utf-8", False
+        elif declared and _exists(declared):
+            encoding, guessed = declared, False
+        else:
+            encoding, guessed = _guess(file, head, found.invalid_at), True
+    return _written_anew(path, name, encoding, guessed, make_spool(spool), limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    digest: str
+    blank: bool
+    returns: bool  # carriage returns in it
+    invalid_at: int | None  # about where it stops being UTF-8
+
+
+def _go_through(file: BinaryIO) -> _Findings:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    digest = hashlib.sha256()
+    blank, returns, position = True, False, 0
+    while True:
+        chunk = file.read(MIB)
+        try:
+            decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            return _Findings("", False, returns, max(0, position + error.start - 4))
+        if not chunk:
+            return _Findings(digest.hexdigest(), blank, returns, None)
+        blank = blank and not chunk.strip()
+        returns = returns or b"\r" in chunk
+        digest.update(chunk)
+        position += len(chunk)
+
+
+def _exists(encoding: str) -> bool:
+    try:
+        "".encode(encoding)
+    except LookupError:
+        return False
+    return True
+
+
+def _guess(file: BinaryIO, head: bytes, invalid_at: int) -> str:
+    """What a text is written in that is not UTF-8 from about byte `invalid_at` on."""
+    if invalid_at > len(head) and not head.isascii():
+        return "utf-8"  # it is UTF-8 for long, with something broken in it
+    file.seek(max(0, invalid_at - _SAMPLE_BYTES // 2))
+    sample = file.read(_SAMPLE_BYTES)
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        return "cp1252"
+    matches = [match for match in from_bytes(sample) if not match.encoding.startswith(("utf_16", "utf_32"))]
+    if not matches:
+        return "cp1252"
+    western = next((match for match in matches if match.encoding == "cp1252"), None)
+    best = matches[0]
+    if western and (western.chaos, -western.coherence) <= (best.chaos, -best.coherence):
+        return "cp1252"  # as good as the first of several equals, and far more usual
+    return best.encoding
+
+
+def _written_anew(path: Path, name: str, encoding: str, guessed: bool, to: Path, limit: int) -> Text:
+    digest = hashlib.sha256()
+    blank = True
+    try:
+        with path.open(encoding=encoding, errors="replace") as source, to.open("wb") as target:
+            writer = SpoolWriter(
+                target, limit, f"{name}: is over {in_megabytes(limit)} of text; split it, or raise the limit"
+            )
+            while text := source.read(MIB):
+                blank = blank and not text.strip()
+                raw = text.encode("utf-8", "replace")
+                digest.update(raw)
+                writer.write(raw)
+        if blank:
+            raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
+    except BaseException:
+        to.unlink(missing_ok=True)
+        raise
+    facts = to.stat()
+    shown = "utf-8" if encoding == "utf-8-sig" else encoding
+    return Text(to, digest.hexdigest(), facts.st_size, facts.st_mtime_ns, True, shown, guessed)
