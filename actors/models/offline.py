@@ -23,9 +23,10 @@ THREADS = 2
 class OfflineModel:
     """Extracts: an answer is whole sentences of the inputs, in their order, nothing else. It does not reason.
 
-    Sentences are ranked by LexRank, and by the words they share with the question where there is one; instructions,
-    temperature and seed are not read. Where there are several inputs, or an input's label is in brackets like `[3]`,
-    each sentence is followed by its input's label. Prose comes before table rows and code, these before titles.
+    Sentences are ranked by LexRank and by how early they stand, and by the words they share with the question where
+    there is one (`ranking.rank` has the weights); instructions, temperature and seed are not read. Where there are
+    several inputs, or an input's label is in brackets like `[3]`, each sentence is followed by its input's label. Prose
+    comes before table rows and code, these before titles.
 
     The same request has the same answer in every process. Up to 128 sentences are ranked together; more are ranked in
     blocks of 128 whose best go on to the next round. Over 4 million characters are refused. The work runs in threads,
@@ -58,8 +59,10 @@ class OfflineModel:
     async def complete(self, request: Request) -> Completion:
         """Raises `EmptyAnswer` when the inputs hold no text and `AnswerCutOff` when no sentence fits the limit."""
         started = time.perf_counter()
-        async with self._threads:
-            text = await asyncio.to_thread(extract, request)
+        await self._threads.acquire()
+        work = asyncio.create_task(asyncio.to_thread(extract, request))
+        work.add_done_callback(self._release)
+        text = await asyncio.shield(work)  # a thread cannot be cancelled: its place is taken until it ends
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
         return Completion(
@@ -72,6 +75,11 @@ class OfflineModel:
             tokens_estimated=True,
             duration_ms=(time.perf_counter() - started) * 1000,
         )
+
+    def _release(self, work: asyncio.Task[str]) -> None:
+        self._threads.release()
+        if not work.cancelled():
+            work.exception()  # raised already where it was awaited; if nobody waits any more, nobody misses it
 
     async def close(self) -> None:
         """Nothing to close."""

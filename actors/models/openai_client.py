@@ -7,6 +7,7 @@ import os
 import time
 from datetime import timedelta
 from decimal import Decimal
+from json import JSONDecodeError
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -14,7 +15,15 @@ import openai
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from . import prices as price_list
-from .errors import AnswerCutOff, AnswerRefused, EmptyAnswer, ModelError, ModelNotConfigured, ModelUnavailable
+from .errors import (
+    AnswerCutOff,
+    AnswerRefused,
+    EmptyAnswer,
+    ModelError,
+    ModelNotConfigured,
+    ModelRefusedRequest,
+    ModelUnavailable,
+)
 from .model import Completion, Request
 from .openai_errors import Redaction, translate
 from .prices import PriceSource, PriceTable
@@ -72,7 +81,11 @@ class OpenAIModel:
                 reply = await self._send(request)
         except TimeoutError:
             problem = ModelUnavailable(f"{self._server} gave no answer within {self._timeout_s:g} s: try again later")
-        except (openai.OpenAIError, ValueError) as error:  # ValueError: a body that is not the JSON it says it is
+        except (
+            openai.OpenAIError,
+            JSONDecodeError,
+            UnicodeDecodeError,
+        ) as error:  # the client lets broken bodies through
             problem = translate(error, model=self._model, server=self._server, redaction=self._redaction)
         if problem is not None:
             raise problem  # outside `except`, so that no traceback shows the client's error, which may hold the key
@@ -112,7 +125,7 @@ class OpenAIModel:
         """Text, the server's name for the model, and usage if it counted; the client checks no types, so this does."""
         choices: object = getattr(reply, "choices", None)
         if not isinstance(reply, ChatCompletion) or not isinstance(choices, list):
-            raise ModelUnavailable(
+            raise ModelRefusedRequest(
                 f"{self._server} did not answer with a chat completion: check OPENAI_BASE_URL, which mostly ends in /v1"
             )
         first: object = cast("list[object]", choices)[0] if choices else None
@@ -126,8 +139,7 @@ class OpenAIModel:
         content = getattr(message, "content", None)
         if not isinstance(content, str) or not content.strip():
             raise EmptyAnswer(f"{self.name} gave an empty answer: try again, or another model")
-        answered_by: object = reply.model
-        return content.strip(), answered_by if isinstance(answered_by, str) else None, _usage(reply)
+        return content.strip(), getattr(reply, "model", None), _usage(reply)
 
 
 def _usage(reply: ChatCompletion) -> Usage | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import cast
+from typing import TypeGuard
 
 import openai
 
@@ -78,11 +78,13 @@ def _from_status(error: openai.APIStatusError, *, model: str, server: str, redac
 
 
 def _message(error: openai.APIStatusError) -> str:
-    if isinstance(error.body, Mapping):  # the client's own message is the whole body, as Python prints it
-        message = cast("Mapping[str, object]", error.body).get("message")
-        if isinstance(message, str):
-            return message
-    return error.message
+    body = error.body
+    message: object = body.get("message") if _is_object(body) else None
+    return message if isinstance(message, str) else error.message  # the client's message is the whole body
+
+
+def _is_object(body: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(body, dict)
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> timedelta | None:

@@ -21,6 +21,9 @@ RULE = re.compile(r"^(?:[-=*_]\s?){3,}$")
 ITEM = re.compile(r"^(?:[-*+•–]|\(?\d{1,3}[.)])\s+")
 QUOTE = re.compile(r"^(?:>\s?)+")
 ROW_RULE = re.compile(r"^[|:\-+=\s]+$")
+LINKS_ALONE = re.compile(r"^!?\[!?\[|^!\[|^\[[^\]]+\]:\s")
+"""Badges, pictures, and definitions of links."""
+
 IMPORT = re.compile(r"^(?:import [\w.]+|from [\w.]+ import .*|#include .*|use [\w:]+;)$")
 MARKUP = re.compile(r"`[^`]*`|\[[^\]]*\]\([^)]*\)|https?://\S+|\[\d+\]")
 SYMBOLS = frozenset("{}()[];=<>_&|+\\$@:")
@@ -105,7 +108,7 @@ def _kind_of(line: str, *, indented: bool, after_code: bool) -> tuple[Kind | Non
 
 
 def _is_code(line: str) -> bool:
-    if IMPORT.match(line) or (line.startswith("<") and line.endswith(">")):
+    if IMPORT.match(line) or LINKS_ALONE.match(line) or (line.startswith("<") and line.endswith(">")):
         return True
     plain = MARKUP.sub("", line[:LOOKED_AT])
     if len(PROSE_WORD.findall(plain)) >= 2:

@@ -13,6 +13,8 @@ WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+(?:['’][^\W\d_]+)?"
 )
 
+ADDRESS = re.compile(r"(?:https?|ftp)://\S+|(?<=\])\([^)\s]*\)")
+
 _STOP_WORDS = (
     "a about above after again all also am an and any are as at be because been before being below between both but "
     "by can cannot could did do does doing don't down during each else few for from further had has have having he "
@@ -37,10 +39,10 @@ def _stem(word: str) -> str:
 
 
 def content_words(text: str) -> list[str]:
-    """The stems of the words that carry meaning, in order, repeated as often as they occur."""
-    return [_stem(word) for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
+    """The stems of the words that carry meaning, in order, repeated as often as they occur; none of addresses."""
+    return [_stem(word) for word in WORD.findall(ADDRESS.sub(" ", text).lower()) if word not in STOP_WORDS]
 
 
 def count_words(text: str) -> int:
-    """All words, stop words too."""
-    return len(WORD.findall(text))
+    """All words, stop words too, but none of addresses."""
+    return len(WORD.findall(ADDRESS.sub(" ", text)))

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -78,7 +78,7 @@ class Reply:
 
 
 class FakeOpenAI:
-    """The server. `requests` are the bodies it got, oldest first, the last thousand; `keys` what they were sent with."""
+    """The server. `requests` are the last thousand bodies it got, oldest first; `keys` what they were sent with."""
 
     def __init__(
         self,
@@ -292,15 +292,18 @@ def _error(status: int, message: str, code: str, *, headers: tuple[tuple[str, st
 
 async def _stream(request: dict[str, Any], completion: dict[str, Any]) -> AsyncIterator[bytes]:
     """The same completion, a word a chunk; with its usage in a last chunk when that was asked for."""
-    shape = {key: completion[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    choice = completion["choices"][0] if completion["choices"] else None
-    pieces = re.findall(r"\S+\s*|\s+", choice["message"]["content"] or "") if choice else []
-    for piece in pieces:
-        yield _event(shape | {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
-    if choice:
-        yield _event(shape | {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
-    if (request.get("stream_options") or {}).get("include_usage") and "usage" in completion:
-        yield _event(shape | {"choices": [], "usage": completion["usage"]})
+    shape: dict[str, Any] = {key: completion[key] for key in ("id", "created", "model")}
+    shape["object"] = "chat.completion.chunk"
+    for choice in completion["choices"]:
+        pieces: list[str] = re.findall(r"\S+\s*|\s+", choice["message"]["content"] or "")
+        for piece in pieces:
+            delta: dict[str, Any] = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
+            yield _event({**shape, "choices": [delta]})
+        end: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+        yield _event({**shape, "choices": [end]})
+    options: dict[str, Any] = request.get("stream_options") or {}
+    if options.get("include_usage") and "usage" in completion:
+        yield _event({**shape, "choices": [], "usage": completion["usage"]})
     yield b"data: [DONE]\n\n"
 
 
@@ -309,7 +312,7 @@ def _event(chunk: object) -> bytes:
 
 
 @contextlib.contextmanager
-def run_fake_openai(*options: str) -> Iterator[str]:
+def run_fake_openai(*options: str) -> Generator[str]:
     """Its base URL, while it runs in a process of its own with these options of the command line."""
     process = subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True)
     try:
