@@ -19,9 +19,10 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def tracked(root: Path) -> list[Path]:
-    """Every file of the working tree that git knows, relative to the root; without the links to the rooms."""
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
-    paths = [Path(name) for name in listing.split("\0") if name]
+    """Every file that git tracks or would track, relative to the root; without the links to the rooms."""
+    git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(git, cwd=root, capture_output=True, text=True, check=True).stdout
+    paths = sorted({Path(name) for name in listing.split("\0") if name})
     assert paths, "git lists no file: the house tests run in a clone"
     return [path for path in paths if (root / path).is_file() and not (root / path).is_symlink()]
 

@@ -63,7 +63,7 @@ def test_the_wheel_holds_every_file_of_every_room(built: Path, tracked: list[Pat
     expected |= {str(path.relative_to("src")) for path in tracked if path.parts[0] == "src"}
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert held == expected
+    assert held == expected, "data files need a pattern in [tool.setuptools.package-data] of pyproject.toml"
     assert {"roost/py.typed", "roost/__init__.py"} <= held
 
 
