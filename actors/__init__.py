@@ -1,1 +1,21 @@
-"""Room."""
+"""Who acts: actors and their workers, the flock that they share, its memory, the models they ask."""
+
+from .actor import Actor, Failure, Retry, on
+from .context import Context
+from .flock import Appended, Flock
+from .memory import Memory, fingerprint
+from .work import Computed, Work
+
+__all__ = [
+    "Actor",
+    "Appended",
+    "Computed",
+    "Context",
+    "Failure",
+    "Flock",
+    "Memory",
+    "Retry",
+    "Work",
+    "fingerprint",
+    "on",
+]

@@ -113,15 +113,14 @@ async def connect(
     command_timeout: timedelta = COMMAND_TIMEOUT,
     connect_timeout: timedelta = CONNECT_TIMEOUT,
 ) -> Connection:
-    """Reaches the server at `url`; without one, Roost's own in `home` (~/.roost), which is started if need be.
+    """Reaches the server at `url`; without one, Roost's own in `home`, which is started if need be.
+
+    With neither, the settings of this process decide.
 
     Raises ServerUnavailable if it cannot be reached or is not fit for Roost, SettingsError if the URL makes no sense.
     """
     if url is None:
-        from .server import start_server
-        from .settings import Settings
-
-        url = (await start_server(home or Settings.read({}).home)).url
+        url = await _choose_server(home)
     parsed = ServerUrl.parse(url)
     client = make_client(
         parsed, connections=connections, command_timeout=command_timeout, connect_timeout=connect_timeout
@@ -136,6 +135,18 @@ async def connect(
             url.replace("://", "+cluster://", 1), command_timeout=command_timeout, connect_timeout=connect_timeout
         )
     return Connection(parsed, url, client, facts)
+
+
+async def _choose_server(home: Path | None) -> str:
+    from .server import start_server
+    from .settings import Settings
+
+    if home is None:
+        settings = Settings.read()
+        if settings.url is not None:
+            return settings.url
+        home = settings.home
+    return (await start_server(home)).url
 
 
 async def _find_facts(client: CommandClient, url: ServerUrl) -> ServerFacts:

@@ -67,7 +67,7 @@ class Inbox:
         return [self._delivery(entry, fields, 1) for entry, fields in entries_of(reply)]
 
     async def mine(self, in_hand: Sequence[str], limit: int) -> list[Delivery]:
-        """Entries that the server holds pending for this consumer though it is not handling them: their reply was lost."""
+        """Entries pending for this consumer that it is not handling: the reply that held them was lost."""
         pending = await self._shard.command(
             "XPENDING", self._key, GROUP, "-", "+", 1000, self.consumer, parse_detail=True
         )

@@ -110,7 +110,7 @@ def entries_of(reply: Any) -> list[tuple[bytes, Any]]:
     """The entries of an XREAD or XREADGROUP reply for one stream, whatever form redis-py gives it."""
     if not reply:
         return []
-    streams = list(reply.values())[0] if isinstance(reply, dict) else reply[0][1]
+    streams = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
     if streams and isinstance(streams[0], list) and streams[0] and isinstance(streams[0][0], (tuple, list)):
         streams = streams[0]  # RESP3 wraps once more
     return list(streams)

@@ -1,0 +1,133 @@
+"""Actors: classes whose handlers take events, and what their authors may choose."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, ClassVar, TypeVar
+
+from roost.streams import Event, SettingsError
+from roost.streams.declaration import Declaration, declaration_of
+from roost.streams.keys import NAME
+
+F = TypeVar("F", bound=Callable[..., Any])
+KeyOf = Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a delivery is tried, and how long between: exponential, jittered, bounded."""
+
+    attempts: int = 5
+    first_delay: timedelta = timedelta(seconds=1)
+    factor: float = 2.0
+    max_delay: timedelta = timedelta(minutes=5)
+
+    def delay(self, attempt: int, asked: timedelta | None = None) -> timedelta:
+        """The pause after a failed attempt (counted from 1); at least what the failing side asked for."""
+        grown = self.first_delay * self.factor ** min(attempt - 1, 32)
+        jittered = min(grown, self.max_delay) * random.uniform(0.5, 1.0)
+        return max(jittered, asked or timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a delivery was parked."""
+
+    type: str
+    message: str
+    attempts: int
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A method that takes events of one type."""
+
+    name: str
+    declaration: Declaration
+    key: KeyOf | None
+
+
+def on(payload: type[Any], *, key: KeyOf | None = None) -> Callable[[F], F]:
+    """Let a method handle events whose payload is of this declared class.
+
+    `key` makes the handler keyed: events of one key are handled one at a time, with the key's `ctx.state`.
+    """
+    declared = declaration_of(payload)
+
+    def mark(method: F) -> F:
+        marks = [*getattr(method, "__roost_on__", ()), (declared, key)]
+        method.__roost_on__ = marks  # type: ignore[attr-defined]  # functions take attributes
+        return method
+
+    return mark
+
+
+class Actor:
+    """Handles events. Subclass it, mark methods with `@on`, and let a flock's workers run it.
+
+    A handler takes `(payload, ctx)` and returns an event, several, or None; or it yields events. What it emits, the
+    notes it puts and its state are committed together with the acknowledgement of what it consumed, or not at all.
+    """
+
+    name: ClassVar[str] = ""
+    """Stands in the log; the class name unless set."""
+    concurrency: ClassVar[int] = 8
+    """Deliveries handled at the same time, in each process."""
+    retry: ClassVar[Retry] = Retry()
+    timeout: ClassVar[timedelta] = timedelta(minutes=5)
+    """For one attempt. A worker that takes longer is taken for dead."""
+    state: ClassVar[type[Any] | None] = None
+    """A keyed actor's state: a class whose instances can be made without arguments."""
+
+    handlers: ClassVar[dict[str, Handler]] = {}
+    code: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.name = cls.__dict__.get("name", "") or cls.__name__
+        if not NAME.fullmatch(cls.name):
+            raise SettingsError(f"{cls.name!r} cannot name an actor: use letters, digits, dots, dashes and underscores")
+        cls.handlers = _handlers_of(cls)
+        cls.code = _digest_of(cls)
+        keyed = [handler for handler in cls.handlers.values() if handler.key is not None]
+        if keyed and len(keyed) != len(cls.handlers):
+            raise SettingsError(f"actor {cls.name}: either all of its handlers have a key, or none")
+        if cls.state is not None and not keyed:
+            raise SettingsError(f"actor {cls.name} has state, but its handlers have no key: @on(Event, key=…)")
+
+    @classmethod
+    def is_keyed(cls) -> bool:
+        return any(handler.key is not None for handler in cls.handlers.values())
+
+    def evolve(self, state: Any, event: Any) -> Any:
+        """The state after one of the actor's own events. Keyed actors with state define it; it must be pure."""
+        return state
+
+    async def parked(self, event: Event, failure: Failure) -> Any:
+        """Called when a delivery is given up. What it returns is emitted together with the parking."""
+        return None
+
+
+def _handlers_of(cls: type[Actor]) -> dict[str, Handler]:
+    found: dict[str, Handler] = {}
+    for name, method in inspect.getmembers(cls, callable):
+        for declared, key in getattr(method, "__roost_on__", ()):
+            if declared.name in found and found[declared.name].name != name:
+                raise SettingsError(f"actor {cls.name} has two handlers for {declared.name}")
+            found[declared.name] = Handler(name, declared, key)
+    return found
+
+
+def _digest_of(cls: type[Actor]) -> str:
+    """A digest of the class's code: which code made a decision stands in the log."""
+    try:
+        source = inspect.getsource(cls)
+    except (OSError, TypeError):  # made in a shell: no file holds it
+        source = repr(sorted((name, getattr(value, "__code__", None)) for name, value in vars(cls).items()))
+    return blake2b(source.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,93 @@
+"""The context of a delivery: everything a handler may have from outside, so that its run can be replayed."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import structlog
+
+from roost.streams import Event, Note, Position, derived_id
+from roost.streams.event import now_ms
+
+if TYPE_CHECKING:
+    from .flock import Flock
+    from .memory import Memory
+    from .models import Model
+
+S = TypeVar("S")
+
+
+class Context(Generic[S]):
+    """What a handler is given beside its event's payload."""
+
+    def __init__(self, flock: Flock, actor: str, event: Event, attempt: int, key: str | None, state: S) -> None:
+        self._flock = flock
+        self.actor = actor
+        self.event = event
+        self.attempt = attempt
+        """From 1; attempts whose worker died count."""
+        self.key = key
+        self.state: S = state
+        """A keyed actor's state, as it was when the handler was called."""
+        self.log = structlog.get_logger(actor)
+        self.emitted: list[tuple[Any, str | None]] = []
+        self.times_ms: list[int] = []
+        self._ids = 0
+        self._random: random.Random | None = None
+
+    @property
+    def run(self) -> str | None:
+        return self.event.run
+
+    @property
+    def position(self) -> Position:
+        """Where the event stands in the log."""
+        assert self.event.position is not None
+        return self.event.position
+
+    @property
+    def flock(self) -> str:
+        """The flock's name."""
+        return self._flock.name
+
+    @property
+    def memory(self) -> Memory:
+        return self._flock.memory
+
+    async def complete(
+        self, instructions: str, *notes: Note | str, question: str | None = None, model: Model | None = None,
+        sentences: int | None = None, labels: tuple[str, ...] | None = None, sample: int = 0, kind: str = "model",
+    ) -> Note:  # fmt: skip
+        """The model's answer over notes, as a note; done once for the same model, instructions, inputs and parameters.
+
+        `labels` name the inputs, as the answer cites them. `sample` asks for further, independent answers. Errors of
+        the model are raised as they are; what may be tried again is, by the actor's retry.
+        """
+        return await self._flock.complete(
+            instructions, notes, question=question, model=model, sentences=sentences, labels=labels, sample=sample,
+            kind=kind,
+        )  # fmt: skip
+
+    def emit(self, payload: Any, *, subject: str | None = None) -> None:
+        """Emit an event, before those that the handler returns."""
+        self.emitted.append((payload, subject))
+
+    def now(self) -> datetime:
+        """The time; recorded with the delivery."""
+        time_ms = now_ms()
+        self.times_ms.append(time_ms)
+        return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+    @property
+    def random(self) -> random.Random:
+        """Randomness that is the same whenever this event is handled by this actor."""
+        if self._random is None:
+            self._random = random.Random(derived_id(self.event.id, self.actor, "random"))
+        return self._random
+
+    def new_id(self) -> str:
+        """An identity that is the same whenever this event is handled by this actor."""
+        self._ids += 1
+        return derived_id(self.event.run or "", self.event.id, self.actor, "id", self._ids)

@@ -1,0 +1,75 @@
+"""From what a handler emits to events: their identity, cause and subject."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from inspect import isasyncgen, isawaitable
+from typing import Any
+
+from roost.streams import Event, LimitExceeded, derived_id, encode
+from roost.streams.declaration import declaration_of
+from roost.streams.unit import MAX_UNIT_EVENTS
+
+MAX_EMITTED = MAX_UNIT_EVENTS - 32
+
+
+async def collect(result: Any) -> list[Any]:
+    """The payloads that a handler's result holds: of a coroutine, a generator, a list or a single one."""
+    if isawaitable(result):
+        result = await result
+    if result is None:
+        return []
+    if isasyncgen(result) or isinstance(result, AsyncIterable):
+        found: list[Any] = []
+        async for payload in result:
+            _check(len(found))
+            found.append(payload)
+        return found
+    if isinstance(result, (list, tuple)) or (
+        isinstance(result, Iterable) and not hasattr(result, "__dataclass_fields__")
+    ):
+        found = []
+        for payload in result:
+            _check(len(found))
+            found.append(payload)
+        return found
+    return [result]
+
+
+def _check(count: int) -> None:
+    if count >= MAX_EMITTED:
+        raise LimitExceeded(f"a handler emits up to {MAX_EMITTED} events at once: emit one that continues the work")
+
+
+def emit(
+    payloads: Iterable[tuple[Any, str | None]], delivered: Event, actor: str, handler: str, key: str | None
+) -> list[Event]:
+    """The events of a delivery. An event's ID is a hash of run, delivered event, actor, handler and index: a delivery
+    that is repeated emits the same events."""
+    events: list[Event] = []
+    for index, (payload, subject) in enumerate(payloads):
+        kind, schema, body = encode(payload)
+        events.append(
+            Event(
+                id=derived_id(delivered.run or "", delivered.id, actor, handler, index),
+                type=kind,
+                subject=subject or subject_of(payload, actor, key, delivered.run),
+                body=body,
+                schema=schema,
+                actor=actor,
+                run=delivered.run,
+                cause=delivered.id,
+                traceparent=delivered.traceparent,
+            )
+        )
+    return events
+
+
+def subject_of(payload: object, actor: str | None, key: str | None, run: str | None) -> str:
+    """What a payload is about: a keyed actor's events about its key; else as declared; else the run, or the actor."""
+    if key is not None and actor is not None:
+        return f"actor/{actor}/{key}"
+    declared = declaration_of(payload)
+    if declared.subject is not None:
+        return declared.subject(payload)
+    return f"run/{run}" if run is not None else f"actor/{actor or 'anyone'}"

@@ -1,0 +1,287 @@
+"""The flock: agents that share one memory, as a program opens it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ParamSpec, Self
+
+import structlog
+
+from roost.streams import (
+    CLAIM_LEASE,
+    Bell,
+    Conflict,
+    Connection,
+    Event,
+    Keys,
+    Log,
+    Note,
+    Notes,
+    Position,
+    Reader,
+    RoostError,
+    Settings,
+    Shard,
+    Writer,
+    connect,
+    encode,
+    new_id,
+)  # fmt: skip
+from roost.streams.answer import Conflicted, Written
+from roost.streams.patience import PATIENCE
+
+from .actor import Actor
+from .completion import complete
+from .emission import subject_of
+from .heartbeat import DELIVERY_LEASE, Heartbeat
+from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl, fingerprint
+from .models import Model, model_from_name
+from .scope import Scope, entered
+from .worker import GRACE, Worker
+
+log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+
+FLUSH = timedelta(seconds=1)
+EXPIRY = timedelta(seconds=5)
+EXPIRE_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where events came to stand: positions and versions, in their order."""
+
+    positions: tuple[Position, ...]
+    versions: tuple[int, ...]
+
+
+class Flock:
+    """A named set of agents with one memory. Open it with `async with Flock.open(…) as flock`."""
+
+    def __init__(
+        self, name: str, connection: Connection, *, agent: str, ttl: timedelta | None, sharing: Sharing,
+        model: Model | str | None, claim_lease: timedelta, delivery_lease: timedelta, patience: timedelta,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.connection = connection
+        self.shard = Shard(connection.client, Keys(name), patience=patience)
+        self.writer = Writer(self.shard)
+        self.notes = Notes(self.shard)
+        self.log = Log(self.shard)
+        self.heartbeat = Heartbeat(connection, self.shard, claim_lease=claim_lease, delivery_lease=delivery_lease)
+        self._bell = Bell(connection.pubsub, self.shard.keys)
+        self._model = model
+        self._outside = Scope(Reader(agent), outside=True)
+        owner = f"{socket.gethostname()}-{os.getpid()}".replace(" ", "-")
+        self.memory = Memory(
+            self.shard, self.writer, connection, self._bell, self.heartbeat, self._outside,
+            owner=owner, ttl=ttl, sharing=sharing,
+        )  # fmt: skip
+        self._outsiders: list[Scope] = [self._outside]
+        self._jobs: list[asyncio.Task[None]] = []
+        self._workers: list[Worker] = []
+        self._identity = new_id()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, name: str | None = None, url: str | None = None, *, home: Path | str | None = None, agent: str = "main",
+        ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
+        claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
+        patience: timedelta = PATIENCE,
+    ) -> AsyncIterator[Self]:  # fmt: skip
+        """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
+
+        `agent` is who acts outside handlers; `ttl` is how long notes live that do not say; `model` is a name such as
+        `openai/gpt-5` or a model object; `patience` is how long to wait for a server that is away.
+        Raises ServerUnavailable or SettingsError.
+        """
+        settings = Settings.read(url=url, flock=name, home=home)
+        connection = await connect(settings.url, home=settings.home)
+        try:
+            flock = cls(
+                settings.flock, connection, agent=agent, ttl=ttl, sharing=sharing, model=model or settings.model,
+                claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
+            )  # fmt: skip
+            try:
+                await flock._start()
+                yield flock
+            finally:
+                await flock._close()
+        finally:
+            await connection.close()
+
+    async def _start(self) -> None:
+        await self.shard.open()
+        await self._bell.start()
+        self._jobs = [
+            asyncio.create_task(self._flush_often(), name="roost flush"),
+            asyncio.create_task(self._expire_often(), name="roost expiry"),
+        ]
+
+    async def _close(self) -> None:
+        for worker in self._workers:
+            await worker.stop()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        try:
+            await self.flush()
+        except RoostError as error:  # the flock is left all the same; what is lost is the record of some reads
+            log.warning("reads could not be logged", error=str(error))
+        await self.writer.close()
+        self.heartbeat.close()
+        await self._bell.close()
+        if self._model is not None and not isinstance(self._model, str):
+            await self._model.close()
+
+    @property
+    def model(self) -> Model:
+        """The model that answers `complete`: as chosen, or the one named by ROOST_MODEL, or `offline`."""
+        if self._model is None or isinstance(self._model, str):
+            self._model = model_from_name(self._model or "offline")
+        return self._model
+
+    async def append(
+        self, *payloads: Any, subject: str | None = None, run: str | None = None, expected: int | None = None,
+        cause: str | None = None,
+    ) -> Appended:  # fmt: skip
+        """Append declared payloads (or Events) as one unit: all of them, or none.
+
+        `expected` is the version that their subject must have (0: none yet). Raises Conflict with the current one,
+        UndeclaredEvent, LimitExceeded, ServerFull, ServerUnavailable, OutcomeUnknown.
+        """
+        scope = self.memory.scope
+        unit = scope.unit()
+        owed = unit.events
+        events = [self._event(payload, subject, run or scope.reader.run, cause) for payload in payloads]
+        if expected is not None:
+            unit.expect(events[0].subject, expected)
+        for event in events:
+            unit.event(event)
+        answer = await self.writer.write(unit)
+        match answer:
+            case Written(versions, positions):
+                return Appended(positions[owed:], versions[owed:])
+            case Conflicted(current, position):
+                raise Conflict(events[0].subject, current=current, expected=expected or 0, position=position)
+            case _:
+                raise RoostError(f"an append was answered with {answer}")
+
+    def _event(self, payload: Any, subject: str | None, run: str | None, cause: str | None) -> Event:
+        if isinstance(payload, Event):
+            return payload
+        reader = self.memory.scope.reader
+        kind, schema, body = encode(payload)
+        return Event(
+            type=kind, subject=subject or subject_of(payload, reader.actor, None, run), body=body, schema=schema,
+            actor=reader.actor, run=run, cause=cause or reader.cause, traceparent=reader.traceparent,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def acting(self, agent: str, *, run: str | None = None) -> AsyncIterator[None]:
+        """Within this block, reads and writes are this agent's, and belong to this run."""
+        scope = Scope(Reader(agent, run), outside=True)
+        self._outsiders.append(scope)
+        try:
+            with entered(scope):
+                yield
+        finally:
+            self._outsiders.remove(scope)
+            await self._log_owed(scope)
+
+    async def complete(
+        self, instructions: str, notes: Sequence[Note | str], *, question: str | None = None,
+        model: Model | None = None, sentences: int | None = None, labels: tuple[str, ...] | None = None,
+        sample: int = 0, kind: str = "model", limit: timedelta = COMPUTE_LIMIT,
+    ) -> Note:  # fmt: skip
+        """The model's answer over notes, as a note; once for the same model, instructions, inputs and parameters."""
+        return await complete(
+            self.memory, model or self.model, instructions, notes, question=question, sentences=sentences,
+            labels=labels, sample=sample, kind=kind, limit=limit,
+        )  # fmt: skip
+
+    def shared(
+        self, *, version: int = 1, ttl: Ttl = FLOCK_DEFAULT, limit: timedelta = COMPUTE_LIMIT, tags: Iterable[str] = ()
+    ) -> Callable[[Callable[P, Awaitable[Any]]], Callable[P, Awaitable[Any]]]:
+        """Single flight around an async function: equal arguments are computed once, by one of all who call.
+
+        The key holds the function's name, `version` (raise it when the function changes) and its arguments, which must
+        be what JSON holds; so must its result, or bytes.
+        """
+        given = tuple(tags)
+
+        def wrap(function: Callable[P, Awaitable[Any]]) -> Callable[P, Awaitable[Any]]:
+            name, signature = f"{function.__module__}.{function.__qualname__}", inspect.signature(function)
+
+            @functools.wraps(function)
+            async def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                key = fingerprint("shared", name, version, dict(bound.arguments))
+                note = await self.memory.once(key, lambda: function(*args, **kwargs), ttl=ttl, limit=limit, tags=given)
+                return note.content
+
+            return call
+
+        return wrap
+
+    @asynccontextmanager
+    async def work(
+        self, *actors: Actor | type[Actor], run: str | None = None, concurrency: int | None = None,
+        grace: timedelta = GRACE,
+    ) -> AsyncIterator[list[Worker]]:  # fmt: skip
+        """Let these actors work in this process while the block runs; with `run`, on that run's events only."""
+        workers = [
+            Worker(self, actor if isinstance(actor, Actor) else actor(), run=run, concurrency=concurrency)
+            for actor in actors
+        ]
+        self._workers.extend(workers)
+        try:
+            for worker in workers:
+                await worker.start()
+            yield workers
+        finally:
+            await asyncio.gather(*[worker.stop(grace) for worker in workers])
+            for worker in workers:
+                self._workers.remove(worker)
+
+    async def flush(self) -> None:
+        """Log the reads that a cache has served since the last flush."""
+        for scope in list(self._outsiders):
+            await self._log_owed(scope)
+
+    async def _log_owed(self, scope: Scope) -> None:
+        while scope.is_owing:
+            await self.writer.write(scope.unit())
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH.total_seconds())
+            try:
+                await self.flush()
+            except RoostError as error:
+                log.warning("reads could not be logged", error=str(error))
+
+    async def _expire_often(self) -> None:
+        """One process of the fleet lets notes past their deadline go."""
+        lease_ms = round(EXPIRY.total_seconds() * 3000)
+        while True:
+            await asyncio.sleep(EXPIRY.total_seconds() * random.uniform(0.5, 1.0))
+            try:
+                if not await self.shard.run("lease", "expiry", self._identity, lease_ms):
+                    continue
+                while await self.notes.expire(EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
+                    continue
+            except RoostError as error:
+                log.warning("expired notes could not be removed yet", error=str(error))

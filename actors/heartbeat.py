@@ -1,0 +1,107 @@
+"""The heartbeat: a thread that tells the server what this process still works on.
+
+A thread of its own, so that a handler that blocks the event loop is not mistaken for a dead worker while its time limit
+has not passed. Past the limit it is let go, alive or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from datetime import timedelta
+
+import structlog
+
+from roost.streams import CLAIM_LEASE, Claims, Connection, Inbox, Shard, Token
+
+log = structlog.get_logger(__name__)
+
+DELIVERY_LEASE = timedelta(seconds=15)
+
+
+class Heartbeat:
+    """Renews claims and deliveries three times a lease until they are dropped or their time is up."""
+
+    def __init__(
+        self, connection: Connection, shard: Shard, *, claim_lease: timedelta = CLAIM_LEASE,
+        delivery_lease: timedelta = DELIVERY_LEASE,
+    ) -> None:  # fmt: skip
+        self._connection = connection
+        self._shard = shard
+        self.claim_lease = claim_lease
+        self.delivery_lease = delivery_lease
+        self._claims: dict[tuple[str, str], float] = {}
+        self._deliveries: dict[Token, float] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def hold_claim(self, key: str, nonce: str, limit: timedelta) -> None:
+        """Renew this claim until it is dropped, at most for `limit`."""
+        with self._lock:
+            self._claims[key, nonce] = time.monotonic() + limit.total_seconds()
+        self._start()
+
+    def drop_claim(self, key: str, nonce: str) -> None:
+        with self._lock:
+            self._claims.pop((key, nonce), None)
+
+    def hold(self, token: Token, limit: timedelta) -> None:
+        """Renew this delivery until it is dropped, at most for `limit`."""
+        with self._lock:
+            self._deliveries[token] = time.monotonic() + limit.total_seconds()
+        if self._thread is None:
+            self._start()
+
+    def drop(self, token: Token) -> None:
+        with self._lock:
+            self._deliveries.pop(token, None)
+
+    def close(self) -> None:
+        """Stop the thread. What was held is no longer renewed."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stop.is_set():
+            self._thread = threading.Thread(target=self._beat, name="roost heartbeat", daemon=True)
+            self._thread.start()
+
+    def _beat(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        """The thread's own loop, with a client of its own: the other loop may be blocked."""
+        lease = min(self.claim_lease, self.delivery_lease)
+        client = self._connection.separate(command_timeout=lease / 3)
+        shard = Shard(client, self._shard.keys, patience=timedelta(0))
+        try:
+            while not self._stop.wait(lease.total_seconds() / 3):
+                try:
+                    await self._renew(shard)
+                except Exception as error:  # the leases outlast a missed beat; the next comes soon
+                    log.warning("heartbeat missed", error=str(error))
+        finally:
+            await client.aclose()
+
+    async def _renew(self, shard: Shard) -> None:
+        claims, deliveries = self._current()
+        await Claims(shard).renew(claims, self.claim_lease)
+        for (inbox, consumer), tokens in deliveries.items():
+            for first in range(0, len(tokens), 500):
+                await Inbox(shard, inbox, consumer).renew(tokens[first : first + 500])
+
+    def _current(self) -> tuple[list[tuple[str, str]], dict[tuple[str, str], list[Token]]]:
+        """What is still to be renewed; what has used up its time is let go."""
+        now = time.monotonic()
+        with self._lock:
+            self._claims = {claim: until for claim, until in self._claims.items() if until > now}
+            self._deliveries = {token: until for token, until in self._deliveries.items() if until > now}
+            deliveries: dict[tuple[str, str], list[Token]] = defaultdict(list)
+            for token in self._deliveries:
+                deliveries[token.inbox, token.consumer].append(token)
+            return list(self._claims), deliveries

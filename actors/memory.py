@@ -1,0 +1,313 @@
+"""Memory: what agents put, get, find, compute once, watch and forget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, Literal
+
+import orjson
+
+from roost.streams import (
+    Bell,
+    Claims,
+    Connection,
+    Event,
+    LimitExceeded,
+    Log,
+    Note,
+    NoteNotFound,
+    Notes,
+    Position,
+    Reader,
+    RoostError,
+    SelfWait,
+    Shard,
+    Writer,
+    derived_id,
+)  # fmt: skip
+from roost.streams.answer import BlobMissing, Written
+from roost.streams.event import MAX_EVENT_BYTES
+from roost.streams.note import NoteRecord, to_stored
+from roost.streams.notes import MAX_NOTE_BYTES, check_key
+from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
+
+from .cache import NoteCache
+from .flight import Flights, Job
+from .heartbeat import Heartbeat
+from .scope import SCOPE, Scope, Staged
+from .work import Computed, Work
+
+DEFAULT_TTL = timedelta(days=30)
+COMPUTE_LIMIT = timedelta(minutes=10)
+MAX_TAGS = 32
+
+
+class _FlockDefault:
+    """The flock's own time to live."""
+
+    def __repr__(self) -> str:
+        return "the flock's default"
+
+
+FLOCK_DEFAULT = _FlockDefault()
+Ttl = timedelta | None | _FlockDefault
+Sharing = Literal["once", "cache"]
+
+
+def fingerprint(*parts: Any) -> str:
+    """A key for what the parts name: text, numbers, lists and mappings of these; the same parts give the same key."""
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:40]
+
+
+class Memory:
+    """The memory of a flock, as this process sees it. Who acts is told by the scope."""
+
+    def __init__(
+        self, shard: Shard, writer: Writer, connection: Connection, bell: Bell, heartbeat: Heartbeat, outside: Scope,
+        *, owner: str, ttl: timedelta | None = DEFAULT_TTL, sharing: Sharing = "once",
+    ) -> None:  # fmt: skip
+        self._shard = shard
+        self._writer = writer
+        self._connection = connection
+        self._notes = Notes(shard)
+        self._cache = NoteCache(bell)
+        self._flights = Flights(self._notes, writer, Claims(shard), bell, heartbeat, owner)
+        self._outside = outside
+        self._ttl = ttl
+        self._sharing = sharing
+        shard.on_epoch(self._cache.clear)
+
+    @property
+    def scope(self) -> Scope:
+        """Who acts now."""
+        return SCOPE.get() or self._outside
+
+    def _reader(self) -> Reader:
+        return self.scope.reader
+
+    async def put(
+        self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
+        sources: Iterable[str] | None = None,
+    ) -> Note:  # fmt: skip
+        """Save content (text, bytes, or what JSON holds) as a note; under a key, it becomes what the key means.
+
+        Within a handler the note is staged: it is written by the commit, together with all else the handler does.
+        `sources` are IDs of notes it builds on; without them, those that were read before. Raises LimitExceeded.
+        """
+        scope, reader = self.scope, self.scope.reader
+        form, raw = to_stored(content)
+        staged = scope.staged
+        note_id = (
+            derived_id(reader.cause or "", reader.actor or "", "note", len(staged)) if staged is not None else None
+        )
+        subject = f"key/{check_key(key)}" if key is not None else "note/"
+        event = reader.event("note.written", subject, event_id=note_id)
+        digest = sha256(raw).hexdigest()
+        record = NoteRecord(
+            id=event.id, key=key, digest=digest, size=len(raw), author=reader.actor, run=reader.run,
+            tags=_check_tags(tags), sources=tuple(scope.sources if sources is None else sources), form=form,
+            ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms,
+        )  # fmt: skip
+        event = _event_of(event, record)
+        note = Note(record=record, raw=raw, expires=_expires(record.ttl_ms))
+        if len(raw) > MAX_NOTE_BYTES:
+            raise LimitExceeded(f"a note holds up to {MAX_NOTE_BYTES:,} bytes, this content has {len(raw):,}")
+        if staged is not None:
+            if len(raw) > INLINE_BYTES:
+                await self._notes.upload(digest, raw)
+            staged[note.id] = Staged(note, event, raw, record.ttl_ms)
+            return note
+        return await self._write(scope, note, event)
+
+    async def _write(self, scope: Scope, note: Note, event: Event) -> Note:
+        stored = await self._notes.store(note.raw)
+        owed = scope.owed()
+        while True:
+            unit = Unit()
+            for earlier in owed:
+                unit.event(earlier)
+            add_note(unit, note, event, stored)
+            answer = await self._writer.write(unit)
+            match answer:
+                case Written(_, positions):
+                    return Note(
+                        record=note.record, raw=note.raw, position=positions[-1], expires=_expires(note.record.ttl_ms)
+                    )
+                case BlobMissing(digest):
+                    await self._notes.upload(digest, note.raw)
+                case _:
+                    raise RoostError(f"a note was answered with {answer}")
+
+    async def get(self, note_id: str) -> Note:
+        """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten."""
+        scope = self.scope
+        if scope.staged is not None and note_id in scope.staged:
+            return scope.staged[note_id].note
+        cached = self._cache.get(note_id)
+        if cached is not None:
+            scope.has_read_cached(cached)
+            return cached
+        asked = self._cache.asked()
+        note = await self._notes.get(note_id, scope.reader)
+        if note is None:
+            raise NoteNotFound(note_id)
+        scope.has_read(note)
+        self._cache.add(note, asked)
+        return note
+
+    async def get_all(self, note_ids: Iterable[str]) -> list[Note]:
+        """Several notes, in the order of their IDs. Raises NoteNotFound for the first that is not there."""
+        return list(await asyncio.gather(*[self.get(note_id) for note_id in note_ids]))
+
+    async def find(self, key: str) -> Note | None:
+        """The live note that the key means now, or None. The read, or the miss, is logged."""
+        scope = self.scope
+        for staged in reversed((scope.staged or {}).values()):
+            if staged.note.key == key:
+                return staged.note
+        asked = self._cache.asked()
+        note = await self._notes.find(check_key(key), scope.reader)
+        if note is not None:
+            scope.has_read(note)
+            self._cache.add(note, asked)
+        return note
+
+    async def once(
+        self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
+        tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT,
+    ) -> Note:  # fmt: skip
+        """The note of a key; if there is none, one of all who ask computes it, wherever they are; the others wait.
+
+        `fresh` does not accept a note from before the call. `compute` is a task of its own for at most `limit`; its
+        exception is raised here and never shared: others then try themselves. If its process dies, another takes over
+        within a lease. What it returns is content, or `Computed` with the work it took. Raises SelfWait when `compute`
+        asks for its own key, ComputeTimeout, LimitExceeded.
+        """
+        scope = self.scope
+        if check_key(key) in scope.computing:
+            raise SelfWait(f"the computation for {key!r} asks for {key!r} itself and would wait for ever")
+        ttl_ms = self._ttl_ms(ttl)
+        job = Job(
+            key=key, compute=compute, scope=scope, fresh=fresh, tags=_check_tags(tags), limit=limit,
+            ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms),
+        )  # fmt: skip
+        if self._sharing == "cache":
+            return await self._look_aside(job)
+        asked = self._cache.asked()
+        note, led = await self._flights.obtain(job)
+        self._cache.add(note, asked)
+        if not led:
+            self._joined_here(scope, note, key)
+        return note
+
+    def _joined_here(self, scope: Scope, note: Note, key: str) -> None:
+        """Another coroutine of this process computed it: no script has served it, so the events are owed."""
+        scope.has_read_cached(note)
+        body = orjson.dumps({"note": note.id, "key": key, "how": "joined", "work": note.work})
+        scope.pending.append(scope.reader.event("work.reused", f"note/{note.id}", body))
+
+    async def _look_aside(self, job: Job) -> Note:
+        """What people do today: look, compute, store, without single flight. For comparison."""
+        found = None if job.fresh else await self._notes.find(job.key, job.scope.reader, reused="found")
+        if found is not None:
+            job.scope.has_read(found)
+            return found
+        started = time.perf_counter()
+        async with asyncio.timeout(job.limit.total_seconds()):
+            result = await job.compute()
+        computed = result if isinstance(result, Computed) else Computed(result, Work())
+        work = computed.work.took(time.perf_counter() - started)
+        reader = job.scope.reader
+        form, raw = to_stored(computed.content)
+        event = reader.event("note.written", f"key/{job.key}")
+        record = NoteRecord(
+            id=event.id, key=job.key, digest=sha256(raw).hexdigest(), size=len(raw), author=reader.actor,
+            run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form, written_ms=event.time_ms,
+            ttl_ms=None if job.ttl is None else round(job.ttl.total_seconds() * 1000),
+        )  # fmt: skip
+        stored = await self._notes.store(raw)
+        note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms))
+        unit = add_note(job.scope.unit(), note, _event_of(event, record), stored, work)
+        body = orjson.dumps({"key": job.key, "note": record.id, **work.to_data()})
+        answer = await self._writer.write(unit.event(reader.event("work.computed", f"note/{record.id}", body)))
+        if not isinstance(answer, Written):
+            raise RoostError(f"a note was answered with {answer}")
+        job.scope.has_read(note)
+        return note
+
+    async def forget(self, note_id: str) -> None:
+        """Remove a note's content at once, here and in every process of the flock. Raises NoteNotFound."""
+        self._cache.drop(note_id)
+        await self._notes.forget(note_id, self._reader())
+
+    async def watch(
+        self, prefix: str | None = None, *, tags: Iterable[str] = (), author: str | None = None,
+        since: Position | None = None,
+    ) -> AsyncIterator[Note]:  # fmt: skip
+        """Notes as they are written, from a position or from now on, without end: those whose key begins with `prefix`,
+        that have all the tags, that are the author's. Those that are no longer live when their turn comes are left out.
+        """
+        wanted = frozenset(tags)
+        block = timedelta(seconds=5)
+        client = self._connection.dedicated(block=block)
+        try:
+            async for batch in Log(self._shard).tail(client, since, block=block):
+                for event in batch:
+                    if event.type != "note.written":
+                        continue
+                    record = NoteRecord.from_data(event.data)
+                    if prefix is not None and not (record.key or "").startswith(prefix):
+                        continue
+                    if not wanted <= set(record.tags) or (author is not None and record.author != author):
+                        continue
+                    try:
+                        yield await self.get(record.id)
+                    except NoteNotFound:
+                        continue
+        finally:
+            await client.aclose()
+
+    def _ttl_ms(self, ttl: Ttl) -> int | None:
+        chosen = self._ttl if isinstance(ttl, _FlockDefault) else ttl
+        if chosen is None:
+            return None
+        if chosen <= timedelta(0):
+            raise LimitExceeded("a note's time to live must be positive; None keeps it for ever")
+        return max(1, round(chosen.total_seconds() * 1000))
+
+
+def add_note(unit: Unit, note: Note, event: Event, stored: StoredContent, work: Work | None = None) -> Unit:
+    """Let a unit write a note."""
+    record = note.record
+    ttl = None if record.ttl_ms is None else timedelta(milliseconds=record.ttl_ms)
+    unit.event(event)
+    return unit.note(record.id, record.key, stored, ttl, event.body, b"" if work is None else work.to_json())
+
+
+def _event_of(event: Event, record: NoteRecord) -> Event:
+    """The event that writes the note: about its key if it has one, otherwise about itself."""
+    body = record.to_json()
+    if len(body) > MAX_EVENT_BYTES // 2:
+        raise LimitExceeded("a note names too many sources or tags: name the notes that sum them up")
+    subject = event.subject if record.key is not None else f"note/{event.id}"
+    return Event(
+        id=event.id, type=event.type, subject=subject, body=body, actor=event.actor, run=event.run, cause=event.cause,
+        traceparent=event.traceparent, time_ms=event.time_ms,
+    )  # fmt: skip
+
+
+def _expires(ttl_ms: int | None) -> float | None:
+    return None if ttl_ms is None else time.monotonic() + ttl_ms / 1000
+
+
+def _check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        raise LimitExceeded(f"tags are a list of words, not one text: [{tags!r}]")
+    checked = tuple(tags)
+    if len(checked) > MAX_TAGS or any(not tag or len(tag) > 100 for tag in checked):
+        raise LimitExceeded(f"a note has up to {MAX_TAGS} tags of 1 to 100 characters")
+    return checked

@@ -1,0 +1,63 @@
+"""The state of keyed actors: a fold of each key's own events, stored with its version by the commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from roost.streams import Log, Shard, decode
+
+from .actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedState:
+    """A key's state as of a version of its subject."""
+
+    key: str
+    subject: str
+    version: int
+    value: Any
+    adapter: TypeAdapter[Any]
+
+    def after(self, actor: Actor, payloads: list[Any]) -> KeyedState:
+        """The state after these events; `version` stays the one that was read, for the commit to expect."""
+        value = self.value
+        for payload in payloads:
+            value = actor.evolve(value, payload)
+        return KeyedState(self.key, self.subject, self.version, value, self.adapter)
+
+    def to_json(self) -> bytes:
+        return self.adapter.dump_json(self.value)
+
+
+class States:
+    """The stored states of one keyed actor."""
+
+    def __init__(self, shard: Shard, actor: Actor) -> None:
+        assert actor.state is not None
+        self._shard = shard
+        self._actor = actor
+        self._make = actor.state
+        self._adapter: TypeAdapter[Any] = TypeAdapter(actor.state)
+
+    async def load(self, key: str) -> KeyedState:
+        """The state of a key and its version, folded from the log where it is not stored."""
+        subject = f"actor/{self._actor.name}/{key}"
+        keys = self._shard.keys
+        stored = await self._shard.command("HGET", keys.key("state", self._actor.name), key)
+        if stored is not None:
+            version, _, text = stored.partition(b" ")
+            return KeyedState(key, subject, int(version), self._adapter.validate_json(text), self._adapter)
+        return await self.fold(key)
+
+    async def fold(self, key: str) -> KeyedState:
+        """The state of a key, from its events alone."""
+        subject = f"actor/{self._actor.name}/{key}"
+        value, version = self._make(), 0
+        for event in await Log(self._shard).subject(subject):
+            value = self._actor.evolve(value, decode(event))
+            version = event.version or version
+        return KeyedState(key, subject, version, value, self._adapter)

@@ -1,0 +1,199 @@
+"""The worker: takes an actor's deliveries as it has room for them, and looks after those whose workers have died."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from roost.streams import Delivery, Inbox, ServerUnavailable, new_id
+from roost.streams.patience import explain, is_passing
+
+from .actor import Actor
+from .desk import Desk, Outcome
+from .state import States
+
+if TYPE_CHECKING:
+    from .flock import Flock
+
+log = structlog.get_logger(__name__)
+
+BLOCK = timedelta(seconds=5)
+GRACE = timedelta(seconds=20)
+"""What a worker that stops gives to what it has in hand."""
+
+
+def consumer_name() -> str:
+    """Unique for each start of a worker: half of the fencing token."""
+    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())[:32]
+    return f"{host}-{os.getpid()}-{new_id()[:8]}"
+
+
+def inbox_name(actor: str, run: str | None) -> str:
+    """An actor has an inbox for the whole flock, or one for each run that has workers of its own."""
+    return actor if run is None else f"{actor}@{run}"
+
+
+class Worker:
+    """One actor's consumer in one process."""
+
+    def __init__(self, flock: Flock, actor: Actor, *, run: str | None = None, concurrency: int | None = None) -> None:
+        self.actor = actor
+        self._flock = flock
+        self._inbox = Inbox(flock.shard, inbox_name(actor.name, run), consumer_name())
+        self._run = run
+        self._slots = concurrency or actor.concurrency
+        self._desk = Desk(flock, actor, States(flock.shard, actor) if actor.state is not None else None)
+        self._lease = flock.heartbeat.delivery_lease
+        self._in_hand: dict[str, Delivery] = {}
+        self._tasks: dict[asyncio.Task[None], Delivery] = {}
+        self._room = asyncio.Event()
+        self._suspect = False
+        self._stopping = False
+        self._loops: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Ends with the error that ended the worker, if one did."""
+
+    async def start(self) -> None:
+        """Subscribe, then take deliveries in the background."""
+        types = [handler.declaration.name for handler in self.actor.handlers.values()]
+        await self._inbox.subscribe(types, self._run)
+        self._room.set()
+        self._loops = [
+            asyncio.create_task(self._guard(self._take()), name=f"roost take {self._inbox.name}"),
+            asyncio.create_task(self._guard(self._look_after()), name=f"roost look after {self._inbox.name}"),
+        ]
+
+    async def stop(self, grace: timedelta = GRACE) -> None:
+        """Take no more, finish what is in hand within the grace, hand back the rest."""
+        self._stopping = True
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace.total_seconds())
+        left = list(self._tasks.items())
+        for task, _ in left:
+            task.cancel()
+        await asyncio.gather(*[task for task, _ in left], return_exceptions=True)
+        try:
+            # A read that was cancelled may have been answered: those entries are ours, and nobody handles them.
+            unseen = await self._inbox.mine([], 1000)
+            await self._inbox.hand_back([delivery.token for delivery in unseen], self._lease)
+            await self._inbox.retire()
+        except ServerUnavailable as error:
+            log.warning("a worker left without a word; a sweep will find what it had", error=str(error))
+        if not self.failed.done():
+            self.failed.cancel()
+
+    @property
+    def busy(self) -> int:
+        """Deliveries in hand."""
+        return len(self._in_hand)
+
+    async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
+        try:
+            await loop
+        except Exception as error:
+            log.error("a worker ended", actor=self.actor.name, error=str(error))
+            if not self.failed.done():
+                self.failed.set_exception(error)
+
+    async def _take(self) -> None:
+        client = self._flock.connection.dedicated(block=BLOCK)
+        away_since: float | None = None
+        try:
+            while not self._stopping:
+                # 1. Only as many as there are free slots: what is not taken, others may take.
+                await self._room.wait()
+                free = self._slots - len(self._in_hand)
+                try:
+                    # 2. After a lost reply entries may be pending for us unseen: those first.
+                    if self._suspect:
+                        deliveries = await self._inbox.mine(list(self._in_hand), free)
+                        self._suspect = False
+                    else:
+                        deliveries = await self._inbox.read(client, free, BLOCK)
+                    away_since = None
+                except Exception as error:
+                    away_since = away_since or time.monotonic()
+                    waited = time.monotonic() - away_since
+                    if not is_passing(error) or waited > self._flock.shard.patience.total_seconds():
+                        raise explain(error) from error
+                    self._suspect = True
+                    await asyncio.sleep(random.uniform(0.05, 0.5))
+                    continue
+                # 3. Handle each as a task of its own.
+                for delivery in deliveries:
+                    self._begin(delivery)
+        finally:
+            await client.aclose()
+
+    def _begin(self, delivery: Delivery) -> None:
+        entry = delivery.token.entry
+        if entry in self._in_hand and self._in_hand[entry].token == delivery.token:
+            return
+        self._in_hand[entry] = delivery
+        task = asyncio.create_task(self._handle(delivery), name=f"roost {self.actor.name} {entry}")
+        self._tasks[task] = delivery
+        task.add_done_callback(self._tasks.pop)
+        if len(self._in_hand) >= self._slots:
+            self._room.clear()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        entry = delivery.token.entry
+        outcome = Outcome.UNSETTLED
+        try:
+            outcome = await self._desk.handle(delivery)
+        finally:
+            self._flock.heartbeat.drop(delivery.token)
+            if self._in_hand.get(entry) is delivery:
+                del self._in_hand[entry]
+            if outcome is Outcome.UNSETTLED:
+                self._suspect = True
+            if len(self._in_hand) < self._slots:
+                self._room.set()
+
+    async def _look_after(self) -> None:
+        """Timers and the deliveries of dead workers; one worker of the fleet does it, as long as it lives."""
+        lease_s = self._lease.total_seconds()
+        lease_ms = round(lease_s * 1000)
+        job, cursor, swept, pause = f"sweep:{self._inbox.name}", "0-0", 0.0, 0.0
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                mine = await self._flock.shard.run("lease", job, self._inbox.consumer, lease_ms)
+                if not mine:
+                    pause = lease_s / 3 * random.uniform(0.75, 1.25)
+                    continue
+                moved, next_ms = await self._inbox.due()
+                if time.monotonic() - swept > lease_s / 3:
+                    cursor = await self._sweep(cursor)
+                    swept = time.monotonic()
+                soon = min(1.0, lease_s / 3)
+                pause = 0.0 if moved == 100 else min(soon, next_ms / 1000) if next_ms >= 0 else soon / 4
+        finally:
+            try:
+                await asyncio.shield(self._flock.shard.run("lease", job, self._inbox.consumer, 0))
+            except ServerUnavailable as error:
+                log.debug("a lease ends by itself", error=str(error))
+
+    async def _sweep(self, cursor: str) -> str:
+        """Take over what dead workers had, as much as there is room for, and remove consumers that are gone."""
+        free = self._slots - len(self._in_hand)
+        if free > 0:
+            cursor, deliveries = await self._inbox.take_over(self._lease, cursor, min(free, 100))
+            for delivery in deliveries:
+                log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
+                self._begin(delivery)
+        for name, pending, idle_ms in await self._inbox.consumers():
+            if name != self._inbox.consumer and not pending and idle_ms > self._lease.total_seconds() * 10_000:
+                await self._inbox.retire(name)
+        return cursor
