@@ -8,7 +8,7 @@ _UNSAFE = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f"  # control characters but for tab and newline; escape begins commands to the terminal
     "\x80-\x9f"  # their 8-bit kin
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # these turn the direction of writing, so that text reads as what it is not
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # these turn the direction of writing
     "\u2028\u2029\ufeff\ufff9-\ufffb"
     "\ud800-\udfff"  # halves of characters, which cannot be written out
     "\U000e0000-\U000e007f"  # invisible letters
@@ -17,7 +17,7 @@ _UNSAFE = re.compile(
 
 
 def printable(text: str) -> str:
-    """`text` with all that could command a terminal, or deceive its reader, written as visible escapes; newline and tab stay."""
+    """`text` with what could command a terminal or deceive its reader as visible escapes; newline and tab stay."""
     return _UNSAFE.sub(_escape, text)
 
 

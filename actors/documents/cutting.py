@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .block import BLANK, Block, Scanner
 from .measure import Measure
@@ -29,7 +29,7 @@ class Mark:
     ordinal: int = 0
     region: int = 0
     skip: int = 0
-    outline: Outline = Outline()
+    outline: Outline = field(default_factory=Outline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 def discover(arguments: Sequence[str], *, allow_private: bool = False, limits: Limits | None = None) -> Discovery:
     """The documents that `arguments` mean: files, directories, globs, URLs, and `-` for standard input.
 
-    In the order given, directories sorted, each document once. Nothing is fetched. Raises NoSuchDocument for a path or glob that
-    leads nowhere, AddressRefused for a URL that names a private address, TooManyDocuments, and NothingToRead when all was passed over.
+    In the order given, directories sorted, each document once. Nothing is fetched. Raises NoSuchDocument for a path or
+    glob that leads nowhere, AddressRefused for a URL that names a private address, TooManyDocuments, and NothingToRead
+    when all was passed over.
     """
     search = _Search(limits or Limits(), allow_private)
     for argument in arguments:
@@ -119,7 +120,7 @@ class _Search:
 
 
 def _matches(pattern: str) -> Iterator[Path]:
-    """What a glob matches, sorted; `**` goes into folders but through no links, and hidden names want a dot in the pattern."""
+    """What a glob matches, sorted. `**` goes through no links, and hidden names want a dot in the pattern."""
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if has_magic(part))
     start = Path(*parts[:fixed])

@@ -33,55 +33,62 @@ class Text:
 def examine(path: Path, name: str, spool: Path, limit: int, declared: str = "") -> Text:
     """Go through a text file once; if it is not such as can be cut, write it anew into directory `spool`.
 
-    `declared` is the encoding a server named. Raises EmptyDocument, DocumentChanged, or DocumentTooLarge past `limit` bytes.
+    `declared` is the encoding a server named. Raises EmptyDocument, DocumentChanged, or DocumentTooLarge past `limit`
+    bytes.
     """
     with path.open("rb") as file:
         head = file.read(_SAMPLE_BYTES)
-        marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "")
-        if not marked:
+        encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "")
+        guessed = False
+        if not encoding:
             file.seek(0)
-            before = os.fstat(file.fileno())
-            found = _go_through(file)
-            after = os.fstat(file.fileno())
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise DocumentChanged(f"{name}: changed while it was being read; read it anew")
-            if found.blank:
-                raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
-            if found.invalid_at is None and not found.returns:
-                return Text(path, found.digest, after.st_size, after.st_mtime_ns, False, "utf-8", False)
-        if marked or found.invalid_at is None:
-            encoding, guessed = marked or "utf-8", False
-        elif declared and _exists(declared):
-            encoding, guessed = declared, False
-        else:
-            encoding, guessed = _guess(file, head, found.invalid_at), True
+            found = _go_through(file, name)
+            if found.clean:
+                return Text(path, found.digest, found.size, found.modified_ns, False, "utf-8", False)
+            if found.invalid_at is None:
+                encoding = "utf-8"
+            elif declared and _exists(declared):
+                encoding = declared
+            else:
+                encoding, guessed = _guess(file, head, found.invalid_at), True
     return _written_anew(path, name, encoding, guessed, make_spool(spool), limit)
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
     digest: str
-    blank: bool
+    size: int
+    modified_ns: int
     returns: bool  # carriage returns in it
     invalid_at: int | None  # about where it stops being UTF-8
 
+    @property
+    def clean(self) -> bool:
+        return self.invalid_at is None and not self.returns
 
-def _go_through(file: BinaryIO) -> _Findings:
+
+def _go_through(file: BinaryIO, name: str) -> _Findings:
+    before = os.fstat(file.fileno())
     decoder = codecs.getincrementaldecoder("utf-8")()
     digest = hashlib.sha256()
     blank, returns, position = True, False, 0
-    while True:
+    chunk = b"-"
+    while chunk:
         chunk = file.read(MIB)
         try:
             decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            return _Findings("", False, returns, max(0, position + error.start - 4))
-        if not chunk:
-            return _Findings(digest.hexdigest(), blank, returns, None)
+            return _Findings("", 0, 0, returns, max(0, position + error.start - 4))
         blank = blank and not chunk.strip()
         returns = returns or b"\r" in chunk
         digest.update(chunk)
         position += len(chunk)
+    if blank:
+        raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
+    after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or position != after.st_size:
+        raise DocumentChanged(f"{name}: changed while it was being read; read it anew")
+    return _Findings(digest.hexdigest(), after.st_size, after.st_mtime_ns, returns, None)
 
 
 def _exists(encoding: str) -> bool:

@@ -13,7 +13,7 @@ _LARGEST_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Patterns by the directory they stand in, outermost first; the innermost that says anything about a path decides."""
+    """Patterns by the directory they stand in, outermost first; the innermost that says anything decides."""
 
     patterns: tuple[tuple[Path, GitIgnoreSpec], ...] = ()
 

@@ -81,5 +81,6 @@ def _adorned(lines: Sequence[bytes], line: bytes, outline: Outline) -> Found:
     return _heading(3 if over else 2, 1 + outline.adornments.index(kind), words, outline)
 
 
-def _heading(lines: int, level: int, name: bytes, outline: Outline) -> Found:
-    return Found(lines, level, outline.under(level, heading_name(name.decode("utf-8", "replace"))))
+def _heading(lines: int, level: int, raw: bytes, outline: Outline) -> Found:
+    name = heading_name(raw.decode("utf-8", "replace"))
+    return Found(lines, level, outline.under(level, name)) if name else Found(1, 0, outline)

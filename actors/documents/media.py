@@ -38,7 +38,7 @@ _CONTROLS = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27}) + b"\x7f"
 
 
 def media_of(name: str, head: bytes, declared: str = "") -> str:
-    """The media type: what its first bytes are beyond doubt, else what the name's ending says, else what was declared."""
+    """The media type: what the first bytes prove, else what the name's ending says, else what was declared."""
     if head.startswith(b"%PDF-"):
         return CONVERTED[".pdf"]
     ending = PurePath(name).suffix.lower()

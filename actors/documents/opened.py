@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from .source import Source
 class Opened:
     """Facts about a document's text. All are plain values, so that another process on this machine can cut it too.
 
-    `text_path` is the document itself, or a spool (`spooled`) that `close` removes. `digest` is the SHA-256 of the text there,
-    `size` its bytes. `encoding` is what the document was written in, `guessed` when nothing said so.
+    `text_path` is the document itself, or a spool (`spooled`) that `close` removes. `digest` is the SHA-256 of the text
+    there, `size` its bytes. `encoding` is what the document was written in, `guessed` when nothing said so.
     """
 
     source: Source
@@ -44,7 +44,7 @@ class Opened:
         return markup_of(self.media)
 
     @contextmanager
-    def reading(self) -> Iterator[int]:
+    def reading(self) -> Generator[int]:
         """A descriptor of the text. Raises DocumentChanged when it is not, or by the end no longer, what was opened."""
         try:
             descriptor = os.open(self.text_path, os.O_RDONLY | os.O_CLOEXEC)

@@ -37,8 +37,8 @@ async def open_document(
 ) -> Opened:
     """Make `source` ready to be cut; use it as a context manager, or close it, so that its spool goes.
 
-    `spool` is the directory for what must be downloaded, converted or re-encoded. Standard input is read from `input_stream`, once.
-    Raises a DocumentError: empty, binary, too large, gone, an address that is not public, a conversion that failed.
+    `spool` is the directory for what must be downloaded, converted or re-encoded. Standard input is read once, from
+    `input_stream`. Raises a DocumentError: empty, binary, too large, gone, not public, a conversion that failed.
     """
     limits = limits or Limits()
     if source.kind == "stdin":

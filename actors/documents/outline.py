@@ -15,8 +15,9 @@ _TITLE_CHARACTERS = 300
 class Outline:
     """All that reading on from the middle of a text must know of what came before.
 
-    `path` holds the open headings as (level, name); `fence` is the fence of the code block it is in, or empty; `adornments`
-    are the kinds of underline met so far, outermost first; `inside` is true within a paragraph too long to be held.
+    `path` holds the open headings as (level, name); `fence` is the fence of the code block it is in, or empty;
+    `adornments` are the kinds of underline met so far, outermost first; `inside` is true within a paragraph too long to
+    be held.
     """
 
     path: tuple[tuple[int, str], ...] = ()

@@ -11,7 +11,7 @@ _NAME = "python-language-reference.rst"
 
 
 def write_language_reference(directory: Path) -> Path:
-    """Write the reference, some 450 kB, as one text with underlined headings into `directory`; answers the file's path."""
+    """Write the reference, some 450 kB of text with underlined headings, into `directory`; answers its path."""
     from pydoc_data.topics import topics
 
     directory.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 _NAMES = (
-    ".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pgpass", ".my.cnf", ".npmrc", ".pypirc", ".htpasswd", ".htdigest",
-    ".git-credentials", ".dockercfg", ".vault-token", ".s3cfg", ".boto", ".terraformrc", "credentials", "credentials.json",
-    "secrets.json", "secrets.yml", "secrets.yaml", "secrets.toml", "client_secret*.json", "service-account*.json",
-    "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk",
-    "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.kdb", "*.ppk", "*.asc.key", "*.tfstate", "*.tfstate.*",
+    ".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pgpass", ".my.cnf", ".npmrc", ".pypirc", ".htpasswd",
+    ".htdigest", ".git-credentials", ".dockercfg", ".vault-token", ".s3cfg", ".boto", ".terraformrc", "credentials",
+    "credentials.json", "secrets.json", "secrets.yml", "secrets.yaml", "secrets.toml", "client_secret*.json",
+    "service-account*.json", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk", "*.pem",
+    "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.kdb", "*.ppk", "*.asc.key", "*.tfstate",
+    "*.tfstate.*",
 )  # fmt: skip
 _FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".gcloud", ".docker", ".git"})
 _HARMLESS = re.compile(r"\.(?:example|sample|template|dist)$|^(?:example|sample|template)\.env$")

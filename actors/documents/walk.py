@@ -41,7 +41,8 @@ def why_not(path: Path) -> str | None:
 def walk(root: Path, limits: Limits, report: Report) -> Iterator[Path]:
     """The files below `root`, a real path, that may be read; what is passed over is reported.
 
-    Links are not followed: what they lead to inside of `root` is found where it stands, and what is outside was not asked for.
+    Links are not followed: what they lead to inside of `root` is found where it stands, and what is outside was not
+    asked for.
     """
     seen = 0
     left: list[tuple[os.DirEntry[str] | None, Path, Ignored]] = [(None, root, ignored_above(root))]
