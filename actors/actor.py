@@ -86,7 +86,8 @@ class Actor:
     """A keyed actor's state: a class whose instances can be made without arguments."""
 
     handlers: ClassVar[dict[str, Handler]] = {}
-    code: ClassVar[str] = ""
+    code: str = ""
+    """A digest of the code that decides, for the record of each delivery."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -36,7 +36,7 @@ from .actor import Actor, Failure, Handler
 from .context import Context
 from .emission import collect, emit
 from .memory import add_note
-from .scope import Scope, Staged, entered
+from .scope import MAX_OWED, Scope, Staged, entered
 from .state import KeyedState, States
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ class Desk:
         self, delivery: Delivery, handler: Handler, attempt: int, result: _Result, seconds: float
     ) -> None:
         """Everything the handler did and the acknowledgement, or nothing."""
-        owed = result.scope.owed()
+        while len(owed := result.scope.owed()) == MAX_OWED:  # a handler that read very much: log it in steps
+            await self._flock.writer.write(_unit_of(owed))
         staged = list((result.scope.staged or {}).values())
         data: dict[str, Any] = {
             "event": delivery.event.id, "type": delivery.event.type, "handler": handler.name, "attempt": attempt,
@@ -303,6 +304,13 @@ def _text(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return "it took longer than the actor's timeout"
     return (str(error) or type(error).__name__)[:2000]
+
+
+def _unit_of(events: list[Event]) -> Unit:
+    unit = Unit()
+    for event in events:
+        unit.event(event)
+    return unit
 
 
 def _content_of(staged: Staged) -> StoredContent:

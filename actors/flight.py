@@ -166,8 +166,7 @@ class Flights:
                 except TimeoutError as error:
                     if time.perf_counter() - started >= job.limit.total_seconds():
                         raise ComputeTimeout(
-                            f"the computation for {job.key!r} took longer than {job.limit}: give it more time (limit=), "
-                            "or less to do"
+                            f"the computation for {job.key!r} took longer than {job.limit}: give it more time (limit=)"
                         ) from error
                     raise
             computed = result if isinstance(result, Computed) else Computed(result, Work())

@@ -226,8 +226,8 @@ class Memory:
         event = reader.event("note.written", f"key/{job.key}")
         record = NoteRecord(
             id=event.id, key=job.key, digest=sha256(raw).hexdigest(), size=len(raw), author=reader.actor,
-            run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form, written_ms=event.time_ms,
-            ttl_ms=None if job.ttl is None else round(job.ttl.total_seconds() * 1000),
+            run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form,
+            written_ms=event.time_ms, ttl_ms=None if job.ttl is None else round(job.ttl.total_seconds() * 1000),
         )  # fmt: skip
         stored = await self._notes.store(raw)
         note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms))

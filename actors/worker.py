@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from roost.streams import Delivery, Inbox, ServerUnavailable, new_id
+from roost.streams.inbox import InboxGone
 from roost.streams.patience import explain, is_passing
 
 from .actor import Actor
@@ -60,6 +61,7 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Ends with the error that ended the worker, if one did."""
+        self.failed.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # seen: it was logged
 
     async def start(self) -> None:
         """Subscribe, then take deliveries in the background."""
@@ -93,6 +95,10 @@ class Worker:
         if not self.failed.done():
             self.failed.cancel()
 
+    async def take_away(self) -> bool:
+        """Remove the inbox of a run that has ended, if it is empty; whether it was."""
+        return await self._inbox.unsubscribe() == 0
+
     @property
     def busy(self) -> int:
         """Deliveries in hand."""
@@ -101,6 +107,8 @@ class Worker:
     async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
         try:
             await loop
+        except InboxGone as gone:
+            log.info("a worker has nothing left to do", actor=self.actor.name, reason=str(gone))
         except Exception as error:
             log.error("a worker ended", actor=self.actor.name, error=str(error))
             if not self.failed.done():
@@ -122,6 +130,8 @@ class Worker:
                     else:
                         deliveries = await self._inbox.read(client, free, BLOCK)
                     away_since = None
+                except InboxGone:
+                    raise
                 except Exception as error:
                     away_since = away_since or time.monotonic()
                     waited = time.monotonic() - away_since

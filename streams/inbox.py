@@ -10,6 +10,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from .client import CommandClient
+from .errors import RoostError
 from .event import Event, pairs
 from .keys import GROUP
 from .log import entries_of, event_of
@@ -39,6 +40,10 @@ class InboxState:
     parked: int
 
 
+class InboxGone(RoostError):
+    """The inbox has been taken away: its run has ended."""
+
+
 class Inbox:
     """An actor's inbox, as one consumer of it sees it."""
 
@@ -61,9 +66,13 @@ class Inbox:
     async def read(self, client: CommandClient, count: int, block: timedelta) -> list[Delivery]:
         """New entries, at most `count`, waiting up to `block` for the first. One attempt: see `mine` after an error."""
         block_ms = max(1, round(block.total_seconds() * 1000))
-        reply = await client.execute_command(
-            "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", block_ms, "STREAMS", self._key, ">"
-        )
+        command = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", block_ms, "STREAMS")
+        try:
+            reply = await client.execute_command(*command, self._key, ">")
+        except ResponseError as error:
+            if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise InboxGone(f"the inbox {self.name} has been taken away") from error
+            raise
         return [self._delivery(entry, fields, 1) for entry, fields in entries_of(reply)]
 
     async def mine(self, in_hand: Sequence[str], limit: int) -> list[Delivery]:

@@ -1,0 +1,82 @@
+"""A job: what a user writes to map notes, shuffle the results into groups, and reduce each group."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from roost.streams import Note, RoostError
+
+from ..context import Context
+from .events import Missing
+
+
+class GiveUp(RoostError):
+    """This part cannot be done, and trying again would not help: it will be named as missing."""
+
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A part: the note that was mapped, what it was mapped to, and its label."""
+
+    note: str
+    mapped: str
+    label: str = ""
+
+
+class MapReduce:
+    """Subclass it and write `map`, `reduce`, and either `key` or `shuffle`.
+
+    Handlers may run anywhere, several times, and at the same time: they must depend on their arguments alone. What they
+    return is a Note (of `ctx.complete`, `ctx.memory.once` or `ctx.memory.put`) or content, which is then put as a note.
+    """
+
+    fan_in: int = 64
+    """Notes that one `reduce` is given at most. Larger groups are reduced in steps."""
+
+    max_missing: int = 100
+    """How many missing parts a job names one by one; further ones are counted."""
+
+    async def map(self, note: Note, label: str, ctx: Context[Any]) -> Any:
+        """What a part is mapped to. Raise GiveUp to have it named as missing."""
+        raise NotImplementedError
+
+    def key(self, note: Note) -> str:
+        """The group of a mapped note; used by the default `shuffle`."""
+        raise NotImplementedError
+
+    async def shuffle(self, parts: Sequence[Mapped], ctx: Context[Any]) -> Mapping[str, Sequence[str]]:
+        """The groups: for each its notes' IDs, in the order in which `reduce` is to see them."""
+        groups: dict[str, list[str]] = {}
+        for part in parts:
+            note = await ctx.memory.get(part.mapped)
+            groups.setdefault(self.key(note), []).append(note.id)
+        return groups
+
+    async def reduce(self, group: str, notes: Sequence[Note], ctx: Context[Any]) -> Any:
+        """What a group is reduced to: of at most `fan_in` notes, or of earlier results for larger groups."""
+        raise NotImplementedError
+
+    async def finish(
+        self,
+        results: Mapping[str, str | None],
+        members: Mapping[str, str],
+        missing: Sequence[Missing],
+        ctx: Context[Any],
+    ) -> Any:
+        """A last note over all groups' results, or None. `members` names for each group the note listing its notes."""
+        return None
+
+    @property
+    def code(self) -> str:
+        """A digest of the job's code, for the record of each delivery."""
+        try:
+            source = inspect.getsource(type(self))
+        except (OSError, TypeError):
+            source = type(self).__qualname__
+        return blake2b(source.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,67 @@
+"""Running a job: its agents in this process, and as many more processes as like to help."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from roost.streams import Event, Position, RoostError, decode, new_id
+
+from ..actor import Actor
+from ..flock import Flock
+from .agents import Collector, Finisher, Mapper, Reducer, Shuffler
+from .events import JobFinished, PartOffered, StreamClosed
+from .job import MapReduce
+
+BATCH = 64
+"""Parts offered together: the size of one collector's state, and of one append."""
+
+
+def agents_of(job: MapReduce) -> list[Actor]:
+    """The actors that do a job."""
+    return [Mapper(job), Collector(), Shuffler(job), Reducer(job), Finisher(job)]
+
+
+@asynccontextmanager
+async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncIterator[None]:
+    """Work for a job that another process has started, or will start, under that run."""
+    async with flock.work(*agents_of(job), run=run):
+        yield
+
+
+async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run: str | None = None) -> JobFinished:
+    """Map, shuffle and reduce these notes; the IDs of the results, and what is missing.
+
+    The agents work in this process; `helping` lets other processes work for the same run.
+    """
+    run = run or new_id()
+    since = await flock.log.last()
+    async with flock.work(*agents_of(job), run=run) as workers:
+        await offer(flock, job=run, stream="notes", notes=notes)
+        finished = await wait_for(flock, "job.finished", run, since)
+    for worker in workers:
+        await worker.take_away()
+    return decode(finished)  # type: ignore[no-any-return]  # declared by the event's type
+
+
+async def offer(flock: Flock, *, job: str, stream: str, notes: Sequence[str], streams: int = 1) -> None:
+    """Offer notes as a whole input stream of a job; `streams` is how many it has."""
+    batches = [notes[first : first + BATCH] for first in range(0, len(notes), BATCH)]
+    for number, batch in enumerate(batches):
+        parts = [PartOffered(job, stream, number, index, len(batch), note) for index, note in enumerate(batch)]
+        await flock.append(*parts, run=job)
+    await flock.append(StreamClosed(job, stream, len(batches), streams), run=job)
+
+
+async def wait_for(flock: Flock, kind: str, run: str, since: Position) -> Event:
+    """The first event of that type and run after a position."""
+    client = flock.connection.dedicated(block=timedelta(seconds=5))
+    try:
+        async for batch in flock.log.tail(client, since):
+            for event in batch:
+                if event.type == kind and event.run == run:
+                    return event
+    finally:
+        await client.aclose()
+    raise RoostError(f"the log ended without a {kind} of run {run}")
