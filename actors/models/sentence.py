@@ -19,7 +19,9 @@ FENCE = re.compile(r"^(```|~~~)")
 HEADING = re.compile(r"^#{1,6}\s+")
 RULE = re.compile(r"^(?:[-=*_]\s?){3,}$")
 ITEM = re.compile(r"^(?:[-*+•–]|\(?\d{1,3}[.)])\s+")
-QUOTE = re.compile(r"^(?:>\s?)+")
+QUOTE = re.compile(r"^(?:>\s?)+|^(?://+|\"{3}|'{3})\s*|(?:\"{3}|'{3})$")
+"""Marks of quotations, and of comments and docstrings in source code."""
+
 ROW_RULE = re.compile(r"^[|:\-+=\s]+$")
 LINKS_ALONE = re.compile(r"^!?\[!?\[|^!\[|^\[[^\]]+\]:\s")
 """Badges, pictures, and definitions of links."""
@@ -96,24 +98,28 @@ def _kind_of(line: str, *, indented: bool, after_code: bool) -> tuple[Kind | Non
     line = QUOTE.sub("", line)
     if RULE.match(line):
         return None, ""
-    if heading := HEADING.match(line):
-        return Kind.HEADING, line[heading.end() :]
+    if heading := HEADING.match(line):  # an indented one is a comment
+        return None if indented else Kind.HEADING, line[heading.end() :]
     if line.count("|") >= 2:
         return (None, "") if ROW_RULE.match(line) else (Kind.ROW, line)
     if item := ITEM.match(line):
         return Kind.ITEM, line[item.end() :]
-    if _is_code(line) or (after_code and indented and line):
+    if _is_code(line) or (after_code and indented and line and not _is_prose(line)):
         return Kind.CODE, line
     return None, line
+
+
+def _is_prose(line: str) -> bool:
+    return len(PROSE_WORD.findall(line[:LOOKED_AT])) >= 2
 
 
 def _is_code(line: str) -> bool:
     if IMPORT.match(line) or LINKS_ALONE.match(line) or (line.startswith("<") and line.endswith(">")):
         return True
     plain = MARKUP.sub("", line[:LOOKED_AT])
-    if len(PROSE_WORD.findall(plain)) >= 2:
+    if _is_prose(plain) or len(plain) <= 3:
         return False
-    return len(plain) > 3 and sum(character in SYMBOLS for character in plain) / len(plain) > CODE_DENSITY
+    return sum(character in SYMBOLS for character in plain) / len(plain) > CODE_DENSITY
 
 
 def _segment(paragraph: str) -> Iterator[str]:

@@ -40,6 +40,7 @@ FAILURES = {
     "error": "500",
     "overloaded": "503 with Retry-After",
     "hang": "never an answer",
+    "drip": "blanks for ever, one at a time",
     "drop": "the connection is closed instead",
     "empty": "an answer of white space",
     "cut": "an answer that was cut off by its length",
@@ -75,6 +76,7 @@ class Reply:
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    chunks: AsyncIterator[bytes] | None = None
 
 
 class FakeOpenAI:
@@ -163,17 +165,16 @@ class FakeOpenAI:
             found = _error(404, f"there is no {method} {path}", "not_found")
         if found is None:
             return False
-        if isinstance(found, Reply):
-            writer.write(_head(found, len(found.body)) + found.body)
-            await writer.drain()
+        writer.write(_head(found) + found.body)
+        await writer.drain()
+        if found.chunks is None:
             return True
-        writer.write(_head(Reply(200, b"", "text/event-stream"), None))
-        async for chunk in found:
+        async for chunk in found.chunks:
             writer.write(chunk)
             await writer.drain()
         return False
 
-    async def _complete(self, body: bytes, key: str) -> Reply | AsyncIterator[bytes] | None:
+    async def _complete(self, body: bytes, key: str) -> Reply | None:
         self.calls += 1
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -194,7 +195,9 @@ class FakeOpenAI:
                 return failed
             self.answered += 1
             completion = self._completion(request, failure)
-            return _stream(request, completion) if request.get("stream") else _json(200, completion)
+            if request.get("stream"):
+                return Reply(200, b"", "text/event-stream", chunks=_stream(request, completion))
+            return _json(200, completion)
         finally:
             self._at_once -= 1
 
@@ -220,6 +223,7 @@ class FakeOpenAI:
             "overloaded": _error(503, "Overloaded", "server_error", headers=wait),
             "garbage": Reply(200, b'{"id": "chatcmpl-1", "choices": [{"mess'),
             "page": Reply(200, b"<html><body>Welcome to nginx!</body></html>", "text/html"),
+            "drip": Reply(200, b"", chunks=_drip()),
             "strange": _json(200, {"hello": "world"}),
         }
         return replies.get(kind)
@@ -275,9 +279,9 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, 
     return method, path, headers
 
 
-def _head(reply: Reply, length: int | None) -> bytes:
+def _head(reply: Reply) -> bytes:
     lines = [f"HTTP/1.1 {reply.status} {STATUS_TEXT.get(reply.status, 'Error')}", f"content-type: {reply.content_type}"]
-    lines += ["connection: close"] if length is None else [f"content-length: {length}"]
+    lines += ["connection: close"] if reply.chunks else [f"content-length: {len(reply.body)}"]
     lines += [f"{name}: {value}" for name, value in reply.headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -288,6 +292,12 @@ def _json(status: int, body: object, headers: tuple[tuple[str, str], ...] = ()) 
 
 def _error(status: int, message: str, code: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     return _json(status, {"error": {"message": message, "type": code, "code": code, "param": None}}, headers)
+
+
+async def _drip() -> AsyncIterator[bytes]:
+    while True:
+        yield b" "
+        await asyncio.sleep(0.02)
 
 
 async def _stream(request: dict[str, Any], completion: dict[str, Any]) -> AsyncIterator[bytes]:
