@@ -156,6 +156,16 @@ async def ask_one_node(client: CommandClient, *args: Argument) -> Reply:
     return await client.execute_command(*args)
 
 
+async def ask_all_nodes(client: CommandClient, *args: Argument) -> list[Reply]:
+    """The replies of a server, or of every primary of a cluster, to a command that has no key."""
+    untyped = cast(Any, client)
+    if not isinstance(untyped, RedisCluster):
+        return [await client.execute_command(*args)]
+    await untyped.initialize()
+    nodes = cast("list[Any]", untyped.get_primaries())
+    return [await untyped.execute_command(*args, target_nodes=node) for node in nodes]
+
+
 async def make_raw_connection(client: CommandClient, key: str) -> RawConnection:
     """A new connection, not yet connected, to the server that has `key` now. Whoever asks for it disconnects it."""
     untyped = cast(Any, client)

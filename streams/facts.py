@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from .client import CommandClient, ask_one_node
+from .client import CommandClient, ask_all_nodes, ask_one_node
 from .errors import ServerUnavailable
 
 BASELINE = (7, 0)
@@ -56,7 +56,15 @@ async def find_facts(client: CommandClient, shown_url: str) -> ServerFacts:
 
 async def read_info(client: CommandClient) -> dict[str, str]:
     """INFO of the server, or of one node of a cluster; values as text."""
-    info = cast("dict[str, Any]", await ask_one_node(client, "INFO"))
+    return _as_text(await ask_one_node(client, "INFO"))
+
+
+async def read_all_infos(client: CommandClient) -> list[dict[str, str]]:
+    """INFO of the server, or of every primary of a cluster; values as text."""
+    return [_as_text(reply) for reply in await ask_all_nodes(client, "INFO")]
+
+
+def _as_text(info: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in info.items()}
 
 

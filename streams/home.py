@@ -27,8 +27,8 @@ def settle_home(environ: Mapping[str, str]) -> Path:
     """
     home = default_home(environ)
     problem = _try_directory(home)
-    if problem is None:
-        return home
+    if problem is None or _holds_memory(home):
+        return home  # a memory that is there is not left aside for an empty one, however full its disk may be
     stand_in = runtime_directory(environ)
     if stand_in not in _said:
         _said.add(stand_in)
@@ -86,10 +86,18 @@ def _try_directory(path: Path, *, parents: bool = False) -> str | None:
     """Makes the directory if need be; answers why it cannot be written, or None."""
     try:
         path.mkdir(mode=0o700, parents=parents, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):  # access(2) says yes to root on file systems that say no to writes
-            return None
+        with tempfile.TemporaryFile(dir=path) as file:  # access(2) says yes where a file system says no
+            file.write(b"x")
+        return None
     except OSError as error:
         return (error.strerror or type(error).__name__).lower()
+
+
+def _holds_memory(path: Path) -> bool:
+    try:
+        return any(path.iterdir())
+    except OSError:
+        return False
 
 
 def _find_stranger(path: Path) -> str | None:

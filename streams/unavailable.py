@@ -12,6 +12,7 @@ from redis import exceptions as redis
 
 from .errors import ServerUnavailable
 
+SILENT = "does not answer in time; check the address, the network and the server's load"
 FAILURES = (redis.RedisError, redis.RedisClusterException, OSError, asyncio.TimeoutError)
 """What a client raises when its server cannot be used."""
 
@@ -20,10 +21,17 @@ def explain(error: BaseException, shown_url: str) -> ServerUnavailable:
     """`shown_url` must hold no password."""
     causes = list(_causes(error))
     sentence = _explain_refusal(causes) or _explain_network(causes) or _explain_strangeness(causes)
+    if shown_url.startswith("rediss") and sentence == SILENT:
+        sentence += "; if it does not use TLS, write redis:// without the second s"
     if sentence is None:
         first = " ".join(str(error).split())[:200]
         sentence = f"cannot be used: {first or type(error).__name__}"
     return ServerUnavailable(f"{shown_url} {sentence}")
+
+
+def is_loading(error: BaseException) -> bool:
+    """Whether it comes from a server that still loads its data; redis-py hides that in another error at times."""
+    return any(isinstance(cause, redis.BusyLoadingError) for cause in _causes(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -44,9 +52,7 @@ def _explain_refusal(causes: list[BaseException]) -> str | None:
     """The server answered, and refuses."""
     text = " ".join(str(cause) for cause in causes)
     refusals = {
-        "NOAUTH": "asks for a password; put one into the URL: redis://user:password@host:port",
-        "WRONGPASS": "refuses the user name or password; check them in the URL (special characters as %-codes)",
-        "invalid username-password": "refuses the user name or password; check them in the URL",
+        "authentication required": "asks for a password; put one into the URL: redis://user:password@host:port",
         "without any password configured": "has no password set, but the URL has one; leave it out of the URL",
         "protected mode": "is in protected mode and takes connections from its own machine only; give it a password",
         "max number of clients": "has all its connections in use; raise its maxclients or stop some clients",
@@ -60,7 +66,7 @@ def _explain_refusal(causes: list[BaseException]) -> str | None:
         if sign.lower() in text.lower():
             return sentence
     if any(isinstance(cause, redis.AuthenticationError) for cause in causes):
-        return "refuses the user name or password; check them in the URL"
+        return "refuses the user name or password; check them in the URL (special characters as %-codes)"
     denied = next((cause for cause in causes if isinstance(cause, redis.NoPermissionError)), None)
     if denied is not None:
         return f"does not let this user do what Roost needs ({denied}); give the user the rights for it"
@@ -88,7 +94,7 @@ def _explain_network(causes: list[BaseException]) -> str | None:
         if isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
             return "cannot be reached from this machine; check the address and the network"
         if isinstance(cause, asyncio.TimeoutError | redis.TimeoutError):
-            return "does not answer in time; check the address, the network and the server's load"
+            return SILENT
     return None
 
 

@@ -1,9 +1,17 @@
-"""The address of a server, as people write it: redis://, rediss://, unix://, redis+cluster://, rediss+cluster://."""
+"""The address of a server, as people write it.
+
+    redis://[user:password@]host[:port][/database]      one server; rediss:// with TLS
+    unix:///path/to/server.sock[?db=1&password=…]       one server on this machine
+    redis+cluster://[user:password@]host[:port],host…   a cluster, found through any of its nodes; rediss+cluster://
+
+valkey:// means redis://, and so on. Special characters of a password are written as %-codes.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -24,6 +32,7 @@ _PARAMETERS = {
     "ssl_check_hostname",
 }
 """What may follow the `?`. No more, because the rest of redis-py's would change what its replies look like."""
+_FILES = {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
 _SECRET = {"password", "ssl_password"}
 _HIDDEN = "***"
 
@@ -67,6 +76,8 @@ class ServerUrl:
             raise SettingsError(f"{shown} is not a server's address: it has spaces or control characters in it")
         try:
             parts = urlsplit(f"{scheme}://{rest}")
+            if parts.fragment or "@" in parts.query or (scheme != "unix" and "@" in parts.path):
+                raise ValueError  # a `/`, `?` or `#` in the password
             parameters = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
             given = _read_parameters(parameters)
             hosts = () if scheme == "unix" else _read_hosts(parts.netloc)
@@ -81,6 +92,8 @@ class ServerUrl:
         path = unquote(parts.path) if scheme == "unix" else ""
         if scheme == "unix" and not path.startswith("/"):
             raise SettingsError(f"{shown} names no socket: write unix:///full/path/to/server.sock")
+        if len(hosts) > 1 and not scheme.endswith("+cluster"):
+            raise SettingsError(f"{shown} names several hosts: write {scheme}+cluster:// if they are one cluster")
         if scheme.endswith("+cluster") and db:
             raise SettingsError(f"{shown} names database {db}, but a cluster has only database 0")
         return cls(scheme, hosts, path, int(db or 0), username, password, given, shown)
@@ -95,13 +108,12 @@ def redact(text: str) -> str:
     scheme, colon, rest = text.strip().partition("://")
     if not colon:
         return _HIDDEN if "@" in text else _printable(text)
-    rest, question, query = rest.partition("?")
-    if "@" not in rest and "@" in query and _HIDDEN not in query and ":" in rest:
-        rest, question, query = f"{rest}?{query}", "", ""  # a `?` in the password
-    if "@" in rest:
-        user, _, place = rest.rpartition("@")
-        name, secret, _ = user.partition(":")
-        rest = f"{name}:{_HIDDEN}@{place}" if secret else f"{_HIDDEN}@{place}"
+    user, at, place = rest.rpartition("@")
+    if any(f"{name}=" in user for name in _SECRET):
+        return f"{_printable(scheme)}://{_HIDDEN}"  # an `@` in a password behind the question mark
+    name, secret, _ = user.partition(":")
+    place, question, query = place.partition("?")
+    rest = (f"{name}:{_HIDDEN}@" if secret else f"{_HIDDEN}@" if at else "") + place
     if question:
         pairs = [(k, _HIDDEN if k in _SECRET else v) for k, v in parse_qsl(query, keep_blank_values=True)]
         query = urlencode(pairs, safe="*/:")
@@ -134,7 +146,7 @@ def _read_hosts(netloc: str) -> tuple[tuple[str, int], ...]:
 
 def _read_number(text: str) -> int:
     if not text.isdecimal():
-        raise _BadPart(f"its database must be a number, not {text!r}")
+        raise _BadPart("its database must be a number")
     return int(text)
 
 
@@ -149,4 +161,7 @@ def _read_parameters(parameters: dict[str, str]) -> dict[str, Any]:
         given["ssl_check_hostname"] = parameters["ssl_check_hostname"].lower() not in ("0", "no", "false", "f", "n")
     if given.get("ssl_cert_reqs", "required") not in ("required", "optional", "none"):
         raise _BadPart("ssl_cert_reqs must be required, optional or none")
+    for name in sorted(_FILES & given.keys()):
+        if not Path(parameters[name]).exists():  # redis-py would tell of a missing file without its name
+            raise _BadPart(f"{name} is no file: {parameters[name]}")
     return given

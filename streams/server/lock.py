@@ -14,6 +14,21 @@ def try_lock(path: Path) -> int | None:
     flock(2) belongs to the open file, which a child process inherits: the lock is free when the last process that has
     the descriptor is gone, however it went.
     """
+    return _try_lock(path, shared=False)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a server of that home lives. Makes no file."""
+    if not path.exists():
+        return False
+    descriptor = _try_lock(path, shared=True)  # shared: two who only look must not take each other for the server
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def _try_lock(path: Path, *, shared: bool) -> int | None:
     try:
         import fcntl
     except ImportError:
@@ -23,7 +38,7 @@ def try_lock(path: Path) -> int | None:
     except OSError as error:
         raise SettingsError(f"{path} cannot be opened ({error.strerror}); set ROOST_HOME to another place") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -33,14 +48,3 @@ def try_lock(path: Path) -> int | None:
             f"{path} cannot be locked ({error.strerror}); set ROOST_HOME to a directory on a local disk"
         ) from None
     return descriptor
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a server of that home lives. Makes no file."""
-    if not path.exists():
-        return False
-    descriptor = try_lock(path)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False

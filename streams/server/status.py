@@ -7,20 +7,23 @@ from datetime import timedelta
 from pathlib import Path
 
 from roost.streams.client import make_client
-from roost.streams.facts import read_info
+from roost.streams.facts import read_all_infos
 from roost.streams.unavailable import FAILURES, explain
 from roost.streams.url import ServerUrl
 
 from .lock import is_locked
 from .place import ServerPlace
 
+PATIENCE = timedelta(seconds=5)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
     """Sizes are in bytes. What a server that does not run cannot tell is None; `url` has no password.
 
-    `running` tells that there is a server, `answers` that it can be used. `maxmemory` is None without a limit, and
-    `headroom` is what may still be stored. `append_only_size` is None if the server keeps no append-only file.
+    `running` tells that there is a server, `answers` that it can be used. `home`, where the data is, is None for a
+    server elsewhere. `maxmemory` is None without a limit, and `headroom` is what may still be stored.
+    `append_only_size` is None if the server keeps no append-only file.
     """
 
     running: bool
@@ -34,7 +37,6 @@ class ServerStatus:
     memory_used: int | None = None
     maxmemory: int | None = None
     append_only_size: int | None = None
-    data_directory: Path | None = None
 
     @property
     def headroom(self) -> int | None:
@@ -43,56 +45,64 @@ class ServerStatus:
         return max(0, self.maxmemory - self.memory_used)
 
 
-async def server_status(home: Path) -> ServerStatus:
-    """The server of that home directory, running or not. Starts nothing, raises nothing."""
+async def server_status(home: Path, *, patience: timedelta = PATIENCE) -> ServerStatus:
+    """The server of that home directory, running or not. Starts and makes nothing."""
     place = ServerPlace(home)
     url = place.url()
-    if not is_locked(place.lock):
-        size = _size_of(place.append_only)
-        return ServerStatus(False, False, url, home, append_only_size=size, data_directory=home)
-    try:
-        info = await _ask(url)
-    except FAILURES:
-        return ServerStatus(
-            True, False, url, home, place.read_pid(), append_only_size=_size_of(place.append_only), data_directory=home
-        )
-    return _from_info(info, url, home)
+    running = is_locked(place.lock)
+    if running:
+        try:
+            return _from_infos(await _ask(url, patience), url, home)
+        except FAILURES:
+            pass  # it is told as one that does not answer
+    return ServerStatus(
+        running=running,
+        answers=False,
+        url=url,
+        home=home,
+        pid=place.read_pid() if running else None,
+        append_only_size=_size_of(place.append_only),
+    )
 
 
 async def remote_status(url: str) -> ServerStatus:
-    """A server elsewhere; of a cluster, one node. Raises ServerUnavailable or SettingsError."""
+    """A server elsewhere; of a cluster, the sums of its primaries. Raises ServerUnavailable or SettingsError."""
     shown = ServerUrl.parse(url).shown
     try:
-        info = await _ask(url)
+        return _from_infos(await _ask(url, PATIENCE), shown, None)
     except FAILURES as error:
         raise explain(error, shown) from error
-    return _from_info(info, shown, None)
 
 
-async def _ask(url: str) -> dict[str, str]:
-    client = make_client(ServerUrl.parse(url), connections=1, command_timeout=timedelta(seconds=5))
+async def _ask(url: str, patience: timedelta) -> list[dict[str, str]]:
+    client = make_client(ServerUrl.parse(url), connections=1, command_timeout=patience, connect_timeout=patience)
     try:
-        return await read_info(client)
+        return await read_all_infos(client)
     finally:
         await client.aclose()
 
 
-def _from_info(info: dict[str, str], url: str, home: Path | None) -> ServerStatus:
-    kept = info.get("aof_enabled") == "1"
+def _from_infos(infos: list[dict[str, str]], url: str, home: Path | None) -> ServerStatus:
+    info = infos[0]
+    limits = [int(one.get("maxmemory", 0)) for one in infos]
     return ServerStatus(
         running=True,
-        answers=info.get("loading") != "1",
+        answers=all(one.get("loading") != "1" for one in infos),
         url=url,
         home=home,
-        pid=int(info["process_id"]),
+        pid=int(info["process_id"]) if len(infos) == 1 else None,
         kind="valkey" if "valkey_version" in info else "redis",
         version=info.get("valkey_version") or info.get("redis_version"),
-        uptime=timedelta(seconds=int(info["uptime_in_seconds"])),
-        memory_used=int(info["used_memory"]),
-        maxmemory=int(info.get("maxmemory", 0)) or None,
-        append_only_size=int(info.get("aof_current_size", 0)) if kept else None,
-        data_directory=home,
+        uptime=timedelta(seconds=min(int(one["uptime_in_seconds"]) for one in infos)),
+        memory_used=sum(int(one["used_memory"]) for one in infos),
+        maxmemory=sum(limits) if all(limits) else None,
+        append_only_size=_sum_of_files(infos),
     )
+
+
+def _sum_of_files(infos: list[dict[str, str]]) -> int | None:
+    sizes = [int(one.get("aof_current_size", 0)) for one in infos if one.get("aof_enabled") == "1"]
+    return sum(sizes) if sizes else None
 
 
 def _size_of(directory: Path) -> int | None:

@@ -29,6 +29,8 @@ async def test_a_cluster_is_used_like_a_server(bare_cluster: StartCluster) -> No
         await _blocking_reads_work(connection)
         status = await remote_status(cluster.url)
         assert status.answers
+        assert status.pid is None
+        assert (status.memory_used or 0) > 3_000_000, "the sum of three nodes"
     async with await connect(f"{cluster.nodes[0].url}") as found_out:
         # The address of one node is enough: the rest of the cluster is found from there.
         assert found_out.facts.cluster

@@ -10,6 +10,8 @@ from typing import Any
 
 import redis
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from roost.streams.server.binary import find_binary
 
@@ -49,7 +51,7 @@ class BareServer:
 
     async def command(self, *words: str | int) -> Any:
         """For setting it up, without Roost."""
-        client: Any = Redis(port=self.port)
+        client: Any = Redis(port=self.port, retry=Retry(NoBackoff(), 0))
         try:
             return await client.execute_command(*words)
         finally:

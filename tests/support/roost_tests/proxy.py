@@ -14,9 +14,7 @@ from roost.streams.url import ServerUrl
 from .frames import read_command, take_frames
 from .waiting import wait_until
 
-_PUSHED = tuple(
-    b"*%d\r\n$%d\r\n%s\r\n" % (n, len(w), w) for n, w in ((3, b"message"), (3, b"smessage"), (4, b"pmessage"))
-)
+_PUSHED = (b"*3\r\n$7\r\nmessage\r\n", b"*3\r\n$8\r\nsmessage\r\n", b"*4\r\n$8\r\npmessage\r\n")
 
 Match = str | Callable[[list[bytes]], bool] | None
 
