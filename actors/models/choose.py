@@ -23,7 +23,7 @@ def model_from_name(
     """
     if name == OFFLINE:
         return OfflineModel(latency=latency)
-    if name.startswith(OPENAI) and name.removeprefix(OPENAI).strip():
+    if name.startswith(OPENAI) and name.removeprefix(OPENAI).strip() and name.isprintable():
         if latency:
             raise ModelNotConfigured(f"a latency is simulated for offline only, {name} has its own: leave it out")
         from .openai_client import OpenAIModel  # openai takes a third of a second to import

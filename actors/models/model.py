@@ -55,6 +55,11 @@ class Request:
             raise InvalidRequest(f"temperature is {self.temperature}: it must be a number from 0 up")
         if self.seed is not None and abs(self.seed) > MAX_SEED:
             raise InvalidRequest("seed does not fit into 64 bits: use a smaller one")
+        try:
+            for text in self._texts():
+                text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest("the request holds text that is not valid Unicode: decode it anew") from error
 
     def fingerprint(self) -> str:
         """40 hexadecimal digits, the same in every process for the same request, another for any other."""
@@ -69,16 +74,16 @@ class Request:
             "temperature": None if self.temperature is None else float(self.temperature),
             "seed": self.seed,
         }
-        try:
-            canonical = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
-        except orjson.JSONEncodeError as error:
-            raise InvalidRequest("the request holds text that is not valid Unicode: decode it anew") from error
+        canonical = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
         return blake2b(canonical, digest_size=FINGERPRINT_BYTES).hexdigest()
 
     def estimated_input_tokens(self) -> int:
         """What a model would have to read, before anyone has counted: a quarter of the characters."""
-        parts = [part for each in self.inputs for part in (each.label, each.text)]
-        return estimate_tokens(self.instructions, self.question, *parts)
+        return estimate_tokens(*self._texts())
+
+    def _texts(self) -> list[str]:
+        documents = [part for each in self.inputs for part in (each.label, each.text)]
+        return [self.instructions, self.question or "", *documents]
 
 
 @dataclass(frozen=True, slots=True)

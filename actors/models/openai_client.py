@@ -25,7 +25,7 @@ from .errors import (
     ModelUnavailable,
 )
 from .model import Completion, Request
-from .openai_errors import Redaction, translate
+from .openai_errors import Redaction, inside_answer, translate
 from .prices import PriceSource, PriceTable
 from .prompt import FORMAT, chat_messages
 from .usage import Usage, estimate_tokens
@@ -123,6 +123,8 @@ class OpenAIModel:
 
     def _read(self, reply: object) -> tuple[str, str | None, Usage | None]:
         """Text, the server's name for the model, and usage if it counted; the client checks no types, so this does."""
+        if passed_on := inside_answer(reply, server=self._server, redaction=self._redaction):
+            raise passed_on
         choices: object = getattr(reply, "choices", None)
         if not isinstance(reply, ChatCompletion) or not isinstance(choices, list):
             raise ModelRefusedRequest(
@@ -139,7 +141,8 @@ class OpenAIModel:
         content = getattr(message, "content", None)
         if not isinstance(content, str) or not content.strip():
             raise EmptyAnswer(f"{self.name} gave an empty answer: try again, or another model")
-        return content.strip(), getattr(reply, "model", None), _usage(reply)
+        answered_by: object = getattr(reply, "model", None)
+        return content.strip(), answered_by if isinstance(answered_by, str) else None, _usage(reply)
 
 
 def _usage(reply: ChatCompletion) -> Usage | None:

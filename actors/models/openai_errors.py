@@ -22,7 +22,7 @@ from .errors import (
 
 MAX_RETRY_AFTER = timedelta(hours=1)
 MAX_DETAIL = 240
-SECRETS = re.compile(r"\b(sk|key|pk)-[\w*.-]{4,}|(?<=Bearer )\S+|(?<=://)[^/\s@]+@")
+SECRETS = re.compile(r"\b(?:sk|pk)-[\w*.-]{4,}|(?<=Bearer )\S+|(?<=://)[^/\s@]+@")
 TRY_LATER = frozenset({408, 409, 425})
 
 
@@ -55,6 +55,15 @@ def translate(error: Exception, *, model: str, server: str, redaction: Redaction
         return ModelUnavailable(f"{server} cannot be reached ({why}): is it running, and OPENAI_BASE_URL right?")
     why = redaction.line(f"{type(error).__name__}: {error}")
     return ModelUnavailable(f"{server} gave an answer that cannot be read ({why}): check OPENAI_BASE_URL")
+
+
+def inside_answer(reply: object, *, server: str, redaction: Redaction) -> ModelError | None:
+    """The error in an answer that claims to be a success: gateways pass on so what servers behind them said."""
+    found: object = getattr(reply, "error", None)
+    message: object = found.get("message") if _is_object(found) else None
+    if not isinstance(message, str):
+        return None
+    return ModelUnavailable(f"{server} passed on an error: {redaction.line(message)}")
 
 
 def _from_status(error: openai.APIStatusError, *, model: str, server: str, redaction: Redaction) -> ModelError:

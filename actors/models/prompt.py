@@ -53,13 +53,16 @@ def document_blocks(request: Request) -> list[str]:
 
 
 def _nonce(request: Request) -> str:
-    """16 hexadecimal digits made from the request, and found nowhere in it: so no document can forge a delimiter."""
-    texts = [request.instructions, request.question or "", *(each.text for each in request.inputs)]
-    texts += [each.label for each in request.inputs]
-    fingerprint = request.fingerprint()
+    """16 hexadecimal digits made from the documents, and found nowhere in the request: no document can forge them.
+
+    Another question about the same documents has the same blocks, so that a server's cache of what it has read holds.
+    """
+    texts = [request.instructions, request.question or ""]
+    texts += [part for each in request.inputs for part in (each.label, each.text)]
+    documents = Request("documents", request.inputs).fingerprint()
     attempt = 0
     while True:
-        nonce = blake2b(f"{fingerprint} {attempt}".encode(), digest_size=NONCE_BYTES).hexdigest()
+        nonce = blake2b(f"{documents} {attempt}".encode(), digest_size=NONCE_BYTES).hexdigest()
         if not any(nonce in text for text in texts):
             return nonce
         attempt += 1

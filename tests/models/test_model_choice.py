@@ -33,7 +33,7 @@ async def test_openai_and_a_name_is_that_model(name: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "name", ["", "openai", "openai/", "openai/ ", "gpt-4o", "Offline", "anthropic/claude", "\x1b[31m"]
+    "name", ["", "openai", "openai/", "openai/ ", "gpt-4o", "Offline", "anthropic/claude", "openai/\x1b[31m"]
 )
 def test_a_name_that_is_none_is_refused_with_those_that_exist(name: str) -> None:
     with pytest.raises(UnknownModel, match=r"use offline, or openai/<name>") as caught:

@@ -79,9 +79,17 @@ def test_a_request_that_no_model_could_take_is_refused_when_it_is_made(wrong: di
         replace(REQUEST, **wrong)
 
 
-def test_text_that_is_not_unicode_is_refused_in_plain_words() -> None:
+@pytest.mark.parametrize("field", ["instructions", "question"])
+def test_text_that_is_not_unicode_is_refused_in_plain_words(field: str) -> None:
+    broken: dict[str, Any] = {field: "broken \udc80 text"}
     with pytest.raises(InvalidRequest, match="not valid Unicode"):
-        Request("Summarise", (Input("", "broken \udc80 text"),)).fingerprint()
+        replace(REQUEST, **broken)
+
+
+def test_a_document_that_is_not_unicode_is_refused_in_plain_words() -> None:
+    for broken in (Input("", "broken \udc80 text"), Input("broken \udc80 label", "")):
+        with pytest.raises(InvalidRequest, match="not valid Unicode"):
+            Request("Summarise", (broken,))
 
 
 def test_input_tokens_are_estimated_as_a_quarter_of_all_characters() -> None:

@@ -53,6 +53,7 @@ ENDINGS: dict[str, type[ModelError]] = {
     "refusal": AnswerRefused,
     "no-choice": EmptyAnswer,
     "garbage": ModelUnavailable,
+    "inside": ModelUnavailable,
     "page": ModelRefusedRequest,
     "strange": ModelRefusedRequest,
 }
@@ -195,7 +196,7 @@ async def test_a_server_of_one_s_own_needs_no_key(openai_server: StartServer, mo
 def test_without_key_and_server_it_says_what_to_set(key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if key is not None:
         monkeypatch.setenv("OPENAI_API_KEY", key)
-    with pytest.raises(ModelNotConfigured, match="needs OPENAI_API_KEY, or OPENAI_BASE_URL .* use offline"):
+    with pytest.raises(ModelNotConfigured, match=r"needs OPENAI_API_KEY, or OPENAI_BASE_URL .* use offline"):
         OpenAIModel("gpt-x")
 
 

@@ -50,6 +50,7 @@ FAILURES = {
     "no-usage": "no usage",
     "garbage": "a body that is not JSON, though it says so",
     "page": "a web page",
+    "inside": "200 with an error inside, as gateways do",
     "strange": "JSON that is not a chat completion",
 }
 
@@ -224,6 +225,7 @@ class FakeOpenAI:
             "garbage": Reply(200, b'{"id": "chatcmpl-1", "choices": [{"mess'),
             "page": Reply(200, b"<html><body>Welcome to nginx!</body></html>", "text/html"),
             "drip": Reply(200, b"", chunks=_drip()),
+            "inside": _json(200, {"error": {"message": "Provider returned error", "code": 502}}),
             "strange": _json(200, {"hello": "world"}),
         }
         return replies.get(kind)
