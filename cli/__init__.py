@@ -1,1 +1,1 @@
-"""Room."""
+"""The `roost` command."""
