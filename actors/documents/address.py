@@ -10,22 +10,35 @@ from .errors import AddressRefused, FetchFailed
 
 Address = IPv4Address | IPv6Address
 
-_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+# where clouds hand out credentials; most of them are link-local anyway
+_METADATA = frozenset(
+    map(ip_address, ("169.254.169.254", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 _LONGEST = 4_096
 
 
-def is_public(address: Address) -> bool:
-    """Whether an address is of the public network, and so is the one that it stands for, if it stands for another."""
+def may_reach(address: Address, *, allow_private: bool) -> bool:
+    """Whether to read from an address: a public one, or if allowed one of a private network or this machine.
+
+    An address that stands for another is judged by that. Link-local, cloud metadata, multicast and reserved addresses are
+    never read from.
+    """
     if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if address.scope_id or address.sixtofour or address.teredo or any(address in net for net in _TRANSLATED):
-            return False  # roads to an IPv4 address that nobody checks
-        if int(address) >> 32 == 0 or address.is_site_local:
+        inner = address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
+        if inner is not None:
+            return may_reach(inner, allow_private=allow_private)
+        if address.sixtofour or address.teredo or address.scope_id:
+            return False  # roads to an address that nobody checks
+        if int(address) >> 32 == 0 and not address.is_loopback:
             return False
-    refused = address.is_private or address.is_loopback or address.is_link_local or address.is_multicast
-    return address.is_global and not (refused or address.is_reserved or address.is_unspecified)
+    if address in _METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return False
+    if address.is_loopback or address.is_private or not address.is_global:
+        return allow_private and not (isinstance(address, IPv4Address) and address.is_reserved)
+    return not (address.is_reserved or address in _NAT64_LOCAL)
 
 
 def check_url(url: str, *, allow_private: bool) -> str:
@@ -40,23 +53,26 @@ def check_url(url: str, *, allow_private: bool) -> str:
         raise FetchFailed(f"{url}: only http and https URLs are read")
     if parsed.userinfo:
         raise FetchFailed(f"{parsed.host}: a URL with a user name or password is not read; take them out of it")
+    if parsed.port is not None and not 0 < parsed.port < 65_536:
+        raise FetchFailed(f"{url}: {parsed.port} is no port")
     if not parsed.host:
         raise FetchFailed(f"{url}: names no host")
-    if not allow_private:
-        _refuse_literal(parsed.host)
+    _refuse_literal(parsed.host, allow_private)
     return str(parsed)
 
 
-def _refuse_literal(host: str) -> None:
+def _refuse_literal(host: str, allow_private: bool) -> None:
     name = host.lower().rstrip(".")
     try:
-        private = not is_public(ip_address(name.strip("[]")))
+        refused = not may_reach(ip_address(name.strip("[]")), allow_private=allow_private)
     except ValueError:
-        private = name in _LOCAL_NAMES or name.endswith(".localhost")
-    if private:
+        refused = not allow_private and (name in _LOCAL_NAMES or name.endswith(".localhost"))
+    if refused:
         raise AddressRefused(refusal(host, host))
 
 
 def refusal(host: str, address: str) -> str:
     leads = "is" if host == address else f"leads to {address},"
-    return f"{host}: {leads} not a public address, and is not read; allow private addresses if you mean it"
+    return (
+        f"{host}: {leads} not a public address; private ones are read only when that is allowed, link-local ones never"
+    )

@@ -32,5 +32,5 @@ class Limits:
     """Of what a zip-based document unpacks to."""
     unpacked_entries: int = 20_000
     convert_time: timedelta = timedelta(seconds=120)
-    convert_memory_bytes: int = 3_072 * MIB
+    convert_memory_bytes: int = 2_048 * MIB
     """Of address space, which is more than what is used."""

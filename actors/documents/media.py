@@ -29,6 +29,7 @@ CONVERTED = {
 """Endings of the formats that are converted to Markdown before they are read, and their media types."""
 
 _ENDING_OF = {media: ending for ending, media in reversed(CONVERTED.items())} | {"application/xhtml+xml": ".html"}
+_SOURCE_CODE_NAMES = frozenset({"makefile", "dockerfile", "containerfile", "gemfile", "rakefile", "justfile"})
 _OLD_OFFICE = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx"}
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S
@@ -38,19 +39,20 @@ _CONTROLS = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27}) + b"\x7f"
 
 
 def media_of(name: str, head: bytes, declared: str = "") -> str:
-    """The media type: what the first bytes prove, else what the name's ending says, else what was declared."""
+    """The media type: what the first bytes prove, else what a server `declared`, else what the name's ending says."""
+    path = PurePath(name.lower())
     if head.startswith(b"%PDF-"):
         return CONVERTED[".pdf"]
-    ending = PurePath(name).suffix.lower()
-    if ending in CONVERTED:
-        return CONVERTED[ending]
     if declared in _ENDING_OF:
         return CONVERTED[_ENDING_OF[declared]]
-    if ending in (".md", ".txt", "") and _HTML.match(head[:1_024]):
+    if path.suffix in CONVERTED:
+        return CONVERTED[path.suffix]
+    if head.startswith(b"#!") or path.name in _SOURCE_CODE_NAMES:
+        return SOURCE_CODE
+    text = _TEXTS.get(path.suffix, declared if declared in _TEXTS.values() else SOURCE_CODE)
+    if text != SOURCE_CODE and _HTML.match(head[:1_024]):
         return CONVERTED[".html"]
-    if ending in _TEXTS:
-        return MARKDOWN if declared == MARKDOWN else _TEXTS[ending]
-    return SOURCE_CODE
+    return declared if text == PLAIN and declared == MARKDOWN else text
 
 
 def ending_of(media: str) -> str | None:

@@ -10,9 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+import httpx2
+
 from .block import Scanner
+from .conversion import convert
 from .encoding import Text, examine
 from .errors import BinaryDocument, DocumentError, DocumentTooLarge, EmptyDocument, NoSuchDocument, SecretDocument
+from .fetch import Fetched, fetch
 from .limits import MIB, Limits
 from .measure import Measure
 from .media import advice_for, ending_of, is_binary, markup_of, media_of
@@ -20,7 +24,7 @@ from .opened import Opened
 from .outline import Outline
 from .secret import holds_secret, is_secret_name
 from .source import Source
-from .spool import SpoolWriter, in_megabytes, make_spool
+from .spool import SpoolWriter, in_megabytes, make_spool, remove
 from .window import Window
 
 _HEAD_BYTES = 8_192
@@ -41,29 +45,53 @@ async def open_document(
     `input_stream`. Raises a DocumentError: empty, binary, too large, gone, not public, a conversion that failed.
     """
     limits = limits or Limits()
+    if source.kind == "file":
+        return await _open_path(source, Path(source.location), spool, limits)
     if source.kind == "stdin":
         path = await asyncio.to_thread(_spool_input, input_stream or sys.stdin.buffer, spool, limits)
-        return await _open_and_own(source, path, spool, limits)
-    return await _open_path(source, Path(source.location), spool, limits)
+        return await _open_spooled(source, path, spool, limits)
+    fetched = await fetch(source.location, spool, allow_private=allow_private, limits=limits)
+    opened = await _open_spooled(source, fetched.path, spool, limits, fetched)
+    return replace(opened, url=fetched.url, etag=fetched.etag, last_modified=fetched.last_modified)
 
 
-async def _open_and_own(source: Source, path: Path, spool: Path, limits: Limits) -> Opened:
-    """Open a spooled file, and see to it that it goes when it is no longer needed."""
+async def _open_spooled(
+    source: Source, path: Path, spool: Path, limits: Limits, fetched: Fetched | None = None
+) -> Opened:
+    """Open a file that was spooled for this, and see to it that it goes when it is no longer needed."""
     try:
-        opened = await _open_path(source, path, spool, limits)
+        opened = await _open_path(source, path, spool, limits, fetched)
     except BaseException:
-        path.unlink(missing_ok=True)
+        remove(path)
         raise
     if opened.text_path != str(path):
-        path.unlink(missing_ok=True)
+        remove(path)
     return replace(opened, spooled=True)
 
 
-async def _open_path(source: Source, path: Path, spool: Path, limits: Limits) -> Opened:
+async def _open_path(source: Source, path: Path, spool: Path, limits: Limits, fetched: Fetched | None = None) -> Opened:
+    name = httpx2.URL(fetched.url).path if fetched else source.name
+    declared, charset = (fetched.media, fetched.charset) if fetched else ("", "")
     head = await asyncio.to_thread(_read_head, source, path, limits)
-    media = media_of(source.name, head)
-    text = await asyncio.to_thread(examine, path, source.name, spool, limits.file_bytes)
-    return await asyncio.to_thread(_opened, source, text, media, "")
+    media = media_of(name, head, declared)
+    ending = ending_of(media)
+    if not ending and is_binary(head):
+        raise BinaryDocument(f"{source.name}: is a binary file; {advice_for(name)}")
+    if not ending:
+        text = await asyncio.to_thread(examine, path, source.name, spool, limits.file_bytes, charset)
+        return await asyncio.to_thread(_opened, source, text, media, "")
+    converted, title = await convert(path, source.name, ending, spool, limits, charset=charset)
+    try:
+        text = await asyncio.to_thread(examine, converted, source.name, spool, limits.file_bytes)
+    except EmptyDocument:
+        remove(converted)
+        raise EmptyDocument(f"{source.name}: no text was found in it; pages that are pictures need OCR first") from None
+    except BaseException:
+        remove(converted)
+        raise
+    if text.path != converted:
+        remove(converted)
+    return replace(await asyncio.to_thread(_opened, source, text, media, title), spooled=True)
 
 
 def _opened(source: Source, text: Text, media: str, title: str) -> Opened:
@@ -102,8 +130,6 @@ def _read_head(source: Source, path: Path, limits: Limits) -> bytes:
         raise DocumentTooLarge(f"{name}: is over {in_megabytes(limits.file_bytes)}; split it, or raise the limit")
     if holds_secret(head):
         raise SecretDocument(f"{name}: is a private key and is not read")
-    if not ending_of(media_of(name, head)) and is_binary(head):
-        raise BinaryDocument(f"{name}: is a binary file; {advice_for(name)}")
     return head
 
 

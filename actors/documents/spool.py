@@ -36,3 +36,8 @@ class SpoolWriter:
 
 def in_megabytes(size: int) -> str:
     return f"{size / 1_048_576:,.0f} MB" if size >= 1_048_576 else f"{size:,} bytes"
+
+
+def remove(path: Path) -> None:
+    """Remove a spool, if it is still there."""
+    path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A text is cut into sections that hold all of it, that can be had a batch at a time, and that an edit elsewhere leaves alone."""
+"""Sections hold all of a text, can be had a batch at a time, and are left alone by an edit elsewhere."""
 
 from __future__ import annotations
 
@@ -40,11 +40,34 @@ def titles(text: str, name: str = "text.md") -> list[str]:
 # lines that mean something to the cutter, and such as nearly do
 _lines = st.sampled_from(
     [
-        "# One", "## Two", "### Three ###", " ## Indented", "#no heading", "Title", "=====", "-----", "~~~~~", "```", "```python", "~~~",
-        "", "", "", "   ", "\t", "\f", "---", "- item. And more.", "| a | b |", "    code()", "A sentence. Another one! A third?", "Wrapped text without an end",
-        "日本語の文。次の文です。", "ünï cödé", "x" * 300, "word " * 90, "Short sentences follow. " * 30, "\u2028", "\u00a0", "a" * 79 + " ",
+        *["# One", "## Two", "### Three ###", " ## Indented", "#no heading", "# ", "Title", "=====", "-----", "~~~~~"],
+        *[
+            "```",
+            "```python",
+            "~~~",
+            "",
+            "",
+            "",
+            "   ",
+            "\t",
+            "\f",
+            "---",
+            "- item. And more.",
+            "| a | b |",
+            "    code()",
+        ],
+        *["A sentence. Another one! A third?", "Wrapped text without an end", "日本語の文。次の文です。", "ünï cödé"],
+        *[
+            "x" * 300,
+            "word " * 90,
+            "Short sentences follow. " * 30,
+            "\u2028",
+            "\u00a0",
+            "a" * 79 + " ",
+            " " * 500 + ".",
+        ],
     ]
-)  # fmt: skip
+)
 _texts = st.lists(_lines, max_size=60).map("\n".join)
 _any_texts = _texts | st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t\f"), max_size=900)
 _names = st.sampled_from(["text.md", "text.txt", "text.rst", "text.py"])
