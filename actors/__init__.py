@@ -1,6 +1,7 @@
 """Who acts: actors and their workers, the flock that they share, its memory, the models they ask."""
 
 from .actor import Actor, Failure, Retry, on
+from .completion import Ask
 from .context import Context
 from .flock import Appended, Flock
 from .memory import Memory, fingerprint
@@ -9,6 +10,7 @@ from .work import Computed, Work
 __all__ = [
     "Actor",
     "Appended",
+    "Ask",
     "Computed",
     "Context",
     "Failure",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from roost.streams import LimitExceeded, Note
 
 from .memory import fingerprint
-from .models import Input, Model, Request
+from .models import Completion, Input, Model, Request
 from .work import Computed, Work
 
 if TYPE_CHECKING:
@@ -17,29 +18,61 @@ if TYPE_CHECKING:
 
 MAX_INPUTS = 128
 
+Guard = Callable[[], Awaitable[Callable[[Completion], Awaitable[None]]]]
+"""Called before a model call, may raise; what it answers is called with the completion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a model is asked besides the notes that it reads.
+
+    `labels` name the inputs, as the answer cites them: `[1]`, `[2]`, … unless given. `sample` asks for further,
+    independent answers. `texts` are given instead of notes' contents, one for each note.
+    """
+
+    instructions: str
+    question: str | None = None
+    sentences: int | None = None
+    labels: tuple[str, ...] | None = None
+    sample: int = 0
+    kind: str = "model"
+    texts: tuple[str, ...] | None = None
+
+
+def request_for(ask: Ask, texts: Sequence[str]) -> Request:
+    """The request that asks this of these texts. Raises LimitExceeded, InvalidRequest."""
+    if len(texts) > MAX_INPUTS:
+        raise LimitExceeded(f"a completion reads up to {MAX_INPUTS} notes, not {len(texts)}: sum them up in groups")
+    names = ask.labels or tuple(f"[{number}]" for number in range(1, len(texts) + 1))
+    if len(names) != len(texts):
+        raise LimitExceeded(f"{len(texts)} notes were given {len(names)} labels")
+    inputs = tuple(Input(label, text) for label, text in zip(names, texts, strict=True))
+    return Request(instructions=ask.instructions, inputs=inputs, question=ask.question, sentences=ask.sentences)
+
+
+def key_for(model: Model, request: Request, sample: int = 0) -> str:
+    """The key of the answer: it holds all that changes it."""
+    return fingerprint("complete", 1, model.identity, request.fingerprint(), sample)
+
 
 async def complete(
-    memory: Memory, model: Model, instructions: str, notes: Sequence[Note | str], *, question: str | None,
-    sentences: int | None, labels: tuple[str, ...] | None, sample: int, kind: str, limit: timedelta,
-) -> Note:  # fmt: skip
-    """The answer as a note. Its key holds model, instructions, input digests and parameters: all that changes it."""
-    if len(notes) > MAX_INPUTS:
-        raise LimitExceeded(f"a completion reads up to {MAX_INPUTS} notes, not {len(notes)}: sum them up in groups")
+    memory: Memory, model: Model, ask: Ask, notes: Sequence[Note | str], *, limit: timedelta, guard: Guard | None
+) -> Note:
+    """The answer as a note; its sources are the notes."""
     opened = [note if isinstance(note, Note) else await memory.get(note) for note in notes]
-    names = labels or tuple(f"[{number}]" for number in range(1, len(opened) + 1))
-    if len(names) != len(opened):
-        raise LimitExceeded(f"{len(opened)} notes were given {len(names)} labels")
-    inputs = tuple(Input(label, note.text) for label, note in zip(names, opened, strict=True))
-    request = Request(instructions=instructions, inputs=inputs, question=question, sentences=sentences)
+    texts = ask.texts if ask.texts is not None else tuple(note.text for note in opened)
+    request = request_for(ask, texts)
 
     async def compute() -> Computed:
+        called = await guard() if guard is not None else None
         answer = await model.complete(request)
+        if called is not None:
+            await called(answer)
         work = Work(
-            kind=kind, model=model.label, calls=1, input_tokens=answer.input_tokens,
+            kind=ask.kind, model=model.label, calls=1, input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens, cached_tokens=answer.cached_tokens, cost_usd=answer.cost_usd,
             tokens_estimated=answer.tokens_estimated,
         )  # fmt: skip
         return Computed(answer.text, work, sources=tuple(note.id for note in opened))
 
-    key = fingerprint("complete", 1, model.identity, request.fingerprint(), sample)
-    return await memory.once(key, compute, limit=limit)
+    return await memory.once(key_for(model, request, ask.sample), compute, limit=limit)

@@ -12,6 +12,7 @@ from roost.streams import Event, Note, Position, derived_id
 from roost.streams.event import now_ms
 
 if TYPE_CHECKING:
+    from .completion import Ask
     from .flock import Flock
     from .memory import Memory
     from .models import Model
@@ -56,19 +57,13 @@ class Context(Generic[S]):
     def memory(self) -> Memory:
         return self._flock.memory
 
-    async def complete(
-        self, instructions: str, *notes: Note | str, question: str | None = None, model: Model | None = None,
-        sentences: int | None = None, labels: tuple[str, ...] | None = None, sample: int = 0, kind: str = "model",
-    ) -> Note:  # fmt: skip
+    async def complete(self, ask: Ask | str, *notes: Note | str, model: Model | None = None) -> Note:
         """The model's answer over notes, as a note; done once for the same model, instructions, inputs and parameters.
 
-        `labels` name the inputs, as the answer cites them. `sample` asks for further, independent answers. Errors of
-        the model are raised as they are; what may be tried again is, by the actor's retry.
+        `ask` is what to do with them, or an Ask with more to say. Errors of the model are raised as they are; what may
+        be tried again is, by the actor's retry.
         """
-        return await self._flock.complete(
-            instructions, notes, question=question, model=model, sentences=sentences, labels=labels, sample=sample,
-            kind=kind,
-        )  # fmt: skip
+        return await self._flock.complete(ask, *notes, model=model)
 
     def emit(self, payload: Any, *, subject: str | None = None) -> None:
         """Emit an event, before those that the handler returns."""

@@ -8,7 +8,7 @@ import inspect
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,7 +41,7 @@ from roost.streams.answer import Conflicted, Written
 from roost.streams.patience import PATIENCE
 
 from .actor import Actor
-from .completion import complete
+from .completion import Ask, Guard, complete
 from .emission import subject_of
 from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl, fingerprint
@@ -81,6 +81,8 @@ class Flock:
         self.heartbeat = Heartbeat(connection, self.shard, claim_lease=claim_lease, delivery_lease=delivery_lease)
         self._bell = Bell(connection.pubsub, self.shard.keys)
         self._model = model
+        self.guard: Guard | None = None
+        """Asked before each model call that this process makes."""
         self._outside = Scope(Reader(agent), outside=True)
         owner = f"{socket.gethostname()}-{os.getpid()}".replace(" ", "-")
         self.memory = Memory(
@@ -201,15 +203,14 @@ class Flock:
             await self._log_owed(scope)
 
     async def complete(
-        self, instructions: str, notes: Sequence[Note | str], *, question: str | None = None,
-        model: Model | None = None, sentences: int | None = None, labels: tuple[str, ...] | None = None,
-        sample: int = 0, kind: str = "model", limit: timedelta = COMPUTE_LIMIT,
-    ) -> Note:  # fmt: skip
-        """The model's answer over notes, as a note; once for the same model, instructions, inputs and parameters."""
-        return await complete(
-            self.memory, model or self.model, instructions, notes, question=question, sentences=sentences,
-            labels=labels, sample=sample, kind=kind, limit=limit,
-        )  # fmt: skip
+        self, ask: Ask | str, *notes: Note | str, model: Model | None = None, limit: timedelta = COMPUTE_LIMIT
+    ) -> Note:
+        """The model's answer over notes, as a note; once for the same model, instructions, inputs and parameters.
+
+        Errors of the model are raised as they are, and never kept.
+        """
+        asked = Ask(instructions=ask) if isinstance(ask, str) else ask
+        return await complete(self.memory, model or self.model, asked, notes, limit=limit, guard=self.guard)
 
     def shared(
         self, *, version: int = 1, ttl: Ttl = FLOCK_DEFAULT, limit: timedelta = COMPUTE_LIMIT, tags: Iterable[str] = ()

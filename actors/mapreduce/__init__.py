@@ -12,7 +12,7 @@ from .events import (
     PartOffered,
     StreamClosed,
 )
-from .job import GiveUp, Mapped, MapReduce
+from .job import GiveUp, Mapped, MapReduce, Step
 from .run import BATCH, agents_of, helping, map_reduce, offer, wait_for
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "PartOffered",
     "Reducer",
     "Shuffler",
+    "Step",
     "StreamClosed",
     "agents_of",
     "helping",

@@ -27,7 +27,9 @@ from .events import (
     StreamClosed,
     StreamCounted,
 )
-from .job import GiveUp, Mapped, MapReduce
+from .job import GiveUp, Mapped, MapReduce, Step
+
+STEPS_AT_ONCE = 8
 
 
 async def as_note(result: Any, ctx: Context[Any]) -> Note:
@@ -169,9 +171,11 @@ class Shuffler(Actor):
             manifest = await ctx.memory.get(progress.manifests[name])
             parts.extend(Mapped(*row) for row in manifest.content)
         groups = await self.job.shuffle(parts, ctx) if parts else {}
+        labels = {part.mapped: part.label for part in parts} | {part.note: part.label for part in parts}
         formed: list[Any] = []
         for group, members in groups.items():
-            listed = await ctx.memory.put(list(members), sources=[], tags=["group"])
+            rows = [[note, labels.get(note, "")] for note in members]
+            listed = await ctx.memory.put(rows, sources=[], tags=["group"])
             formed.append(GroupFormed(job, group, len(groups), listed.id))
         return [JobShuffled(job, len(groups), len(parts), progress.missing), *formed]
 
@@ -189,7 +193,7 @@ class Reducer(Actor):
     async def reduce(self, formed: GroupFormed, ctx: Context[Any]) -> GroupReduced:
         try:
             members = await ctx.memory.get(formed.notes)
-            result = await self._reduce(formed.group, members.content, ctx)
+            result = await self._reduce(formed.group, [note for note, _ in members.content], ctx)
         except (GiveUp, NoteNotFound) as error:
             return _reduced(formed, None, str(error))
         return _reduced(formed, result.id, None)
@@ -199,18 +203,29 @@ class Reducer(Actor):
 
     async def _reduce(self, group: str, members: Sequence[str], ctx: Context[Any]) -> Note:
         fan_in = max(2, self.job.fan_in)
+        level = 0
         while len(members) > fan_in:
-            steps = [members[first : first + fan_in] for first in range(0, len(members), fan_in)]
-            partial: list[str] = []
-            for first in range(0, len(steps), 8):  # a few at a time: a group may hold thousands
-                notes = await asyncio.gather(*[self._step(group, step, ctx) for step in steps[first : first + 8]])
-                partial.extend(note.id for note in notes)
-            members = partial
-        return await self._step(group, members, ctx)
+            members = await self._level(group, level, members, fan_in, ctx)
+            level += 1
+        return await self._step(Step(group, level), members, ctx)
 
-    async def _step(self, group: str, members: Sequence[str], ctx: Context[Any]) -> Note:
+    async def _level(
+        self, group: str, level: int, members: Sequence[str], fan_in: int, ctx: Context[Any]
+    ) -> Sequence[str]:
+        """What steps of `fan_in` make of the members: a few at a time, since a group may hold thousands."""
+        starts = range(0, len(members), fan_in)
+        partial: list[str] = []
+        for some in range(0, len(starts), STEPS_AT_ONCE):
+            steps = [
+                self._step(Step(group, level, first), members[first : first + fan_in], ctx)
+                for first in starts[some : some + STEPS_AT_ONCE]
+            ]
+            partial.extend(note.id for note in await asyncio.gather(*steps))
+        return partial
+
+    async def _step(self, step: Step, members: Sequence[str], ctx: Context[Any]) -> Note:
         notes = await ctx.memory.get_all(members)
-        return await as_note(await self.job.reduce(group, notes, ctx), ctx)
+        return await as_note(await self.job.reduce(step, notes, ctx), ctx)
 
 
 def _reduced(formed: GroupFormed, result: str | None, error: str | None) -> GroupReduced:

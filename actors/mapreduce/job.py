@@ -29,6 +29,16 @@ class Mapped:
     label: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Which part of a group a reduce is given: notes of the group from number `first` on, or, above level 0, what
+    earlier steps of that group have made of it."""
+
+    group: str
+    level: int = 0
+    first: int = 0
+
+
 class MapReduce:
     """Subclass it and write `map`, `reduce`, and either `key` or `shuffle`.
 
@@ -51,14 +61,14 @@ class MapReduce:
         raise NotImplementedError
 
     async def shuffle(self, parts: Sequence[Mapped], ctx: Context[Any]) -> Mapping[str, Sequence[str]]:
-        """The groups: for each its notes' IDs, in the order in which `reduce` is to see them."""
+        """The groups: for each the IDs of its notes (mapped ones, or those they were mapped from), in their order."""
         groups: dict[str, list[str]] = {}
         for part in parts:
             note = await ctx.memory.get(part.mapped)
             groups.setdefault(self.key(note), []).append(note.id)
         return groups
 
-    async def reduce(self, group: str, notes: Sequence[Note], ctx: Context[Any]) -> Any:
+    async def reduce(self, step: Step, notes: Sequence[Note], ctx: Context[Any]) -> Any:
         """What a group is reduced to: of at most `fan_in` notes, or of earlier results for larger groups."""
         raise NotImplementedError
 
@@ -69,7 +79,8 @@ class MapReduce:
         missing: Sequence[Missing],
         ctx: Context[Any],
     ) -> Any:
-        """A last note over all groups' results, or None. `members` names for each group the note listing its notes."""
+        """A last note over all groups' results, or None. `members` names for each group the note that lists
+        its notes and their labels."""
         return None
 
     @property

@@ -1,0 +1,30 @@
+"""Roost's own job: a flock reads documents and answers questions about them."""
+
+from .budget import Budget, BudgetSpent
+from .edit import Answer, cited, edit
+from .reader import DocumentOffered, DocumentOpened, Reader
+from .report import Report
+from .run import agents_for, end, follow, model_for, start, working
+from .spec import Mode, RunEnded, RunStarted, find_run
+
+__all__ = [
+    "Answer",
+    "Budget",
+    "BudgetSpent",
+    "DocumentOffered",
+    "DocumentOpened",
+    "Mode",
+    "Reader",
+    "Report",
+    "RunEnded",
+    "RunStarted",
+    "agents_for",
+    "cited",
+    "edit",
+    "end",
+    "find_run",
+    "follow",
+    "model_for",
+    "start",
+    "working",
+]

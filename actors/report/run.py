@@ -1,0 +1,91 @@
+"""A run of the report: started once, worked for by any number of processes, waited for, ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from roost.streams import Event, Inbox, Position, decode
+
+from ..actor import Actor
+from ..documents import Source
+from ..flock import Flock
+from ..mapreduce import JobFinished
+from ..models import Model, model_from_name
+from ..worker import inbox_name
+from .budget import Budget
+from .reader import DocumentOffered, Reader
+from .report import Report
+from .spec import RunEnded, RunStarted
+
+Watch = Callable[[Event], None]
+
+
+def agents_for(spec: RunStarted, spool: Path) -> list[Actor]:
+    """The agents of a run: reader, summarizer, collector, shuffler, reducer, editor."""
+    report = Report(spec.questions, model=spec.model)
+    return [Reader(spool, allow_private=spec.allow_private), *report.agents()]
+
+
+def model_for(spec: RunStarted) -> Model:
+    """The model that a run asks. Raises UnknownModel, ModelNotConfigured."""
+    latency = timedelta(milliseconds=spec.latency_ms) if spec.latency_ms else None
+    return model_from_name(spec.model, latency=latency)
+
+
+@asynccontextmanager
+async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncIterator[None]:
+    """Work for a run in this process while the block runs."""
+    cost = None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd)
+    flock.guard = Budget(spec.run, spec.max_calls, cost).guard(flock.shard)
+    actors = agents_for(spec, spool)
+    async with flock.work(*actors, run=spec.run, concurrency=spec.agents):
+        yield
+
+
+async def start(flock: Flock, spec: RunStarted, sources: Sequence[Source], spool: Path) -> Position:
+    """Start a run: its inboxes first, so that no event finds none; the position before its first event."""
+    since = await flock.log.last()
+    for actor in agents_for(spec, spool):
+        types = [handler.declaration.name for handler in actor.handlers.values()]
+        await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").subscribe(types, spec.run)
+    await flock.append(spec, run=spec.run)
+    for first in range(0, len(sources), 100):
+        offered = [
+            DocumentOffered(spec.run, str(number), len(sources), source.kind, source.location, source.name)
+            for number, source in enumerate(sources[first : first + 100], first)
+        ]
+        await flock.append(*offered, run=spec.run)
+    return since
+
+
+async def follow(flock: Flock, spec: RunStarted, since: Position, watch: Watch) -> JobFinished:
+    """Show each event of a run to `watch` until the run's job has finished."""
+    client = flock.connection.dedicated(block=timedelta(seconds=5))
+    try:
+        async for batch in flock.log.tail(client, since):
+            for event in batch:
+                if event.run == spec.run:
+                    watch(event)
+                    if event.type == "job.finished":
+                        return decode(event)  # type: ignore[no-any-return]  # declared by the event's type
+    finally:
+        await client.aclose()
+    raise AssertionError("unreachable: the tail has no end")
+
+
+async def end(flock: Flock, spec: RunStarted, finished: JobFinished) -> RunEnded:
+    """Record how a run ended, and take its inboxes away; what is parked stays for a person to look at."""
+    complete = finished.result is not None and not finished.missing
+    outcome: Literal["done", "partial", "failed"] = (
+        "done" if complete else "failed" if finished.result is None else "partial"
+    )
+    ended = RunEnded(spec.run, outcome, finished.result, finished.missing)
+    await flock.append(ended, run=spec.run)
+    for actor in agents_for(spec, Path()):
+        await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe()
+    return ended

@@ -1,0 +1,50 @@
+"""What a run is to do: written into the log at its start, so that any process can work for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from roost.streams import RoostError, decode, event
+
+from ..flock import Flock
+from ..mapreduce import Missing
+
+Mode = Literal["shared", "cache", "isolated"]
+
+
+@event("run.started")
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run's whole specification. Budgets of None have no bound; `latency_ms` is simulated."""
+
+    run: str
+    questions: tuple[str, ...]
+    documents: tuple[str, ...]
+    model: str
+    latency_ms: int = 0
+    agents: int = 8
+    processes: int = 1
+    mode: Mode = "shared"
+    max_calls: int | None = None
+    max_cost_usd: str | None = None
+    allow_private: bool = False
+
+
+@event("run.ended")
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """How a run ended: `done`, `partial` when something is missing, `failed` when there is no report."""
+
+    run: str
+    outcome: Literal["done", "partial", "failed"]
+    report: str | None
+    missing: tuple[Missing, ...] = ()
+
+
+async def find_run(flock: Flock, run: str) -> RunStarted:
+    """The specification of a run, from the log. Raises RoostError when there is no such run."""
+    for stored in await flock.log.subject(f"run/{run}"):
+        if stored.type == "run.started":
+            return decode(stored)  # type: ignore[no-any-return]  # declared by the event's type
+    raise RoostError(f"there is no run {run} in flock {flock.name!r}")
