@@ -21,7 +21,7 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
-        own = [option for option in options if not isinstance(option, CommonOption) and option.name != "help"]
+        own = [option for option in options if not isinstance(option, CommonOption) and "--help" not in option.opts]
         common = [option for option in options if option not in own]
         for title, listed in (("Options", own), ("Common options", common)):
             _write_section(formatter, title, [record for each in listed if (record := each.get_help_record(ctx))])

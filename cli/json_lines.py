@@ -11,7 +11,7 @@ _NOT_ASCII = re.compile("[^\x20-\x7e\n]")
 
 
 def dump_safely(value: Any, *, pretty: bool = False) -> str:
-    """JSON in which what could command a terminal stands as \\u escapes; it means the same. What JSON lacks: as text."""
+    """JSON in which what could command a terminal stands as \\u escapes, and what JSON lacks as text."""
     option = orjson.OPT_INDENT_2 if pretty else 0
     return escape_json(orjson.dumps(value, default=str, option=option | orjson.OPT_NON_STR_KEYS).decode())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -32,19 +33,13 @@ def set_up_logging(*, verbose: int = 0, as_json: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _drop_content,
     ]
-    plain = as_json or not sys.stderr.isatty()
+    processors: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if as_json or not sys.stderr.isatty():
+        processors += [structlog.processors.format_exc_info, _make_safe, _render_json]
+    else:
+        processors += [_make_safe, structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)]
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _make_safe,
-                _render_json if plain else structlog.dev.ConsoleRenderer(),
-            ],
-        )
-    )
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=processors))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -68,6 +63,10 @@ def _drop_content(logger: Any, method: str, line: MutableMapping[str, Any]) -> M
 def _make_safe(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Names and messages may come from a document or another agent, and go to a terminal."""
     return {name: safe(value) if isinstance(value, str) else value for name, value in line.items()}
+
+
+def _write_traceback(to: TextIO, exc_info: Any) -> None:
+    to.write("\n" + safe("".join(traceback.format_exception(*exc_info)).rstrip()))
 
 
 def _render_json(logger: Any, method: str, line: MutableMapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,16 +31,19 @@ class Common:
 
     def settings(self, *, model: str | None = None) -> Settings:
         """Raises SettingsError."""
+        import structlog
+
         from roost.streams import Settings
         from roost.streams.url import ServerUrl
 
         settings = Settings.read(url=self.url, flock=self.flock, home=self.home, model=model)
+        structlog.contextvars.bind_contextvars(flock=settings.flock)
         if settings.url is not None:
             remember_secret(ServerUrl.parse(settings.url).password)
         return settings
 
     @asynccontextmanager
-    async def connect(self, settings: Settings) -> AsyncIterator[Connection]:
+    async def connect(self, settings: Settings) -> AsyncGenerator[Connection]:
         """The server, Roost's own if no URL is set; if that has to be started, it is said. Raises ServerUnavailable."""
         from roost.streams import connect
         from roost.streams.server import start_server
@@ -71,9 +74,10 @@ def common_options(*, json: bool = False) -> Callable[[Callable[..., Any]], Call
             set_up_logging(verbose=common.verbose, as_json=common.log_json)
             return function(common=common, **given)
 
+        decorated: Callable[..., Any] = call
         for option in reversed(_options(json)):
-            call = option(call)
-        return call
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 

@@ -1,0 +1,161 @@
+"""`roost status`: how the server is, and what the flocks on it hold."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .command import Command
+from .options import Common, common_options
+
+if TYPE_CHECKING:
+    from roost.streams.server import ServerStatus
+
+    from .flocks import FlockSizes
+
+NEARLY_FULL = 0.8
+PATIENCE = timedelta(seconds=5)
+SHOWN_INBOXES = 20
+
+
+@click.command("status", cls=Command)
+@common_options(json=True)
+def status(common: Common) -> None:
+    """Tell how the server is and what the flocks on it hold. Starts nothing."""
+    asyncio.run(_status(common))
+
+
+async def _status(common: Common) -> None:
+    from roost.streams import connect
+    from roost.streams.server import remote_status, server_status
+
+    from .durability import find_durability
+    from .flocks import measure_flocks
+
+    settings = common.settings()
+    if settings.url is not None:
+        url, server = settings.url, await remote_status(settings.url)
+    else:
+        server = await server_status(settings.home)
+        url = server.url
+    durability, sizes = None, None
+    if server.answers:
+        async with await connect(url, connections=4) as connection:
+            durability = await find_durability(connection.client, appends=connection.facts.appendonly)
+            sizes = await measure_flocks(connection, PATIENCE)
+    _show(common, server, durability, sizes)
+
+
+def _show(common: Common, server: ServerStatus, durability: str | None, sizes: FlockSizes | None) -> None:
+    from .failure import tell
+    from .json_lines import dump_safely
+    from .terminal import show, write
+
+    if common.json:
+        write(dump_safely(_as_json(server, durability, sizes), pretty=True))
+    else:
+        show(_server_table(server, durability))
+        for made in [] if sizes is None else _flock_tables(sizes):
+            show("", made)
+    share = _share(server)
+    if share is not None and share > NEARLY_FULL:
+        tell(
+            f"the server's memory is {share:.0%} full; when it is full, nothing more can be written: raise its "
+            "maxmemory, or forget notes"
+        )
+    if server.running and not server.answers:
+        tell("the server runs but does not answer: it is loading its data, or is stuck")
+
+
+def _share(server: ServerStatus) -> float | None:
+    if not server.maxmemory or server.memory_used is None:
+        return None
+    return server.memory_used / server.maxmemory
+
+
+def _server_table(server: ServerStatus, durability: str | None) -> Any:
+    from rich.table import Table
+
+    from .amounts import show_size, show_span
+    from .durability import SENTENCES
+    from .terminal import foreign
+
+    rows = Table.grid(padding=(0, 3, 0, 0))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column(overflow="fold")
+
+    def row(name: str, text: str) -> None:
+        rows.add_row(name, foreign(text))
+
+    if server.kind is not None:
+        row("Server", f"{server.kind} {server.version}")
+    row("At", server.url)
+    if not server.running:
+        row("Running", "no; it starts with `roost up`, or when a command needs it")
+    elif server.uptime is not None:
+        process = f", process {server.pid}" if server.pid is not None else ""
+        row("Running", f"for {show_span(server.uptime)}{process}")
+    else:
+        row("Running", f"yes, process {server.pid}, but it does not answer")
+    if server.memory_used is not None:
+        used = show_size(server.memory_used)
+        if server.maxmemory is None or server.headroom is None:
+            row("Memory", f"{used} used; no limit is set")
+        else:
+            row("Memory", f"{used} of {show_size(server.maxmemory)} used, {show_size(server.headroom)} left")
+    if durability is not None:
+        row("Durability", SENTENCES[durability])
+    if server.home is not None:
+        size = server.append_only_size
+        row("Data", f"{server.home}{'' if size is None else f' ({show_size(size)} in the append-only file)'}")
+    return rows
+
+
+def _flock_tables(sizes: FlockSizes) -> list[Any]:
+    from .terminal import foreign, table
+
+    figures = ("Events", "Notes", "Inboxes")
+    flocks = table("Flock", *figures, right=figures)
+    more = "" if sizes.complete else "+"
+    for flock in sizes.flocks:
+        flocks.add_row(foreign(flock.name), f"{flock.events:,}", f"{flock.notes:,}{more}", f"{flock.inbox_count:,}")
+    if not sizes.flocks:
+        return [foreign("No flock yet: the first event makes it.")]
+    counts = ("To do", "In hand", "Waiting", "Parked")
+    inboxes = table("Inbox", "Flock", *counts, right=counts)
+    all_of_them = [(flock, state) for flock in sizes.flocks for state in flock.inboxes]
+    all_of_them.sort(key=lambda one: not (one[1].length or one[1].waiting or one[1].parked))  # the idle ones last
+    for flock, state in all_of_them[:SHOWN_INBOXES]:
+        waits = (state.length - state.pending, state.pending, state.waiting, state.parked)
+        inboxes.add_row(foreign(state.inbox), foreign(flock.name), *[f"{count:,}" for count in waits])
+    left = sum(flock.inbox_count for flock in sizes.flocks) - min(len(all_of_them), SHOWN_INBOXES)
+    if left > 0:
+        inboxes.add_row(foreign(f"and {left:,} more", "dim"))
+    return [flocks, inboxes] if all_of_them else [flocks]
+
+
+def _as_json(server: ServerStatus, durability: str | None, sizes: FlockSizes | None) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "server": {
+            "running": server.running,
+            "answers": server.answers,
+            "url": server.url,
+            "kind": server.kind,
+            "version": server.version,
+            "pid": server.pid,
+            "uptime_s": None if server.uptime is None else server.uptime.total_seconds(),
+            "memory_used": server.memory_used,
+            "maxmemory": server.maxmemory,
+            "headroom": server.headroom,
+            "durability": durability,
+            "home": None if server.home is None else str(server.home),
+            "append_only_size": server.append_only_size,
+        },
+        "flocks": [] if sizes is None else [asdict(flock) for flock in sizes.flocks],
+        "complete": True if sizes is None else sizes.complete,
+    }

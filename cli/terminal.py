@@ -1,0 +1,75 @@
+"""Writing to standard output: tables for people, and text of others that must not command the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from roost.streams.printable import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+UNBOUNDED = 100_000
+"""Columns of output that no terminal shows: nothing is cut, so that other programs find everything in it."""
+
+
+def width() -> int:
+    """Columns that a line of standard output may have: the terminal's, or those that COLUMNS names."""
+    if os.environ.get("COLUMNS", "").isdecimal():
+        return max(20, int(os.environ["COLUMNS"]))
+    try:
+        return max(20, os.get_terminal_size(sys.stdout.fileno()).columns)
+    except (OSError, ValueError):
+        return UNBOUNDED
+
+
+def show(*renderables: Any) -> None:
+    """Tables and texts of rich to standard output. Markup in them means nothing."""
+    from rich.console import Console
+
+    columns = min(width(), 1000)
+    console = Console(markup=False, emoji=False, highlight=False, width=columns, no_color=is_plain() or None)
+    with console.capture() as captured:  # written below, because rich takes a closed pipe for its own to settle
+        for renderable in renderables:
+            console.print(renderable)
+    write(*[line.rstrip() for line in captured.get().rstrip("\n").split("\n")])
+
+
+def foreign(text: str, style: str = "") -> Text:
+    """Text from documents, notes, events or names, for a cell of a table."""
+    from rich.text import Text
+
+    return Text(printable(text), style=style)
+
+
+def table(*columns: str, right: Sequence[str] = (), keep: Sequence[str] = ()) -> Table:
+    """A table without lines. Columns in `right` hold figures; those in `keep` are not made narrower."""
+    from rich.table import Table
+
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for column in columns:
+        figure = column in right
+        made.add_column(
+            column,
+            justify="right" if figure else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=len(column) if figure or column in keep else None,
+        )
+    return made
+
+
+def is_plain() -> bool:
+    """Whether standard output takes no colours: it is no terminal, or NO_COLOR is set."""
+    return not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR"))
+
+
+def write(*lines: Any) -> None:
+    """Lines to standard output, at once."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
