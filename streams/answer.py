@@ -71,7 +71,8 @@ Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Present | Held | 
 
 def parse_answer(line: bytes, shard: int) -> Answer:
     """A line of the write script's answer."""
-    words = line.decode().split(" ")
+    text = line.decode()
+    words = text.split(" ")
     match words[0]:
         case "ok":
             positions = tuple([_position(shard, entry) for entry in words[2::2]])
@@ -87,7 +88,7 @@ def parse_answer(line: bytes, shard: int) -> Answer:
         case "note":
             return Present(words[1])
         case "held":
-            return Held(int(words[1]), words[2], words[3])
+            return Held(int(words[1]), text.split(" ", 3)[3], words[2])
         case "claimed":
             return Granted(int(words[1]), words[2])
         case _:

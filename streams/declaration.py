@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from .errors import SettingsError, UndeclaredEvent
 from .event import MAX_NAME_BYTES, Event
@@ -85,9 +86,14 @@ def declaration_of(payload: object) -> Declaration:
 
 
 def encode(payload: object) -> tuple[str, int, bytes]:
-    """Type, schema version and JSON body of a payload."""
+    """Type, schema version and JSON body of a payload. Raises UndeclaredEvent, also for data that its class forbids."""
     declared = declaration_of(payload)
-    return declared.name, declared.version, declared.adapter.dump_json(payload)
+    try:
+        # An event is for ever: what its own class could not read again must not get into the log.
+        return declared.name, declared.version, declared.adapter.dump_json(payload, warnings="error")
+    except PydanticSerializationError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UndeclaredEvent(f"this {declared.payload.__name__} does not fit its own class: {reason}") from error
 
 
 def decode(stored: Event) -> Any:

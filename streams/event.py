@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -77,7 +77,7 @@ class Event:
     def to_fields(self) -> tuple[str, str, bytes, bytes]:
         """`subject`, `type`, `meta` and `data`, in the order in which the append script takes them.
 
-        Raises LimitExceeded for an event over 256 KiB, or a type or subject over 1 KiB.
+        Raises LimitExceeded for an event over 256 KiB, or a type or subject that is empty or over 1 KiB.
         """
         meta = self.meta()
         if len(self.body) + len(meta) > MAX_EVENT_BYTES:
@@ -85,7 +85,8 @@ class Event:
                 f"event {self.type} has {len(self.body):,} bytes of data, over the bound of {MAX_EVENT_BYTES:,}: "
                 "put the content into a note and let the event name it"
             )
-        if not self.type or len(self.type) > MAX_NAME_BYTES or len(self.subject.encode()) > MAX_NAME_BYTES:
+        sizes = len(self.type.encode()), len(self.subject.encode())
+        if not 0 < min(sizes) <= max(sizes) <= MAX_NAME_BYTES:
             raise LimitExceeded(f"an event's type and subject have 1 to {MAX_NAME_BYTES} bytes")
         return self.subject, self.type, meta, self.body
 
@@ -116,6 +117,9 @@ class DamagedEvent(RoostError):
     """An entry of the log is not an event."""
 
 
-def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    """A stream entry's flat field list as a mapping."""
+def pairs(reply: Any) -> dict[bytes, bytes]:
+    """A stream entry's fields, or a hash, as a mapping: scripts answer them flat, redis-py's commands do not."""
+    if isinstance(reply, dict):
+        return cast("dict[bytes, bytes]", reply)
+    flat: list[bytes] = reply
     return dict(zip(flat[::2], flat[1::2], strict=True))

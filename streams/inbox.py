@@ -14,7 +14,7 @@ from .errors import RoostError
 from .event import Event, pairs
 from .keys import GROUP
 from .log import entries_of, event_of
-from .position import Position
+from .patience import patiently
 from .routes import Subscription
 from .shard import Shard
 from .unit import Token
@@ -54,9 +54,13 @@ class Inbox:
         self._key = shard.keys.key("inbox", name)
 
     async def subscribe(self, types: Sequence[str], run: str | None = None) -> None:
-        """Make the inbox and let events of these types, of one run or of all, be copied into it from now on."""
+        """Make the inbox and let events of these types, of one run or of all, be copied into it from now on.
+
+        Raises SettingsError for a name that cannot be one.
+        """
         wanted = Subscription(self.name, tuple(types), run)
-        await self._shard.run("subscribe", self.name, wanted.to_json())
+        while not await self._shard.run("subscribe", self.name, wanted.to_json()):
+            await self._shard.open()  # the log has started anew
         await self._shard.open()
 
     async def unsubscribe(self, *, drop: bool = False) -> int:
@@ -77,47 +81,23 @@ class Inbox:
 
     async def mine(self, in_hand: Sequence[str], limit: int) -> list[Delivery]:
         """Entries pending for this consumer that it is not handling: the reply that held them was lost."""
-        pending = await self._shard.command(
-            "XPENDING", self._key, GROUP, "-", "+", 1000, self.consumer, parse_detail=True
-        )
-        known = set(in_hand)
-        lost = [_text(row[0] if not isinstance(row, dict) else row["message_id"]) for row in pending]
-        return await self._claim([entry for entry in lost if entry not in known][:limit])
+        return self._taken(await self._shard.run("mine", self.name, self.consumer, limit, *in_hand))
 
     async def take_over(self, idle: timedelta, cursor: str, limit: int) -> tuple[str, list[Delivery]]:
-        """Entries whose worker has not been heard of for `idle`, from a cursor on, at most `limit`; the next cursor."""
+        """Entries whose worker has not been heard of for `idle`, from a cursor on, at most `limit`; the next cursor.
+
+        If the answer is lost they wait for the next sweep: nobody handles them, so they become idle again.
+        """
         idle_ms = round(idle.total_seconds() * 1000)
-        reply = await self._shard.command(
-            "XAUTOCLAIM", self._key, GROUP, self.consumer, idle_ms, cursor, "COUNT", limit
-        )
-        taken = [entry for entry, fields in reply[1] if fields]
-        return _text(reply[0]), await self._counted(reply[1], taken)
+        following, taken = await self._shard.run("take_over", self.name, self.consumer, idle_ms, cursor, limit)
+        return following.decode(), self._taken(taken)
 
-    async def _claim(self, entries: Sequence[str]) -> list[Delivery]:
-        if not entries:
-            return []
-        reply = await self._shard.command("XCLAIM", self._key, GROUP, self.consumer, 0, *entries)
-        return await self._counted(reply, [entry for entry, _ in reply])
-
-    async def _counted(self, found: Sequence[tuple[bytes, Any]], entries: Sequence[bytes]) -> list[Delivery]:
-        """Deliveries with the count that the server keeps: it is half of the fencing token."""
-        if not entries:
-            return []
-        low, high = _text(entries[0]), _text(entries[-1])
-        rows = await self._shard.command(
-            "XPENDING", self._key, GROUP, low, high, 1000, self.consumer, parse_detail=True
-        )
-        counts = {_text(row["message_id"]): int(row["times_delivered"]) for row in map(_row, rows)}
-        return [
-            self._delivery(entry, fields, counts[_text(entry)])
-            for entry, fields in found
-            if fields and _text(entry) in counts
-        ]
+    def _taken(self, taken: Sequence[tuple[bytes, int, Any]]) -> list[Delivery]:
+        return [self._delivery(entry, fields, count) for entry, count, fields in taken]
 
     def _delivery(self, entry: bytes, fields: Any, count: int) -> Delivery:
-        known = fields if isinstance(fields, dict) else pairs(fields)
-        position = Position.parse(known[b"pos"].decode(), shard=self._shard.number)
-        event = event_of(self._shard.number, position.entry.encode(), known)
+        known = pairs(fields)
+        event = event_of(self._shard.number, known.get(b"pos", b"?"), known)
         token = Token(self.name, self.consumer, entry.decode(), count)
         return Delivery(event, token, int(known.get(b"attempts", 0)) + count)
 
@@ -148,35 +128,19 @@ class Inbox:
     async def consumers(self) -> list[tuple[str, int, int]]:
         """Name, pending and idle milliseconds of each consumer."""
         rows = await self._shard.command("XINFO CONSUMERS", self._key, GROUP)
-        return [(_text(row["name"]), int(row["pending"]), int(row["idle"])) for row in map(_named, rows)]
+        return [(row["name"].decode(), int(row["pending"]), int(row["idle"])) for row in rows]
 
     async def state(self) -> InboxState:
         """How the inbox stands now."""
         key = self._shard.keys.key
         length = await self._shard.command("XLEN", self._key)
         try:
-            summary = await self._shard.client.execute_command("XPENDING", self._key, GROUP)
-            pending = summary["pending"] if isinstance(summary, dict) else summary[0]
+            summary = await patiently(
+                lambda: self._shard.client.execute_command("XPENDING", self._key, GROUP), self._shard.patience
+            )
+            pending = summary["pending"]
         except ResponseError:  # NOGROUP: it has been taken away
             pending = 0
         waiting = await self._shard.command("ZCARD", key("timers", self.name))
         parked = await self._shard.command("XLEN", key("dead", self.name))
         return InboxState(self.name, int(length), int(pending), int(waiting), int(parked))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _row(row: Any) -> dict[str, Any]:
-    """A row of XPENDING, whether redis-py has made a dict of it or not."""
-    if isinstance(row, dict):
-        return row
-    return {"message_id": row[0], "consumer": row[1], "time_since_delivered": row[2], "times_delivered": row[3]}
-
-
-def _named(row: Any) -> dict[str, Any]:
-    """A row of XINFO, whether redis-py has made a dict of it or not."""
-    if isinstance(row, dict):
-        return {_text(name): value for name, value in row.items()}
-    return {_text(row[i]): row[i + 1] for i in range(0, len(row), 2)}

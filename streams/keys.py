@@ -25,8 +25,9 @@ KINDS = {
     "keys": "hash: note key -> note ID",
     "note": "hash per note: record, digest, size, deadline, key, entry, work",
     "blob": "string per digest: content",
-    "refs": "hash: digest -> number of live notes and events that name it",
-    "deadlines": "sorted set: note ID by deadline in milliseconds",
+    "refs": "hash: digest -> number of events in the log that name it",
+    "deadlines": "sorted set: every live note's ID by its deadline in milliseconds; +inf without one",
+    "expired": "hash: ID of an expired note -> digest of its content, which the log still names",
     "claim": "hash per key while its note is computed: nonce, entry, time, owner; expires",
     "inbox": "stream per actor: what it has still to handle",
     "dead": "stream per actor: parked deliveries",
@@ -69,7 +70,7 @@ class Keys:
 
 def lua_names() -> str:
     """Lua that makes every key from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon there."""
-    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines"}
+    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired"}
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS]
     lines += ["}", f"local GROUP = '{GROUP}'"]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .client import CommandClient as Commands
-from .event import Event, pairs
+from .event import DamagedEvent, Event, pairs
 from .patience import explain, patiently
 from .position import Position, start_of
 from .shard import Shard
@@ -18,9 +18,11 @@ MAX_SUBJECT_EVENTS = 100_000
 
 
 def event_of(shard: int, entry: bytes, flat: Any) -> Event:
-    """A stream entry of a raw reply as an event."""
-    ms, _, seq = entry.partition(b"-")
-    return Event.from_fields(Position(shard, int(ms), int(seq)), flat if isinstance(flat, dict) else pairs(flat))
+    """A stream entry of a raw reply as an event. Raises DamagedEvent if it is none."""
+    ms, dash, seq = entry.partition(b"-")
+    if not (dash and ms.isdigit() and seq.isdigit()):
+        raise DamagedEvent(f"{entry!r} is no place in the log")
+    return Event.from_fields(Position(shard, int(ms), int(seq)), pairs(flat))
 
 
 class Log:
@@ -74,7 +76,7 @@ class Log:
     ) -> AsyncIterator[list[Event]]:
         """Batches of events after a position as they are appended, without end; an empty batch each `block` in silence.
 
-        `client` is a connection of the caller's own: it blocks. Without a position, from now on.
+        `client` is a connection of the caller's own: it blocks. Without a position, from when the first is asked for.
         """
         last = (after or await self.last()).entry
         block_ms = round(block.total_seconds() * 1000)
@@ -107,10 +109,5 @@ class Log:
 
 
 def entries_of(reply: Any) -> list[tuple[bytes, Any]]:
-    """The entries of an XREAD or XREADGROUP reply for one stream, whatever form redis-py gives it."""
-    if not reply:
-        return []
-    streams = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
-    if streams and isinstance(streams[0], list) and streams[0] and isinstance(streams[0][0], (tuple, list)):
-        streams = streams[0]  # RESP3 wraps once more
-    return list(streams)
+    """The entries of an XREAD or XREADGROUP reply for one stream."""
+    return list(reply[0][1]) if reply else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -130,6 +130,6 @@ def to_stored(content: Any) -> tuple[str, bytes]:
     """The form (`text`, `bytes` or `json`) and the stored bytes of content. Raises TypeError for what is not JSON."""
     if isinstance(content, str):
         return "text", content.encode()
-    if isinstance(content, (bytes, bytearray, memoryview)):
-        return "bytes", bytes(content)
+    if isinstance(content, bytes | bytearray | memoryview):
+        return "bytes", bytes(cast("memoryview[int]", content))
     return "json", orjson.dumps(content, option=orjson.OPT_SORT_KEYS)

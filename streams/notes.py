@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from .errors import LimitExceeded, NoteNotFound
-from .event import Event, derived_id, new_id
+from .event import Event, new_id
 from .note import Note, NoteRecord
 from .position import Position
 from .routes import Routes
@@ -70,19 +70,22 @@ class Notes:
     async def _read(
         self, by: Literal["id", "key"], ident: str, reader: Reader, reused: How | None, *, log_miss: bool
     ) -> Note | None:
+        if len(ident.encode()) > MAX_KEY_BYTES:
+            raise LimitExceeded(f"a note's {by} has up to {MAX_KEY_BYTES} bytes, this has {len(ident.encode()):,}")
+        # Made once: a repeat must log the same events, so that the script finds what it has logged already.
+        read = reader.event("note.read", "").meta()
+        again = reader.event("work.reused", "").meta() if reused else ""
+        missed = reader.event("note.missed", "").meta() if log_miss else ""
+        data = orjson.dumps({"note" if by == "id" else by: ident})
+
         def make(routes: Routes) -> tuple[Any, ...]:
-            run = reader.run
-            read = reader.event("note.read", "").meta()
-            args: tuple[Any, ...] = (by, ident, read, routes.to("note.read", run))
+            args: tuple[Any, ...] = (by, ident, read, routes.to("note.read", reader.run))
             if reused:
-                meta = reader.event("work.reused", "").meta()
-                args += (reused, meta, routes.to("work.reused", run), orjson.dumps(ident))
+                args += (reused, again, routes.to("work.reused", reader.run), orjson.dumps(ident))
             else:
                 args += ("", "", "", "")
             if log_miss:
-                meta = reader.event("note.missed", "").meta()
-                data = orjson.dumps({by if by == "key" else "note": ident})
-                return (*args, reader.subject, meta, data, routes.to("note.missed", run))
+                return (*args, reader.subject, missed, data, routes.to("note.missed", reader.run))
             return (*args, "", "", "", "")
 
         answer = await self._shard.run_routed("read", make)
@@ -117,41 +120,35 @@ class Notes:
         if not await self._shard.run("upload", digest, hold_ms, b""):
             await self._shard.run("upload", digest, hold_ms, raw)
 
-    async def forget(self, note_id: str, reader: Reader) -> Position | None:
+    async def forget(self, note_id: str, reader: Reader) -> None:
         """Remove a note's content at once, here and from every process's cache. Raises NoteNotFound."""
         data = orjson.dumps({"note": note_id})
-        event_id = derived_id("forgotten", note_id, new_id())
+        meta = reader.event("note.forgotten", "").meta()
 
         def make(routes: Routes) -> tuple[Any, ...]:
-            meta = reader.event("note.forgotten", "", event_id=event_id).meta()
             return note_id, meta, data, routes.to("note.forgotten", reader.run)
 
         answer = await self._shard.run_routed("forget", make)
         if answer[0] == b"missing":
             raise NoteNotFound(note_id)
-        return None
 
     async def expire(self, limit: int = 100) -> int:
         """Let notes past their deadline leave the projection; how many did."""
-        return int(
-            await self._shard.run_routed(
-                "expire", lambda routes: (limit, new_id()[:16], routes.to("note.expired", None))
-            )
-        )
+        return int(await self._shard.run_routed("expire", lambda routes: (limit, routes.to("note.expired", None))))
 
     async def resolve(self, prefix: str) -> str | None:
         """The full ID of the one live note whose ID begins so, or None. Raises NoteNotFound if several do."""
-        if await self._shard.command("EXISTS", self._shard.keys.key("note", prefix)):
+        index = self._shard.keys.key("deadlines")
+        if await self._shard.command("ZSCORE", index, prefix) is not None:
             return prefix
-        start = self._shard.keys.key("note", "")
         found: set[str] = set()
-        cursor = b"0"
+        cursor: Any = 0
         while True:
             cursor, page = await self._shard.command(
-                "SCAN", cursor, "MATCH", f"{_escape(start + prefix)}*", "COUNT", 1000
+                "ZSCAN", index, cursor, "MATCH", f"{_escape(prefix)}*", "COUNT", 1000
             )
-            found.update(name.decode()[len(start) :] for name in page)
-            if cursor in (b"0", 0):
+            found.update(name.decode() for name, _ in page)
+            if int(cursor) == 0:
                 break
         if len(found) > 1:
             raise NoteNotFound(f"{prefix} (that begins the IDs of {len(found)} notes: give more digits)")

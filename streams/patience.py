@@ -10,7 +10,7 @@ import structlog
 from redis import exceptions as redis_errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from .errors import RoostError, ServerFull, ServerUnavailable
+from .errors import ServerFull, ServerUnavailable
 
 T = TypeVar("T")
 
@@ -42,9 +42,9 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, PASSING) and not isinstance(error, FOR_GOOD)
 
 
-def explain(error: BaseException) -> RoostError:
-    """A server's error as one that tells people what to do."""
-    if isinstance(error, RoostError):
+def explain(error: Exception) -> Exception:
+    """A server's error as one that tells people what to do; any other as it is."""
+    if not isinstance(error, (redis_errors.RedisError, OSError)) or isinstance(error, redis_errors.DataError):
         return error
     if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in str(error)[:40]:
         return ServerFull()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
+
+from .errors import SettingsError
+
+INBOX = re.compile(r"[^\s,\x00-\x1f]{1,128}")
+"""Routes are names joined by commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +23,14 @@ class Subscription:
     run: str | None = None
 
     def to_json(self) -> bytes:
-        return orjson.dumps({"types": sorted(self.types), "run": self.run})
+        """Raises SettingsError if the inbox or a type has a name that cannot be one."""
+        if not INBOX.fullmatch(self.inbox):
+            raise SettingsError(
+                f"{self.inbox!r} cannot name an inbox: use up to 128 characters, no comma and no space among them"
+            )
+        if not self.types or not all(self.types):
+            raise SettingsError(f"inbox {self.inbox} must name the event types that it takes")
+        return orjson.dumps({"types": sorted(set(self.types)), "run": self.run})
 
     @classmethod
     def from_json(cls, inbox: str, text: bytes) -> Subscription:

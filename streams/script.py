@@ -11,8 +11,9 @@ from redis.exceptions import NoScriptError
 
 from .keys import lua_names
 
-SHEBANG = "#!lua\n"
-"""With it the server refuses keys of another slot, and refuses the whole script when it has no memory to write."""
+SHEBANG = "#!lua"
+"""With it the server refuses keys of another slot, and refuses the whole script when it has no memory to write: half of
+it is never done. `flags=allow-oom` behind it is for what must go on then, because it frees memory or needs none."""
 
 
 class Commands(Protocol):
@@ -25,13 +26,14 @@ class Script:
     """One `.lua` file, with the key names and the prelude before its body."""
 
     def __init__(self, name: str) -> None:
-        folder = files(__package__) / "lua"
+        folder = files(__name__.rpartition(".")[0]) / "lua"
         body = (folder / f"{name}.lua").read_text("utf-8")
         if not body.startswith(SHEBANG):
-            raise ValueError(f"{name}.lua does not begin with {SHEBANG!r}")
+            raise ValueError(f"{name}.lua does not begin with {SHEBANG}")
         prelude = (folder / "prelude.lua").read_text("utf-8")
         self.name = name
-        self.text = f"{SHEBANG}{lua_names()}\n{prelude}\n{body.removeprefix(SHEBANG)}"
+        first, _, rest = body.partition("\n")
+        self.text = f"{first}\n{lua_names()}\n{prelude}\n{rest}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, client: Commands, log: str, *args: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -60,22 +60,39 @@ class Shard:
 
     async def run(self, name: str, *args: Any) -> Any:
         """Run a script that may be repeated safely; waits for a server that is away. Raises ServerUnavailable."""
-        try:
-            return await patiently(lambda: script(name)(self.client, self.keys.log, *args), self.patience)
-        except Exception as error:
-            raise explain(error) from error
+        return await self._patiently(lambda: script(name)(self.client, self.keys.log, *args))
 
     async def run_routed(self, name: str, make: Callable[[Routes], tuple[Any, ...]]) -> Any:
-        """As `run`, for a script that appends: its arguments depend on the routes, its first is their generation."""
+        """As `run`, for a script that appends: its arguments depend on the routes.
+
+        Its first argument is their generation; its last is 1 when an attempt before this one may have been carried
+        out, for what must not be appended twice.
+        """
+        attempts = 0
+
+        async def attempt() -> Any:
+            nonlocal attempts
+            attempts += 1
+            args = (self.routes.generation, *make(self.routes), int(attempts > 1))
+            return await script(name)(self.client, self.keys.log, *args)
+
         while True:
-            answer = await self.run(name, self.routes.generation, *make(self.routes))
-            if not (isinstance(answer, list) and answer and answer[0] == b"routes"):
-                return answer
-            await self.open()
+            answer = await self._patiently(attempt)
+            match answer:
+                case [b"routes", *_]:
+                    await self.open()
+                case _:
+                    return answer
 
     async def command(self, *args: Any, **options: Any) -> Any:
         """A plain reading command, repeated like a script. Raises ServerUnavailable."""
+        return await self._patiently(lambda: self.client.execute_command(*args, **options))
+
+    async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
-            return await patiently(lambda: self.client.execute_command(*args, **options), self.patience)
+            return await patiently(call, self.patience)
         except Exception as error:
-            raise explain(error) from error
+            explained = explain(error)
+            if explained is error:
+                raise
+            raise explained from error

@@ -12,6 +12,7 @@ from .position import Position
 from .routes import Routes
 
 MAX_UNIT_EVENTS = 256
+MAX_UNIT_PARTS = 1024
 MAX_UNIT_BYTES = 1024 * 1024
 INLINE_BYTES = 64 * 1024
 """Content up to this travels with its event; larger content is uploaded first."""
@@ -71,9 +72,15 @@ class Unit:
         return self._part("C", key, nonce)
 
     def claim(self, key: str, nonce: str, lease: timedelta, after: str, owner: str, claimed: Event) -> Unit:
-        """Take the claim of a key; the event is appended if it is granted. Must be the unit's last part."""
+        """Take the claim of a key; the event is appended if it is granted. Must be the unit's last part.
+
+        `nonce` makes a repeat the same claim. `after` says which note of the key will do instead: '-' any live one,
+        '*' none, an entry (or '' for none yet) one that came after the key's event of that entry. Other events of the
+        unit are appended however the claim ends.
+        """
         subject, kind, meta, data = claimed.to_fields()
-        lease_ms = round(lease.total_seconds() * 1000)
+        lease_ms = max(1, round(lease.total_seconds() * 1000))
+        owner = " ".join(owner.split())  # answers are lines
         self._part("c", key, nonce, lease_ms, after, owner, subject, kind, meta, data, "")
         self._routed.append((len(self.args) - 1, kind, claimed.run))
         self._count(len(meta) + len(data))
@@ -111,8 +118,8 @@ class Unit:
         return self.args
 
     def check(self) -> None:
-        """Raises LimitExceeded for a unit over 256 events or 1 MiB."""
-        if self.events > MAX_UNIT_EVENTS or self.size > MAX_UNIT_BYTES:
+        """Raises LimitExceeded for a unit over 256 events, 1024 parts or 1 MiB."""
+        if self.events > MAX_UNIT_EVENTS or self.size > MAX_UNIT_BYTES or self.parts > MAX_UNIT_PARTS:
             raise LimitExceeded(
                 f"{self.events} events and {self.size:,} bytes at once are more than Roost takes in one step "
                 f"({MAX_UNIT_EVENTS} events, {MAX_UNIT_BYTES:,} bytes): split them, and put large content into notes"

@@ -6,6 +6,8 @@ import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +18,7 @@ from redis import exceptions as redis_errors
 from .answer import Answer, parse_answer
 from .errors import Closed, OutcomeUnknown
 from .event import new_id
-from .patience import explain, is_passing, patiently
+from .patience import explain, patiently
 from .script import script
 from .shard import Shard
 from .unit import Unit
@@ -70,29 +72,39 @@ class Writer:
         self._queue: deque[_Waiting] = deque()
         self._room = asyncio.Semaphore(max_waiting)
         self._pump: asyncio.Task[None] | None = None
+        self._appenders = 0
+        self._all_answered = asyncio.Event()
         self._closed = False
 
     async def write(self, unit: Unit) -> Answer:
         """Write a unit and say how it ended. Waits while the writer is full.
 
-        Raises LimitExceeded, ServerFull, ServerUnavailable (nothing was written) or OutcomeUnknown.
+        Raises LimitExceeded, Closed, ServerFull, ServerUnavailable (nothing was written) or OutcomeUnknown. When the
+        caller is cancelled, a unit that is on its way to the server is written all the same; one that waits is not.
         """
         unit.check()
         if self._closed:
             raise Closed("this flock is closed: open it again to write")
-        await self._room.acquire()
-        waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._drain(), name="roost writer")
+        self._appenders += 1
         try:
+            await self._room.acquire()
+            waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
+            self._queue.append(waiting)
+            if self._pump is None or self._pump.done():
+                # A context of its own: it works for many, and must not carry the trace of the first who came.
+                self._pump = asyncio.create_task(self._drain(), name="roost writer", context=Context())
             return await waiting.answered
         finally:
-            self._room.release()
+            self._appenders -= 1
+            if not self._appenders:
+                self._all_answered.set()
 
     async def close(self) -> None:
-        """Write what is waiting, then take no more."""
+        """Write what is waiting, also for room, then take no more."""
         self._closed = True
+        while self._appenders:
+            self._all_answered.clear()
+            await self._all_answered.wait()
         if self._pump is not None and not self._pump.done():
             await asyncio.wait([self._pump])
 
@@ -101,28 +113,42 @@ class Writer:
             batch = self._take()
             try:
                 lines = await self._call(batch)
+                answers = [parse_answer(line, self._shard.number) for line in lines]
             except Exception as error:  # each appender gets it; none is left waiting
-                _fail(batch, explain(error))
+                self._fail(batch, explain(error))
             except BaseException:
-                _fail(batch, Closed("the writer was cancelled; read the log to see whether this was written"))
+                self._producer.renew()  # the call may still arrive: nobody may use its number again
+                self._fail(batch, OutcomeUnknown())
+                self._fail(self._queue, Closed("the writer was stopped before this was written"))
+                self._queue.clear()
                 raise
             else:
-                for waiting, line in zip(batch, lines, strict=True):
+                for waiting, answer in zip(batch, answers, strict=True):
                     if not waiting.answered.done():
-                        waiting.answered.set_result(parse_answer(line, self._shard.number))
+                        waiting.answered.set_result(answer)
+                    self._room.release()
+
+    def _fail(self, batch: Iterable[_Waiting], error: Exception) -> None:
+        for waiting in batch:
+            if not waiting.answered.done():
+                waiting.answered.set_exception(error)
+            self._room.release()
 
     def _take(self) -> list[_Waiting]:
         """As many waiting units as one call may hold; at least one. Units whose appender has gone are left out."""
         batch: list[_Waiting] = []
         events = size = parts = 0
         while self._queue:
-            unit = self._queue[0].unit
+            waiting = self._queue[0]
+            if waiting.answered.done():
+                self._queue.popleft()
+                self._room.release()
+                continue
+            unit = waiting.unit
             events, size, parts = events + unit.events, size + unit.size, parts + unit.parts
             if batch and (events > MAX_CALL_EVENTS or size > MAX_CALL_BYTES or parts > MAX_CALL_PARTS):
                 break
-            waiting = self._queue.popleft()
-            if not waiting.answered.done():
-                batch.append(waiting)
+            batch.append(self._queue.popleft())
         return batch
 
     async def _call(self, batch: list[_Waiting]) -> list[bytes]:
@@ -147,7 +173,7 @@ class Writer:
                     return answer[1:]
                 case b"routes":  # nothing was written: form it anew for the routes as they are now
                     await self._shard.open()
-                case b"gap":  # the server lost earlier calls, this one too: it is safe to write it as somebody new
+                case b"gap" if int(answer[1]) < number:  # the server lost calls before this one, and so this one too
                     log.warning("server lost acknowledged events", producer=producer, number=number)
                     self._producer.renew()
                 case b"unknown" if not lost:
@@ -172,7 +198,7 @@ class Writer:
         try:
             return await patiently(send, self._repeat_for), lost
         except Exception as error:
-            if is_passing(error) and lost:
+            if lost:  # whatever came after: a full server, say, refuses the repeat of a call that it has carried out
                 self._producer.renew()  # nobody may use this number again: the call may still arrive
                 raise OutcomeUnknown(
                     f"the server went away and the answer to an append with it ({error}): "
@@ -182,12 +208,6 @@ class Writer:
 
 
 def _never_arrived(error: Exception) -> bool:
-    """Whether the server cannot have run the call: it was refused while connecting, or by a server not ready."""
-    refused = isinstance(error, redis_errors.BusyLoadingError | redis_errors.ReadOnlyError)
+    """Whether the server cannot have carried out the call: it answered that it will not, or was never reached."""
+    refused = isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError | redis_errors.DataError)
     return refused or "connecting to" in str(error)
-
-
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.answered.done():
-            waiting.answered.set_exception(error)

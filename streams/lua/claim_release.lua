@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- claim_release: the computation failed or was cancelled; whoever waits may try.
 -- KEYS[1]  the log
 -- ARGV     1 key, 2 nonce

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- claim_renew: the computing process lives; its claim holds for another lease.
 -- KEYS[1]  the log
 -- ARGV     1 lease ms, then key and nonce of each claim

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- delivery_renew: deliveries still in hand are not idle. Only those that are this consumer's, with the same count: a bare
 -- XCLAIM of a worker that was frozen would take them back from their new owner.
 -- KEYS[1]  the log
@@ -7,8 +7,7 @@
 
 local kept = {}
 for i = 3, #ARGV, 2 do
-  local pending = redis.call('XPENDING', K.inbox .. ARGV[1], GROUP, ARGV[i], ARGV[i], 1, ARGV[2])
-  if #pending == 1 and pending[1][4] == tonumber(ARGV[i + 1]) then
+  if holds(ARGV[1], ARGV[2], ARGV[i], ARGV[i + 1]) then
     redis.call('XCLAIM', K.inbox .. ARGV[1], GROUP, ARGV[2], 0, ARGV[i], 'JUSTID') -- JUSTID keeps the count
     kept[#kept + 1] = 1
   else

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- due: deliveries whose time has come go back into their inbox, with the attempts they have behind them.
 -- KEYS[1]  the log
 -- ARGV     1 inbox, 2 most deliveries to move
@@ -9,7 +9,7 @@ local now = clock()
 local due = redis.call('ZRANGE', timers, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
 for _, entry in ipairs(due) do
   local fields = redis.call('HGET', waiting, entry)
-  redis.call('XADD', K.inbox .. ARGV[1], '*', unpack(cjson.decode(fields)))
+  if fields then redis.call('XADD', K.inbox .. ARGV[1], '*', unpack(cjson.decode(fields))) end
   redis.call('ZREM', timers, entry)
   redis.call('HDEL', waiting, entry)
 end

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- hand_back: a worker that stops gives up deliveries that it has not started, so that others need not wait for a lease.
 -- They become idle at once: the sweep takes those that have been idle for longer than a lease.
 -- KEYS[1]  the log
@@ -7,10 +7,9 @@
 
 local back = 0
 for i = 4, #ARGV, 2 do
-  local pending = redis.call('XPENDING', K.inbox .. ARGV[1], GROUP, ARGV[i], ARGV[i], 1, ARGV[2])
-  if #pending == 1 and pending[1][4] == tonumber(ARGV[i + 1]) then
+  if holds(ARGV[1], ARGV[2], ARGV[i], ARGV[i + 1]) then
     redis.call('XCLAIM', K.inbox .. ARGV[1], GROUP, ARGV[2], 0, ARGV[i], 'IDLE', ARGV[3], 'RETRYCOUNT',
-      pending[1][4] - 1, 'JUSTID') -- an attempt that never started is none
+      ARGV[i + 1] - 1, 'JUSTID') -- an attempt that never started is none
     back = back + 1
   end
 end

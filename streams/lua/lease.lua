@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- lease: one of the fleet does a job: take it if it is free, keep it if it is mine.
 -- KEYS[1]  the log
 -- ARGV     1 job, 2 who, 3 lease ms; 0 gives it up

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- open: make the shard if it is new, and tell what a process must know of it before it writes.
 -- KEYS[1]  the log
 -- ARGV     1 format of the log that the caller writes, 2 settings of a new flock (JSON)

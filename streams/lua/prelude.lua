@@ -12,6 +12,23 @@ local function routes_fit(generation)
   return redis.call('HGET', K.meta, 'generation') == generation
 end
 
+local function stale_routes()
+  return { 'routes', redis.call('HGET', K.meta, 'generation') or '' }
+end
+
+-- The routes have changed. The time in the name keeps it from coming again after a server that lost its last second.
+local function raise_generation()
+  local changes = redis.call('HINCRBY', K.meta, 'changes', 1)
+  redis.call('HSET', K.meta, 'generation', string.format('%s:%d:%d', redis.call('HGET', K.meta, 'epoch'), changes, clock()))
+end
+
+-- Whether a delivery is still that consumer's, at that count. An inbox that was taken away has none: no error, because
+-- others' units may stand in the same call.
+local function holds(inbox, consumer, entry, count)
+  local pending = redis.pcall('XPENDING', K.inbox .. inbox, GROUP, entry, entry, 1, consumer)
+  return not pending.err and #pending == 1 and pending[1][4] == tonumber(count)
+end
+
 -- A subject's version and the entry of its last event; 0 and '' when there is none.
 local function version_of(subject)
   local stored = redis.call('HGET', K.versions, subject)
@@ -49,6 +66,19 @@ local function append_next(subject, kind, meta, data, routes)
   local entry = append(subject, kind, meta, data, routes, version + 1, previous)
   store_version(subject, version + 1, entry)
   return entry
+end
+
+-- Whether an earlier attempt of a repeated call, whose answer was lost, has appended the event with this meta: it stands
+-- among the subject's last ones.
+local function has_appended(subject, meta)
+  local _, entry = version_of(subject)
+  for _ = 1, 200 do
+    local event = entry and entry ~= '' and redis.call('XRANGE', K.log, entry, entry)[1]
+    if not event then return false end
+    if event[2][8] == meta then return true end
+    entry = event[2][12]
+  end
+  return false
 end
 
 -- One event less names the blob; with the last one it goes.

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- retire: delete a consumer that is gone, if nothing is pending for it (DELCONSUMER would strand its entries for ever).
 -- KEYS[1]  the log
 -- ARGV     1 inbox, 2 consumer

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- subject: events of one subject, newest first: each names the one before it, so no index is kept.
 -- KEYS[1]  the log
 -- ARGV     1 subject, 2 entry to start from ('' = its last), 3 most events

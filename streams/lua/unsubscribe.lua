@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- unsubscribe: take an inbox away. What is parked stays. An inbox with work in it stays too, unless a person says so.
 -- KEYS[1]  the log
 -- ARGV     1 inbox, 2 '1' to drop what it still holds
@@ -8,7 +8,6 @@ local left = redis.call('XLEN', K.inbox .. ARGV[1]) + redis.call('ZCARD', K.time
 if left > 0 and ARGV[2] ~= '1' then return left end
 redis.call('DEL', K.inbox .. ARGV[1], K.timers .. ARGV[1], K.waiting .. ARGV[1])
 if redis.call('HDEL', K.routes, ARGV[1]) == 1 then
-  local changes = redis.call('HINCRBY', K.meta, 'changes', 1)
-  redis.call('HSET', K.meta, 'generation', redis.call('HGET', K.meta, 'epoch') .. ':' .. string.format('%d', changes))
+  raise_generation()
 end
 return left

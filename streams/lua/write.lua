@@ -16,15 +16,16 @@
 --                                                    otherwise one that came after the key's event of that entry
 --   e subject type meta data routes                  effect: append an event, into the log and the inboxes in routes
 --   n id key digest size ttl_ms record work has content
---                                                    effect: the event before it wrote this note
+--                                                    effect: the event before it wrote this note; has: '1' = its content
+--                                                    is here, '0' = it was uploaded, and is there or the unit is refused
 --   s actor key json                                 effect: store the state of a keyed actor at its version
 --
 -- Answer   'ok' and a line for each unit, or one of
 --          'routes' generation    the routes are stale; nothing was written
---          'gap' last             calls of this producer are missing; nothing was written
+--          'gap' last             this call does not follow that producer's last one; nothing was written
 --          'unknown'              this producer has expired or never was; nothing was written
 -- A unit's line: 'ok version entry version entry …' | 'conflict current entry' | 'fenced' | 'stale note' |
---          'blob digest' | 'note id' | 'held ms owner entry' | 'claimed ms entry'
+--          'blob digest' | 'note id' | 'held ms entry owner' | 'claimed ms entry'
 
 local SIZES = { E = 3, D = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3 }
 
@@ -45,9 +46,7 @@ elseif number > 1 then
 end
 
 -- 2. Stale routes would miss an inbox.
-if not routes_fit(ARGV[1]) then
-  return { 'routes', redis.call('HGET', K.meta, 'generation') or '' }
-end
+if not routes_fit(ARGV[1]) then return stale_routes() end
 
 -- 3. Judge every unit before the first write. What earlier units will change stands in these overlays.
 local now = clock()
@@ -63,8 +62,7 @@ end
 
 local function owns(inbox, consumer, entry, count)
   if settled[inbox .. ' ' .. entry] then return false end
-  local pending = redis.call('XPENDING', K.inbox .. inbox, GROUP, entry, entry, 1, consumer)
-  return #pending == 1 and pending[1][4] == tonumber(count)
+  return holds(inbox, consumer, entry, count)
 end
 
 local function is_live(id)
@@ -81,13 +79,13 @@ end
 
 local function claim_of(key)
   if claims[key] == nil then
-    local stored = redis.call('HMGET', K.claim .. key, 'nonce', 'entry', 'at', 'owner')
-    claims[key] = stored[1] and { nonce = stored[1], entry = stored[2], at = stored[3], owner = stored[4] } or false
+    local stored = redis.call('HMGET', K.claim .. key, 'nonce', 'entry', 'owner')
+    claims[key] = stored[1] and { nonce = stored[1], entry = stored[2], owner = stored[3] } or false
   end
   return claims[key]
 end
 
--- The claim's answer, without changing anything: 'note', 'held', 'claimed' (already mine), or nil: free to grant.
+-- The claim's answer, without changing anything: 'note', 'held', 'claimed' (mine already), or nil: free to grant.
 local function judge_claim(key, nonce, after)
   local subject = 'key/' .. key
   load(subject)
@@ -98,9 +96,9 @@ local function judge_claim(key, nonce, after)
   end
   local claim = claim_of(key)
   if not claim then return nil end
-  if claim.nonce == nonce then return 'claimed ' .. claim.at .. ' ' .. claim.entry end
+  if claim.nonce == nonce then return 'claimed' end
   local left = claim.lease or redis.call('PTTL', K.claim .. key)
-  return 'held ' .. left .. ' ' .. claim.owner .. ' ' .. stored_entry[subject]
+  return 'held ' .. left .. ' ' .. stored_entry[subject] .. ' ' .. claim.owner
 end
 
 -- A completion counts only while its claim stands and the key is as it was when claimed.
@@ -168,7 +166,7 @@ local function judge_claims(from, to, granted)
       line = judge_claim(ARGV[i + 1], ARGV[i + 2], ARGV[i + 4])
       if not line then
         granted[i] = true
-        claims[ARGV[i + 1]] = { nonce = ARGV[i + 2], entry = '?', at = now, owner = ARGV[i + 5], lease = ARGV[i + 3] }
+        claims[ARGV[i + 1]] = { nonce = ARGV[i + 2], owner = ARGV[i + 5], lease = ARGV[i + 3] }
         load(ARGV[i + 6])
         version[ARGV[i + 6]] = version[ARGV[i + 6]] + 1
       end
@@ -214,7 +212,7 @@ local function put_note(i, entry, base)
     redis.call('PERSIST', K.blob .. digest)
   end
   redis.call('HINCRBY', K.refs, digest, 1)
-  if deadline ~= '' then redis.call('ZADD', K.deadlines, deadline, id) end
+  redis.call('ZADD', K.deadlines, deadline == '' and '+inf' or deadline, id)
   if key ~= '' then
     redis.call('HSET', K.keys, key, id)
     redis.call('SPUBLISH', K.bell .. key, 'note ' .. id)
@@ -259,10 +257,14 @@ end
 local function grant(i)
   local subject = 'key/' .. ARGV[i]
   load(subject)
+  put_event(i + 5) -- first: it may be about the key itself
   redis.call('HSET', K.claim .. ARGV[i], 'nonce', ARGV[i + 1], 'entry', stored_entry[subject], 'at', now, 'owner', ARGV[i + 4])
   redis.call('PEXPIRE', K.claim .. ARGV[i], ARGV[i + 2])
-  put_event(i + 5)
-  return 'claimed ' .. now .. ' ' .. stored_entry[subject]
+end
+
+local function claim_line(key)
+  local claim = redis.call('HMGET', K.claim .. key, 'at', 'entry')
+  return 'claimed ' .. claim[1] .. ' ' .. claim[2]
 end
 
 local function write(from, to, line)
@@ -287,8 +289,9 @@ local function write(from, to, line)
     elseif part == 'C' then
       base = tonumber(redis.call('HGET', K.claim .. ARGV[i + 1], 'at')) or now -- the ttl runs from the claim
       redis.call('DEL', K.claim .. ARGV[i + 1])
-    elseif part == 'c' and granted[i] then
-      line = grant(i + 1)
+    elseif part == 'c' then
+      if granted[i] then grant(i + 1) end
+      if granted[i] or line == 'claimed' then line = claim_line(ARGV[i + 1]) end
     elseif part == 's' then
       local subject = 'actor/' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
       load(subject)
