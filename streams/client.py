@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol, cast
 
@@ -127,24 +127,41 @@ def make_client(
     return cast(CommandClient, Redis.from_pool(pool))
 
 
+def on_close(client: CommandClient, tell: Callable[[CommandClient], None]) -> None:
+    """Calls `tell` when somebody closes that client."""
+    close = client.aclose
+
+    async def aclose() -> None:
+        tell(client)
+        await close()
+
+    cast(Any, client).aclose = aclose
+
+
 async def make_pubsub(client: CommandClient) -> PubSub:
-    """A pub/sub of that client, on connections of its own."""
+    """A pub/sub on connections of its own. The client becomes its own too, and is closed with it."""
     untyped = cast(Any, client)
-    if isinstance(untyped, RedisCluster):
-        await untyped.initialize()  # before it, ssubscribe does not know which node has the channel
-        return cast(PubSub, _ShardedPubSub(untyped.pubsub()))
-    return cast(PubSub, untyped.pubsub())
+    if not isinstance(untyped, RedisCluster):
+        pubsub = untyped.pubsub()
+        return _PubSub(client, pubsub, pubsub.get_message)
+    await untyped.initialize()  # before it, ssubscribe does not know which node has the channel
+    pubsub = untyped.pubsub()
+    return _PubSub(client, pubsub, pubsub.get_sharded_message)
 
 
-class _ShardedPubSub:
-    """Gives a cluster's pub/sub the method names of a single server's."""
+class _PubSub:
+    """Of a single server or of a cluster, whose methods redis-py gives different names."""
 
-    def __init__(self, pubsub: Any) -> None:
+    def __init__(self, client: CommandClient, pubsub: Any, get_message: Any) -> None:
+        self._client = client  # redis-py's pub/sub does not keep it, and a client that is dropped ends its connections
         self._pubsub = pubsub
         self.ssubscribe = pubsub.ssubscribe
         self.sunsubscribe = pubsub.sunsubscribe
-        self.get_message = pubsub.get_sharded_message
-        self.aclose = pubsub.aclose
+        self.get_message = get_message
+
+    async def aclose(self) -> None:
+        await self._pubsub.aclose()
+        await self._client.aclose()
 
 
 async def ask_one_node(client: CommandClient, *args: Argument) -> Reply:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, PubSub, make_client, make_pubsub
+from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, PubSub, make_client, make_pubsub, on_close
 from .errors import ServerUnavailable
 from .facts import ServerFacts, find_facts
 from .pushes import Pushes
@@ -26,7 +26,7 @@ class Connection:
 
     def __init__(self, url: ServerUrl, raw_url: str, client: CommandClient, facts: ServerFacts) -> None:
         self._url = url
-        self._clients = [client]
+        self._clients = {client}
         self._pushes: list[Pushes] = []
         self.client = client
         self.facts = facts
@@ -44,7 +44,8 @@ class Connection:
         """
         timeout = None if block is None else block + BLOCK_MARGIN
         client = make_client(self._url, connections=connections, command_timeout=timeout)
-        self._clients.append(client)
+        self._clients.add(client)
+        on_close(client, self._clients.discard)
         return client
 
     def separate(self, *, command_timeout: timedelta = COMMAND_TIMEOUT) -> CommandClient:
@@ -61,7 +62,7 @@ class Connection:
     def pushes(self) -> Pushes:
         """Sharded pub/sub of one slot that looks after itself: see Pushes. Closed with this connection."""
         pushes = Pushes(self.dedicated(block=COMMAND_TIMEOUT), self.shown_url)
-        self._pushes.append(pushes)
+        self._pushes = [one for one in self._pushes if not one.closed] + [pushes]
         return pushes
 
     async def ping(self) -> timedelta:
@@ -86,11 +87,9 @@ class Connection:
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:
-        pushes, self._pushes = self._pushes, []
-        for one in pushes:
-            await one.close()
-        clients, self._clients = self._clients, []
-        for client in reversed(clients):
+        for pushes in self._pushes:
+            await pushes.close()
+        for client in list(self._clients):
             await client.aclose()
 
     async def __aenter__(self) -> Connection:

@@ -36,7 +36,7 @@ class _Channel:
 
 
 class Pushes:
-    """One connection for the sharded channels of one slot (one shard of a flock).
+    """One connection, of a client that becomes its own, for the sharded channels of one slot (one shard of a flock).
 
     It connects when the first channel is subscribed, and again, for ever, after it was cut. Each time it tells every
     receiver by None, since what was sent meanwhile is lost. Receivers are plain functions and must be quick.
@@ -53,6 +53,10 @@ class Pushes:
         """Channels whose SUNSUBSCRIBE this connection has sent and not yet confirmed."""
         self._closed = False
         self._problem: BaseException | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     async def subscribe(self, channel: str, receive: Receive, *, timeout: timedelta = timedelta(seconds=10)) -> None:
         """Returns when the server has confirmed: what is sent from now on reaches `receive`.
@@ -93,6 +97,7 @@ class Pushes:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        await self._client.aclose()
 
     async def _until_confirmed(self, task: asyncio.Task[None], entry: _Channel, timeout: timedelta) -> None:
         confirmed = asyncio.create_task(entry.confirmed.wait())

@@ -21,6 +21,9 @@ class ServerPlace:
 
     home: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", self.home.absolute())  # the server works in another directory
+
     @property
     def lock(self) -> Path:
         """Locked, with flock(2), as long as the server lives."""
@@ -80,8 +83,8 @@ class ServerPlace:
         except OSError:
             return ""
         told = [line.strip() for line in lines if line.strip()]
-        # Valkey marks warnings with `#`; what follows the last of them is often only "exiting".
-        marked = [line for line in told if " # " in line and "bye bye" not in line and "Redis is now" not in line]
+        # A reason is marked with `#`. So are the warnings that every start gives, and the farewell.
+        marked = [line for line in told if " # " in line and "WARNING" not in line and "bye bye" not in line]
         return _strip_prefix((marked or told or [""])[-1])
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -89,6 +91,25 @@ async def test_closing_a_connection_closes_all_its_clients(server_url: str, conn
     await one.close()
     assert before >= 4
     await wait_until(lambda: _is_alone(connection, before - 4))
+
+
+async def test_what_was_closed_is_not_kept_until_the_connection_ends(connection: Connection) -> None:
+    kept = weakref.WeakSet[object]()
+    for _ in range(10):
+        client, pubsub, pushes = connection.dedicated(), await connection.pubsub(), connection.pushes()
+        await client.ping()
+        await pubsub.ssubscribe("roost:{none.0}:bell")
+        await pushes.subscribe("roost:{none.0}:bell", print)
+        gc.collect()
+        assert (await pubsub.get_message(timeout=5) or {})["type"] == "ssubscribe", "in use, it is not collected"
+        for one in (client, pubsub, pushes):
+            kept.add(one)
+        await client.aclose()
+        await pubsub.aclose()
+        await pushes.close()
+    gc.collect()
+    assert len(kept) <= 3, "only those of the last round are still known, to this test itself"
+    await wait_until(lambda: _is_alone(connection, 1))
 
 
 async def test_a_password_is_used_and_never_shown(bare_server: StartBare) -> None:

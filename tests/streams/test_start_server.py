@@ -78,6 +78,7 @@ async def test_the_first_who_asks_starts_the_server_and_the_next_finds_it(home: 
         assert one.facts.appendonly
         assert one.facts.maxmemory_policy == "noeviction"
         assert one.facts.maxmemory == memory.choose_maxmemory()
+        assert await one.client.execute_command("CONFIG GET", "appendfsync") == {"appendfsync": "everysec"}
 
 
 async def test_nobody_else_can_read_or_reach_it(home: Path) -> None:
@@ -204,6 +205,17 @@ async def test_a_home_with_a_path_too_long_for_a_socket_gets_a_shorter_one(
     assert await stop_server(home) is StopResult.STOPPED
 
 
+@pytest.mark.parametrize("name", ["with space", "quote'\"", "percent%20?#", "--port", "ümläut", "back\\slash"])
+async def test_a_home_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = Path(name)  # and may be told from where one stands
+    async with await connect(home=home) as one:
+        await one.client.set("kept", "yes")
+    assert await stop_server(tmp_path / name) is StopResult.STOPPED
+    assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["appendonlydir", "lock", "server.log"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 async def test_two_homes_have_two_servers(tmp_path: Path) -> None:
     one, other = await start_server(tmp_path / "one"), await start_server(tmp_path / "other")
     assert one.pid != other.pid
@@ -275,6 +287,26 @@ async def test_a_server_that_dies_at_once_tells_why(home: Path) -> None:
         await start_server(home)
     assert "server.log" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], ""),
+        (["", "12:M 22 Nov 2026 16:00:14.4 * Server initialized", ""], "Server initialized"),
+        (["12:M 22 Nov 2026 # WARNING too little memory", "12:M 22 Nov 2026 * Ready"], "Ready"),
+        (
+            ["12:M 22 Nov 2026 # Can't open it", "12:M 22 Nov 2026 # Server is now ready to exit, bye bye..."],
+            "Can't open it",
+        ),
+        (["12:M 22 Nov 2026 # No space left", "12:M 22 Nov 2026 * Exiting"], "No space left"),
+        (["*** FATAL CONFIG FILE ERROR ***", "Bad directive"], "Bad directive"),
+        (["12:M # Old reason"] + ["12:M 22 Nov 2026 * Newer"] * 1000, "Newer"),
+    ],
+)
+def test_the_last_words_of_a_server_are_found_in_its_log(tmp_path: Path, lines: list[str], words: str) -> None:
+    (tmp_path / "server.log").write_text("\n".join(lines))
+    assert ServerPlace(tmp_path).last_words() == words
 
 
 @pytest.fixture
