@@ -40,6 +40,17 @@ def test_a_document_that_quotes_a_delimiter_cannot_know_the_next_one() -> None:
     assert second.splitlines()[-1] != delimiter
 
 
+def test_another_question_about_the_same_documents_begins_with_the_same_bytes() -> None:
+    owls = (Input("[1]", "Owls."),)
+    assert document_blocks(Request("Answer.", owls, "Why?")) == document_blocks(Request("Say it.", owls, "How?"))
+
+
+def test_a_question_that_holds_the_delimiter_gets_another_one() -> None:
+    owls = (Input("[1]", "Owls."),)
+    delimiter = document_blocks(Request("Answer.", owls))[0].splitlines()[-1]
+    assert delimiter not in document_blocks(Request("Answer.", owls, f"What is {delimiter}?"))[0]
+
+
 @given(st.lists(st.text('a<>/\n"document-0189abcdef label=[]', max_size=60) | st.just(EVIL), min_size=1, max_size=4))
 def test_the_blocks_can_always_be_told_apart_again(texts: list[str]) -> None:
     blocks = document_blocks(Request("Answer.", tuple(Input(text, text) for text in texts)))

@@ -26,6 +26,7 @@ from roost.actors.models import (
     ModelUnavailable,
     QuotaExhausted,
     Request,
+    Usage,
 )
 from roost.actors.models.openai_client import OpenAIModel
 
@@ -87,6 +88,21 @@ async def test_tokens_that_nobody_counted_are_estimated_and_flagged(openai_serve
     assert answer.tokens_estimated
     assert abs(answer.input_tokens * 4 - characters) < 4 * 2
     assert (answer.output_tokens, answer.cached_tokens) == (-(-len(answer.text) // 4), 0)
+
+
+async def test_a_server_of_one_s_own_does_not_charge_what_openai_does(openai_server: StartServer) -> None:
+    server = await openai_server()
+    model = OpenAIModel("gpt-4o-mini")
+    assert (await model.complete(REQUEST)).cost_usd is None
+    await model.close()
+    assert server.answered == 1
+
+
+async def test_openai_s_own_models_have_their_public_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    model = OpenAIModel("gpt-4o-mini")
+    assert model.cost(Usage(1_000_000, 0))
+    await model.close()
 
 
 async def test_nothing_is_sent_that_was_not_asked_for(openai_server: StartServer) -> None:
