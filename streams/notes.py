@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -135,6 +136,13 @@ class Notes:
     async def expire(self, limit: int = 100) -> int:
         """Let notes past their deadline leave the projection; how many did."""
         return int(await self._shard.run_routed("expire", lambda routes: (limit, routes.to("note.expired", None))))
+
+    async def known(self, keys: Sequence[str]) -> set[str]:
+        """Which of these keys have a note, without reading it. One that has just expired may still be among them."""
+        if not keys:
+            return set()
+        stored = await self._shard.command("HMGET", self._shard.keys.key("keys"), *keys)
+        return {key for key, note in zip(keys, stored, strict=True) if note is not None}
 
     async def resolve(self, prefix: str) -> str | None:
         """The full ID of the one live note whose ID begins so, or None. Raises NoteNotFound if several do."""

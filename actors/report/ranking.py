@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ def rank(question: str, texts: Sequence[str], best: int) -> list[int]:
     """
     import bm25s  # type: ignore[import-untyped]  # it has no types; late, since numpy takes its time to import
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to debug, and tells of each index
     words = [_words(text) for text in texts]
     wanted = sorted(set(_words(question)))
     known = {word for text in words for word in text}

@@ -17,7 +17,7 @@ from .edit import Answer, cited, edit
 from .ranking import rank
 from .words import ANSWER, ANSWER_SENTENCES, OVERVIEW, SUMMARIZE, SUMMARY_SENTENCES
 
-BEST = 16
+BEST = 8
 """Sections that a question is answered from."""
 FAN_IN = 8
 READS_AT_ONCE = 100

@@ -1,0 +1,1 @@
+"""`roost run`: one run conducted, shown and told; three ways compared; what is to come, planned."""

@@ -1,0 +1,174 @@
+"""Three ways compared: the same agents, one process a question, with memories apart, with a cache, with Roost."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import orjson
+
+from roost.projections import Figures, Tally
+from roost.streams import Connection, Keys, Log, RoostError, Shard, new_id
+from roost.streams.erase import erase_flock
+
+from .order import Order
+from .result import accounts
+
+Way = Literal["isolated", "cache", "shared"]
+WAYS: tuple[Way, ...] = ("isolated", "cache", "shared")
+MAX_QUESTIONS = 16
+"""Processes at the same time."""
+
+
+async def compare(order: Order, connection: Connection, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The documents of the three ways, and how they compare. Their flocks are made for it, and thrown away."""
+    asked = order.questions or ("",)
+    if len(asked) > MAX_QUESTIONS:
+        raise RoostError(f"--compare runs a process for each question, for at most {MAX_QUESTIONS} questions")
+    found: dict[str, dict[str, Any]] = {}
+    for way in WAYS:
+        tell(f"{way}: {len(asked)} processes, {_memories(way)}")
+        flocks = [f"compare-{new_id()[:8]}-{way}" for _ in (asked if way == "isolated" else asked[:1])]
+        try:
+            children = [
+                _child(order, connection.url, flocks[index % len(flocks)], question, way)
+                for index, question in enumerate(asked)
+            ]
+            documents = await _together(children)
+            found[way] = await _join(order, connection, flocks, documents, way)
+        finally:
+            for flock in flocks:
+                await erase_flock(connection.client, flock)
+    answers = [[answer["answer"] for answer in found[way]["answers"]] for way in WAYS]
+    return {
+        **found,
+        "ratio": {
+            "calls": _ratio(found, "model", "calls"),
+            "tokens": _ratio(found, "tokens"),
+            "elapsed": _ratio(found, "elapsed_s"),
+        },
+        "same_answers": all(each == answers[0] for each in answers[1:]) and None not in answers[0],
+        "nothing_to_share": len(asked) == 1 and len(order.sources) == 1,
+    }
+
+
+def _memories(way: Way) -> str:
+    match way:
+        case "isolated":
+            return "each with a memory of its own"
+        case "cache":
+            return "one memory: look up, compute, store"
+        case "shared":
+            return "one memory, the same work done once"
+
+
+class _Child:
+    """A process that makes one of the runs."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = order
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def prepare(self) -> None:
+        """Start the process; returns when it is ready to begin."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "roost.cli.run_child", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            limit=256 * 1024 * 1024,
+        )  # fmt: skip
+        stdin, stdout = self._pipes()
+        stdin.write(orjson.dumps(self._order) + b"\n")
+        await stdin.drain()
+        if (await stdout.readline()).strip() != b"ready":
+            raise RoostError("a process of the comparison did not start; its reason stands above")
+
+    async def run(self) -> dict[str, Any]:
+        """Let it begin; its document."""
+        stdin, stdout = self._pipes()
+        stdin.write(b"go\n")
+        await stdin.drain()
+        line = await stdout.readline()
+        assert self._process is not None
+        if await self._process.wait() != 0 or not line:
+            raise RoostError("a process of the comparison failed; its reason stands above")
+        document: dict[str, Any] = orjson.loads(line)
+        return document
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    def _pipes(self) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
+
+def _child(order: Order, url: str, flock: str, question: str, way: Way) -> _Child:
+    return _Child(
+        {
+            "url": url,
+            "flock": flock,
+            "sources": [asdict(source) for source in order.sources],
+            "questions": [question] if question else [],
+            "model": order.model,
+            "spool": str(order.spool),
+            "latency_ms": round(order.latency.total_seconds() * 1000),
+            "agents": order.agents,
+            "mode": way,
+            "allow_private": order.allow_private,
+        }
+    )
+
+
+async def _together(children: Sequence[_Child]) -> list[dict[str, Any]]:
+    """All begin at the same moment: when the last is ready."""
+    try:
+        await asyncio.gather(*[child.prepare() for child in children])
+        return list(await asyncio.gather(*[child.run() for child in children]))
+    finally:
+        for child in children:
+            child.stop()
+
+
+async def _join(
+    order: Order, connection: Connection, flocks: Sequence[str], documents: Sequence[dict[str, Any]], way: Way
+) -> dict[str, Any]:
+    """The runs of one way as one document; its figures from their logs, its time from the first event to the last."""
+    tallies, first_ms, last_ms = Tally(), 0, 0
+    sections: set[str] = set()
+    for flock in flocks:
+        log = Log(Shard(connection.client, Keys(flock)))
+        async for event in log.read():
+            tallies.evolve(event)
+            if event.type == "part.offered":
+                sections.add(f"{flock} {event.data['note']}")
+            assert event.position is not None
+            first_ms, last_ms = min(first_ms or event.position.ms, event.position.ms), event.position.ms
+    figures: Figures = tallies.figures()
+    account = accounts(figures, label=documents[0]["model"]["name"])
+    return {
+        "run": documents[0]["run"],
+        "runs": [document["run"] for document in documents],
+        "mode": way,
+        "documents": len(order.sources),
+        "sections": len(sections),
+        "report": "\n".join(document["report"] or "" for document in documents),
+        "answers": [answer for document in documents for answer in document["answers"]],
+        "missing": [each for document in documents for each in document["missing"]],
+        **account,
+        "tokens": account["model"]["input_tokens"] + account["model"]["output_tokens"],
+        "elapsed_s": round((last_ms - first_ms) / 1000, 3),
+    }
+
+
+def _ratio(found: dict[str, dict[str, Any]], *path: str) -> float | None:
+    """Of shared to isolated."""
+    shared: Any = found["shared"]
+    isolated: Any = found["isolated"]
+    for name in path:
+        shared, isolated = shared[name], isolated[name]
+    return round(shared / isolated, 3) if isolated else None

@@ -1,0 +1,183 @@
+"""From the options of `roost run` to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from roost.actors.documents import Discovery, Source, discover, open_document
+from roost.cli.failure import tell
+from roost.cli.json_lines import dump_safely
+from roost.cli.options import Common
+from roost.streams import Connection, RoostError, new_id
+from roost.streams.erase import erase_flock
+from roost.streams.printable import printable
+
+from .compare import compare
+from .conduct import conduct
+from .order import Order
+from .plan import plan
+from .progress import Progress
+from .show import show_comparison, show_figures, show_plan, show_report
+
+MAX_LATENCY_S = 60
+MAX_QUESTIONS = 100
+MAX_QUESTION_CHARACTERS = 10_000
+
+
+def run_order(common: Common, **given: Any) -> int:
+    """Do what was ordered; the exit code. Raises RoostError, click.UsageError."""
+    with tempfile.TemporaryDirectory(prefix="roost-") as spool:
+        return asyncio.run(_run(common, given, Path(spool)))
+
+
+async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
+    settings = common.settings(model=given["model"])
+    order = Order(
+        settings=settings,
+        sources=(),
+        questions=_questions(given["questions"]),
+        model=settings.model or "offline",
+        spool=spool,
+        latency=_latency(given["latency"]),
+        agents=given["agents"],
+        processes=given["processes"],
+        mode=given["mode"] if given["mode"] in ("cache", "isolated") else "shared",
+        max_calls=given["max_calls"],
+        max_cost_usd=_cost(given["max_cost"]),
+        allow_private=given["allow_private"],
+    )
+    await order.make_model().close()  # a model that cannot be used is said now, before anything is read
+    found = discover(given["paths"], allow_private=order.allow_private)
+    _tell_skipped(found)
+    order = replace(order, sources=await _spooled(found.sources, spool))
+    async with common.connect(settings) as connection:
+        match given["mode"]:
+            case "plan":
+                return _planned(await plan(order, connection, settings.flock), common)
+            case "compare":
+                return await _compared(order, connection, common, given["out"])
+            case _:
+                return await _conducted(order, connection, common, given["out"])
+
+
+async def _conducted(order: Order, connection: Connection, common: Common, out: str | None) -> int:
+    own = order.mode == "isolated"
+    flock = f"isolated-{new_id()}" if own else order.settings.flock
+    try:
+        with Progress(questions=len(order.questions)) as progress:
+            document = await conduct(order, connection.url, flock, progress.watch)
+    finally:
+        if own:
+            await erase_flock(connection.client, flock)
+    _write_out(out, document["report"])
+    if common.json:
+        click.echo(dump_safely(document, pretty=True))
+    else:
+        if out is None:
+            click.echo(show_report(document))
+        show_figures(document, Console(highlight=False, markup=False, stderr=out is None))
+    if document["outcome"] == "done":
+        return 0
+    missing = document["missing"]
+    first = f"; the first: {missing[0]['what']}: {missing[0]['reason']}" if missing else ""
+    tell(f"the report is not complete: {len(missing)} parts are missing{first}")
+    return 1
+
+
+async def _compared(order: Order, connection: Connection, common: Common, out: str | None) -> int:
+    compared = await compare(order, connection, tell)
+    if compared["nothing_to_share"]:
+        tell("one question over one document: there is nothing to share; ask several, or over several documents")
+    _write_out(out, compared["shared"]["report"])
+    if common.json:
+        click.echo(dump_safely(compared, pretty=True))
+    else:
+        if out is None:
+            click.echo(show_report(compared["shared"]))
+        show_comparison(compared, Console(highlight=False, markup=False))
+    if order.model == "offline" and not compared["same_answers"]:
+        tell("the answers differ, though the offline model answers the same question the same way")
+        return 1
+    return 1 if any(compared[way]["missing"] for way in ("isolated", "cache", "shared")) else 0
+
+
+def _planned(planned: dict[str, Any], common: Common) -> int:
+    if common.json:
+        click.echo(dump_safely(planned, pretty=True))
+    else:
+        show_plan(planned, Console(highlight=False, markup=False))
+    return 0
+
+
+async def _spooled(sources: tuple[Source, ...], spool: Path) -> tuple[Source, ...]:
+    """Sources that any process of this host can open: what came on standard input becomes a file."""
+    ready: list[Source] = []
+    for source in sources:
+        if source.kind != "stdin":
+            ready.append(source)
+            continue
+        opened = await open_document(source, spool)  # its spool goes with the run's directory
+        ready.append(Source("file", opened.text_path, source.name, opened.size))
+    return tuple(ready)
+
+
+def _tell_skipped(found: Discovery) -> None:
+    for skipped in found.skipped[:20]:
+        tell(f"skipped {printable(skipped.location)}: {skipped.reason}")
+    more = len(found.skipped) + found.skipped_more - 20
+    if more > 0:
+        tell(f"skipped {more} more")
+
+
+def _questions(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, in order, without blanks around them."""
+    questions = tuple(dict.fromkeys(" ".join(question.split()) for question in given))
+    if "" in questions:
+        raise click.UsageError("a question is empty: write it after -q, in quotes")
+    if len(questions) > MAX_QUESTIONS or any(len(question) > MAX_QUESTION_CHARACTERS for question in questions):
+        raise click.UsageError(f"at most {MAX_QUESTIONS} questions of {MAX_QUESTION_CHARACTERS:,} characters each")
+    return questions
+
+
+def _latency(given: str | None) -> timedelta:
+    """Seconds, or a number with a unit: `0.3`, `300ms`, `2s`."""
+    if given is None:
+        return timedelta(0)
+    text, scale = (given[:-2], 1000) if given.endswith("ms") else (given.removesuffix("s"), 1)
+    try:
+        seconds = float(text) / scale
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_LATENCY_S:
+        raise click.UsageError(f"--latency {given}: give seconds from 0 to {MAX_LATENCY_S}, like 0.3 or 300ms")
+    return timedelta(seconds=seconds)
+
+
+def _cost(given: str | None) -> Decimal | None:
+    if given is None:
+        return None
+    try:
+        cost = Decimal(given.removeprefix("$"))
+    except InvalidOperation:
+        cost = Decimal(-1)
+    if not cost.is_finite() or cost < 0:
+        raise click.UsageError(f"--max-cost {given}: give US dollars, like 0.50")
+    return cost
+
+
+def _write_out(out: str | None, report: str | None) -> None:
+    if out is None or report is None:
+        return
+    try:
+        Path(out).write_text(report, "utf-8")
+    except OSError as error:
+        raise RoostError(f"the report cannot be written to {out}: {error.strerror}; choose another --out") from None

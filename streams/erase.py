@@ -1,0 +1,17 @@
+"""Erasing a flock: every key of it, for flocks that were made to be thrown away."""
+
+from __future__ import annotations
+
+from .client import CommandClient
+from .keys import Keys
+from .scan import scan_keys
+
+
+async def erase_flock(client: CommandClient, flock: str) -> int:
+    """Remove every key of the flock; how many there were. It cannot be undone. Redis errors are let through."""
+    pattern = Keys(flock).prefix.replace(".0}", ".*}") + "*"
+    erased = 0
+    async for _, page in scan_keys(client, pattern):
+        for key in page:
+            erased += int(await client.execute_command("UNLINK", key))
+    return erased
