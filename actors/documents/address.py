@@ -23,8 +23,8 @@ _LONGEST = 4_096
 def may_reach(address: Address, *, allow_private: bool) -> bool:
     """Whether to read from an address: a public one, or if allowed one of a private network or this machine.
 
-    An address that stands for another is judged by that. Link-local, cloud metadata, multicast and reserved addresses are
-    never read from.
+    An address that stands for another is judged by that. Link-local, cloud metadata, multicast and reserved addresses
+    are never read from.
     """
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
@@ -34,11 +34,13 @@ def may_reach(address: Address, *, allow_private: bool) -> bool:
             return False  # roads to an address that nobody checks
         if int(address) >> 32 == 0 and not address.is_loopback:
             return False
+        if address.is_site_local or address in _NAT64_LOCAL:
+            return allow_private
     if address in _METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
     if address.is_loopback or address.is_private or not address.is_global:
         return allow_private and not (isinstance(address, IPv4Address) and address.is_reserved)
-    return not (address.is_reserved or address in _NAT64_LOCAL)
+    return not address.is_reserved
 
 
 def check_url(url: str, *, allow_private: bool) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import ConversionFailed, ConverterMissing, DocumentTooLarge
 from .limits import Limits
-from .spool import in_megabytes, make_spool, remove
+from .spool import Spool, in_megabytes, path_of
 
 _PROGRAM = Path(__file__).with_name("converter.py")
 _ANSWER_BYTES = 16 * 1024
@@ -41,15 +41,16 @@ class Job:
 
 
 async def convert(
-    path: Path, name: str, ending: str, spool: Path, limits: Limits, *, charset: str = "", program: Path = _PROGRAM
+    path: Path, name: str, ending: str, spool: Spool, limits: Limits, *, charset: str = ""
 ) -> tuple[Path, str]:
-    """Convert a local file; answers the path of the Markdown, a new file in directory `spool`, and a title or nothing.
+    """Convert a local file; answers the path of the Markdown, a file of `spool`, and a title or nothing.
 
     Raises ConverterMissing, DocumentTooLarge, or ConversionFailed; whatever happens, no process is left.
     """
     if (await asyncio.to_thread(path.stat)).st_size > limits.convert_bytes:
         raise DocumentTooLarge(f"{name}: is over {in_megabytes(limits.convert_bytes)}; save its text and read that")
-    target = make_spool(spool)
+    with spool.file() as file:
+        target = path_of(file)
     job = Job(
         source=str(path),
         target=str(target),
@@ -62,26 +63,21 @@ async def convert(
         unpacked_bytes=limits.unpacked_bytes,
         unpacked_entries=limits.unpacked_entries,
     )
-    try:
-        answer = await _run(program, job, name, limits)
-        if "missing" in answer:
-            raise ConverterMissing(f'{name}: reading {ending} needs one more package: pip install "roost[docs]"')
-        trouble = answer.get("memory") or answer.get("error")
-        if trouble:
-            raise ConversionFailed(f"{name}: cannot be converted: {trouble}")
-    except BaseException:
-        remove(target)
-        raise
+    answer = await _run(job, name, limits)
+    if "missing" in answer:
+        raise ConverterMissing(f'{name}: reading {ending} needs one more package: pip install "roost[docs]"')
+    if "error" in answer:
+        raise ConversionFailed(f"{name}: cannot be converted: {answer['error']}")
     return target, str(answer.get("title") or "")
 
 
-async def _run(program: Path, job: Job, name: str, limits: Limits) -> dict[str, Any]:
+async def _run(job: Job, name: str, limits: Limits) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
         "-X",
         "utf8",
-        str(program),
+        str(_PROGRAM),
         json.dumps(asdict(job)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

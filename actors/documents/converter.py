@@ -2,7 +2,7 @@
 
 Run by its path, so that nothing of Roost is loaded: `python -I converter.py JOB`, where JOB is JSON with the fields of
 `Job` in conversion.py. Writes the Markdown to the job's target and one JSON object to standard output: the `title`, or
-what went wrong as `missing`, `memory` or `error`.
+what went wrong as `missing` or `error`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main(job: dict[str, Any]) -> dict[str, str]:
             complaint = _complaint_about_zip(file, job)
             return {"error": complaint} if complaint else _convert(file, job)
     except MemoryError:
-        return {"memory": "it needs too much memory"}
+        return {"error": "it needs too much memory"}
     except RecursionError:
         return {"error": "it is nested too deeply"}
     except Exception as error:  # whatever a parser makes of hostile bytes

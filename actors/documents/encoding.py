@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from .errors import DocumentChanged, EmptyDocument
 from .limits import MIB
-from .spool import SpoolWriter, in_megabytes, make_spool
+from .spool import Spool, SpoolWriter, in_megabytes, path_of
 
 _SAMPLE_BYTES = 64 * 1024
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -25,13 +25,12 @@ class Text:
     digest: str
     size: int
     modified_ns: int
-    spooled: bool
     encoding: str
     guessed: bool
 
 
-def examine(path: Path, name: str, spool: Path, limit: int, declared: str = "") -> Text:
-    """Go through a text file once; if it is not such as can be cut, write it anew into directory `spool`.
+def examine(path: Path, name: str, spool: Spool, limit: int, declared: str = "") -> Text:
+    """Go through a text file once; if it is not such as can be cut, write it anew into a file of `spool`.
 
     `declared` is the encoding a server named. Raises EmptyDocument, DocumentChanged, or DocumentTooLarge past `limit`
     bytes.
@@ -44,14 +43,14 @@ def examine(path: Path, name: str, spool: Path, limit: int, declared: str = "") 
             file.seek(0)
             found = _go_through(file, name)
             if found.clean:
-                return Text(path, found.digest, found.size, found.modified_ns, False, "utf-8", False)
+                return Text(path, found.digest, found.size, found.modified_ns, "utf-8", False)
             if found.invalid_at is None:
                 encoding = "utf-8"
             elif declared and _exists(declared):
                 encoding = declared
             else:
                 encoding, guessed = _guess(file, head, found.invalid_at), True
-    return _written_anew(path, name, encoding, guessed, make_spool(spool), limit)
+    return _written_anew(path, name, encoding, guessed, spool, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +118,20 @@ def _guess(file: BinaryIO, head: bytes, invalid_at: int) -> str:
     return best.encoding
 
 
-def _written_anew(path: Path, name: str, encoding: str, guessed: bool, to: Path, limit: int) -> Text:
+def _written_anew(path: Path, name: str, encoding: str, guessed: bool, spool: Spool, limit: int) -> Text:
     digest = hashlib.sha256()
     blank = True
-    try:
-        with path.open(encoding=encoding, errors="replace") as source, to.open("wb") as target:
-            writer = SpoolWriter(
-                target, limit, f"{name}: is over {in_megabytes(limit)} of text; split it, or raise the limit"
-            )
-            while text := source.read(MIB):
-                blank = blank and not text.strip()
-                raw = text.encode("utf-8", "replace")
-                digest.update(raw)
-                writer.write(raw)
-        if blank:
-            raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
-    except BaseException:
-        to.unlink(missing_ok=True)
-        raise
+    with path.open(encoding=encoding, errors="replace") as source, spool.file() as target:
+        complaint = f"{name}: is over {in_megabytes(limit)} of text; split it, or raise the limit"
+        writer = SpoolWriter(target, limit, complaint)
+        while text := source.read(MIB):
+            blank = blank and not text.strip()
+            raw = text.encode("utf-8", "replace")
+            digest.update(raw)
+            writer.write(raw)
+        to = path_of(target)
+    if blank:
+        raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
     facts = to.stat()
     shown = "utf-8" if encoding == "utf-8-sig" else encoding
-    return Text(to, digest.hexdigest(), facts.st_size, facts.st_mtime_ns, True, shown, guessed)
+    return Text(to, digest.hexdigest(), facts.st_size, facts.st_mtime_ns, shown, guessed)

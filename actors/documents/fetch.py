@@ -19,7 +19,7 @@ import httpx2
 from .address import check_url, may_reach, refusal
 from .errors import AddressRefused, FetchFailed
 from .limits import Limits
-from .spool import SpoolWriter, in_megabytes, make_spool, remove
+from .spool import Spool, SpoolWriter, in_megabytes, path_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READ_BYTES = 64 * 1024
@@ -42,13 +42,13 @@ class Fetched:
 
 async def fetch(
     url: str,
-    spool: Path,
+    directory: Path,
     *,
     allow_private: bool = False,
     limits: Limits | None = None,
     verify: ssl.SSLContext | None = None,
 ) -> Fetched:
-    """Download `url` into a new file in directory `spool`.
+    """Download `url` into a new file in `directory`.
 
     Each host on the way is resolved here, all its addresses must be public (unless `allow_private`), and the connection
     goes to an address that was checked, so that a name which changes its mind leads nowhere. The environment's proxies
@@ -56,20 +56,22 @@ async def fetch(
     DocumentTooLarge.
     """
     limits = limits or Limits()
-    path = make_spool(spool)
+    spool = Spool(directory)
     try:
         async with asyncio.timeout(limits.download_time.total_seconds()):
-            return await _follow(url, path, allow_private, limits, verify)
+            fetched = await _follow(url, spool, allow_private, limits, verify)
+            spool.keep(fetched.path)
+            return fetched
     except TimeoutError:
-        remove(path)
         seconds = limits.download_time.total_seconds()
         raise FetchFailed(f"{url}: took over {seconds:g} s; try again, or download it yourself") from None
-    except BaseException:
-        remove(path)
-        raise
+    finally:
+        spool.discard()
 
 
-async def _follow(url: str, path: Path, allow_private: bool, limits: Limits, verify: ssl.SSLContext | None) -> Fetched:
+async def _follow(
+    url: str, spool: Spool, allow_private: bool, limits: Limits, verify: ssl.SSLContext | None
+) -> Fetched:
     """Go from redirect to redirect, each checked like the first."""
     here = url
     for _ in range(limits.redirects + 1):
@@ -84,7 +86,7 @@ async def _follow(url: str, path: Path, allow_private: bool, limits: Limits, ver
                 if response.status_code in _REDIRECTS and "location" in response.headers:
                     here = str(target.join(response.headers["location"]))
                     continue
-                return await _save(response, here, path, limits)
+                return await _save(response, here, spool, limits)
             except httpx2.HTTPError as error:
                 raise FetchFailed(f"{here}: broke off ({_words(error)}); try again") from None
             except httpx2.InvalidURL as error:
@@ -102,11 +104,11 @@ async def _resolve(url: httpx2.URL, allow_private: bool) -> list[str]:
     except (gaierror, UnicodeError) as error:
         words = error.strerror if isinstance(error, gaierror) else str(error)
         raise FetchFailed(f"{url.host}: no such host ({(words or '').lower()}); check the URL") from None
-    addresses = list(dict.fromkeys(str(place[4][0]) for place in found))[:_ADDRESSES]
+    addresses = list(dict.fromkeys(str(place[4][0]) for place in found))
     for address in addresses:
         if not may_reach(ip_address(address), allow_private=allow_private):
             raise AddressRefused(refusal(url.host, address))
-    return addresses
+    return addresses[:_ADDRESSES]
 
 
 async def _request(
@@ -148,18 +150,18 @@ def _request_at(address: str, url: httpx2.URL, limits: Limits) -> httpx2.Request
     )
 
 
-async def _save(response: httpx2.Response, url: str, path: Path, limits: Limits) -> Fetched:
+async def _save(response: httpx2.Response, url: str, spool: Spool, limits: Limits) -> Fetched:
     if not 200 <= response.status_code < 300:
         raise FetchFailed(f"{url}: the server answered {response.status_code} {response.reason_phrase}".rstrip())
     complaint = f"{url}: is over {in_megabytes(limits.download_bytes)}; download it yourself and name the file"
-    with path.open("wb") as file:
+    with spool.file() as file:
         writer = SpoolWriter(file, limits.download_bytes, complaint)
         async for part in _unpacked(response, url):
             writer.write(part)
     kind = Message()
     kind["content-type"] = response.headers.get("content-type", "")
     return Fetched(
-        path=path,
+        path=path_of(file),
         url=url,
         size=writer.size,
         media=kind.get_content_type() if response.headers.get("content-type") else "",

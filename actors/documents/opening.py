@@ -17,14 +17,15 @@ from .conversion import convert
 from .encoding import Text, examine
 from .errors import BinaryDocument, DocumentError, DocumentTooLarge, EmptyDocument, NoSuchDocument, SecretDocument
 from .fetch import Fetched, fetch
-from .limits import MIB, Limits
+from .limits import Limits
 from .measure import Measure
 from .media import advice_for, ending_of, is_binary, markup_of, media_of
 from .opened import Opened
 from .outline import Outline
 from .secret import holds_secret, is_secret_name
 from .source import Source
-from .spool import SpoolWriter, in_megabytes, make_spool, remove
+from .spool import Spool, in_megabytes
+from .standard_input import spool_input
 from .window import Window
 
 _HEAD_BYTES = 8_192
@@ -33,7 +34,7 @@ _BLOCKS_FOR_TITLE = 64
 
 async def open_document(
     source: Source,
-    spool: Path,
+    directory: Path,
     *,
     limits: Limits | None = None,
     allow_private: bool = False,
@@ -41,57 +42,54 @@ async def open_document(
 ) -> Opened:
     """Make `source` ready to be cut; use it as a context manager, or close it, so that its spool goes.
 
-    `spool` is the directory for what must be downloaded, converted or re-encoded. Standard input is read once, from
+    What must be downloaded, converted or re-encoded is spooled in `directory`. Standard input is read once, from
     `input_stream`. Raises a DocumentError: empty, binary, too large, gone, not public, a conversion that failed.
     """
     limits = limits or Limits()
-    if source.kind == "file":
-        return await _open_path(source, Path(source.location), spool, limits)
-    if source.kind == "stdin":
-        path = await asyncio.to_thread(_spool_input, input_stream or sys.stdin.buffer, spool, limits)
-        return await _open_spooled(source, path, spool, limits)
-    fetched = await fetch(source.location, spool, allow_private=allow_private, limits=limits)
-    opened = await _open_spooled(source, fetched.path, spool, limits, fetched)
+    spool = Spool(directory)
+    try:
+        if source.kind == "url":
+            opened = await _open_url(source, directory, spool, limits, allow_private)
+        elif source.kind == "stdin":
+            path = await asyncio.to_thread(spool_input, input_stream or sys.stdin.buffer, spool, limits)
+            opened = await _open_path(source, path, spool, limits)
+        else:
+            opened = await _open_path(source, Path(source.location), spool, limits)
+        return replace(opened, spooled=spool.keep(Path(opened.text_path)))
+    finally:
+        spool.discard()
+
+
+async def _open_url(source: Source, directory: Path, spool: Spool, limits: Limits, allow_private: bool) -> Opened:
+    fetched = await fetch(source.location, directory, allow_private=allow_private, limits=limits)
+    spool.adopt(fetched.path)
+    opened = await _open_path(source, fetched.path, spool, limits, fetched)
     return replace(opened, url=fetched.url, etag=fetched.etag, last_modified=fetched.last_modified)
 
 
-async def _open_spooled(
-    source: Source, path: Path, spool: Path, limits: Limits, fetched: Fetched | None = None
+async def _open_path(
+    source: Source, path: Path, spool: Spool, limits: Limits, fetched: Fetched | None = None
 ) -> Opened:
-    """Open a file that was spooled for this, and see to it that it goes when it is no longer needed."""
-    try:
-        opened = await _open_path(source, path, spool, limits, fetched)
-    except BaseException:
-        remove(path)
-        raise
-    if opened.text_path != str(path):
-        remove(path)
-    return replace(opened, spooled=True)
-
-
-async def _open_path(source: Source, path: Path, spool: Path, limits: Limits, fetched: Fetched | None = None) -> Opened:
     name = httpx2.URL(fetched.url).path if fetched else source.name
     declared, charset = (fetched.media, fetched.charset) if fetched else ("", "")
     head = await asyncio.to_thread(_read_head, source, path, limits)
     media = media_of(name, head, declared)
     ending = ending_of(media)
-    if not ending and is_binary(head):
+    if ending:
+        path, title = await convert(path, source.name, ending, spool, limits, charset=charset)
+        charset = "utf-8"
+    elif is_binary(head):
         raise BinaryDocument(f"{source.name}: is a binary file; {advice_for(name)}")
-    if not ending:
-        text = await asyncio.to_thread(examine, path, source.name, spool, limits.file_bytes, charset)
-        return await asyncio.to_thread(_opened, source, text, media, "")
-    converted, title = await convert(path, source.name, ending, spool, limits, charset=charset)
+    else:
+        title = ""
     try:
-        text = await asyncio.to_thread(examine, converted, source.name, spool, limits.file_bytes)
+        text = await asyncio.to_thread(examine, path, source.name, spool, limits.file_bytes, charset)
     except EmptyDocument:
-        remove(converted)
-        raise EmptyDocument(f"{source.name}: no text was found in it; pages that are pictures need OCR first") from None
-    except BaseException:
-        remove(converted)
+        if ending:
+            complaint = f"{source.name}: no text was found in it; pages that are pictures need OCR first"
+            raise EmptyDocument(complaint) from None
         raise
-    if text.path != converted:
-        remove(converted)
-    return replace(await asyncio.to_thread(_opened, source, text, media, title), spooled=True)
+    return await asyncio.to_thread(_opened, source, text, media, title)
 
 
 def _opened(source: Source, text: Text, media: str, title: str) -> Opened:
@@ -103,7 +101,6 @@ def _opened(source: Source, text: Text, media: str, title: str) -> Opened:
         title=title or _first_heading(text.path, media) or source.name,
         text_path=str(text.path),
         modified_ns=text.modified_ns,
-        spooled=text.spooled,
         encoding=text.encoding,
         guessed=text.guessed,
     )
@@ -131,22 +128,6 @@ def _read_head(source: Source, path: Path, limits: Limits) -> bytes:
     if holds_secret(head):
         raise SecretDocument(f"{name}: is a private key and is not read")
     return head
-
-
-def _spool_input(stream: BinaryIO, spool: Path, limits: Limits) -> Path:
-    path = make_spool(spool)
-    limit = in_megabytes(limits.input_bytes)
-    try:
-        with path.open("wb") as file:
-            writer = SpoolWriter(
-                file, limits.input_bytes, f"standard input is over {limit}; write it to a file and name that"
-            )
-            while chunk := stream.read(MIB):
-                writer.write(chunk)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _first_heading(path: Path, media: str) -> str:
