@@ -1,8 +1,9 @@
 """Who acts: actors and their workers, the flock that they share, its memory, the models they ask."""
 
-from .actor import Actor, Failure, Retry, on
+from .actor import Actor, Retry, on
 from .completion import Ask
 from .context import Context
+from .failure import Failure
 from .flock import Appended, Flock
 from .memory import Memory, fingerprint
 from .work import Computed, Work

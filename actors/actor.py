@@ -14,6 +14,8 @@ from roost.streams import Event, SettingsError
 from roost.streams.declaration import Declaration, declaration_of
 from roost.streams.keys import NAME
 
+from .failure import Failure as Failure
+
 F = TypeVar("F", bound=Callable[..., Any])
 KeyOf = Callable[[Any], str]
 
@@ -29,19 +31,9 @@ class Retry:
 
     def delay(self, attempt: int, asked: timedelta | None = None) -> timedelta:
         """The pause after a failed attempt (counted from 1); at least what the failing side asked for."""
-        grown = self.first_delay * self.factor ** min(attempt - 1, 32)
-        jittered = min(grown, self.max_delay) * random.uniform(0.5, 1.0)
-        return max(jittered, asked or timedelta(0))
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a delivery was parked."""
-
-    type: str
-    message: str
-    attempts: int
-    traceback: str = ""
+        grown_s = self.first_delay.total_seconds() * self.factor ** min(attempt - 1, 32)
+        jittered_s = min(grown_s, self.max_delay.total_seconds()) * random.uniform(0.5, 1.0)
+        return max(timedelta(seconds=jittered_s), asked or timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 
 from roost.streams import Bell, Note
 
 CACHE_BYTES = 64 * 1024 * 1024
 MAX_CACHED_BYTES = 4 * 1024 * 1024
+OVERHEAD_BYTES = 1024
+"""What a note takes beside its content: without it, empty notes would never fill the cache."""
 MAX_FORGOTTEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The moment before a read: what is taken back after it must not be added by its reply."""
+
+    tick: int
+    at: float
+    heard: bool
+    """Whether pushes arrived then: if not, something may have been taken back before they came again."""
 
 
 class NoteCache:
@@ -22,11 +36,14 @@ class NoteCache:
         self._tick = 0
         self._cleared = 0
         self._forgotten: OrderedDict[str, int] = OrderedDict()
-        bell.on_news(self._hear)
+        bell.on_news(self.hear)
 
-    def asked(self) -> int:
-        """To be taken before a read, and given to `add`: what was taken back meanwhile is not added."""
-        return self._tick
+    def __len__(self) -> int:
+        return len(self._notes)
+
+    def asked(self) -> Asked:
+        """To be taken before a read, and given to `add`."""
+        return Asked(self._tick, time.monotonic(), self._bell.is_up)
 
     def get(self, note_id: str) -> Note | None:
         """The note if it is cached and live."""
@@ -34,40 +51,50 @@ class NoteCache:
         if note is None:
             return None
         if not note.is_live:
-            self.drop(note_id)
+            self._drop(note_id)
             return None
         self._notes.move_to_end(note_id)
         return note
 
-    def add(self, note: Note, asked: int) -> None:
+    def add(self, note: Note, asked: Asked) -> None:
         """Keep a note that was read after `asked`. The reply to a read may come after the push that takes it back."""
-        if not self._bell.is_up or note.size > MAX_CACHED_BYTES or note.id in self._notes:
+        if not (asked.heard and self._bell.is_up) or note.size > MAX_CACHED_BYTES or note.id in self._notes:
             return
-        if self._cleared > asked or self._forgotten.get(note.id, 0) > asked:
+        if self._cleared > asked.tick or self._forgotten.get(note.id, 0) > asked.tick:
             return
+        if note.expires is not None:
+            # The remaining time was true when the server answered, perhaps long before this process had time to look.
+            note = replace(note, expires=note.expires - (time.monotonic() - asked.at))
         self._notes[note.id] = note
-        self._size += note.size
+        self._size += note.size + OVERHEAD_BYTES
         while self._size > self._limit:
             _, old = self._notes.popitem(last=False)
-            self._size -= old.size
+            self._size -= old.size + OVERHEAD_BYTES
 
-    def drop(self, note_id: str) -> None:
-        note = self._notes.pop(note_id, None)
-        if note is not None:
-            self._size -= note.size
+    def forget(self, note_id: str) -> None:
+        """Not to be served again, nor added by a read that is under way."""
+        self.hear(f"forgotten {note_id}")
 
     def clear(self) -> None:
-        self._notes.clear()
-        self._size = 0
+        """Drop all, and what reads that are under way bring."""
+        self.hear("epoch")
 
-    def _hear(self, news: str) -> None:
+    def hear(self, news: str) -> None:
+        """Take in what the bell tells."""
         what, _, note_id = news.partition(" ")
         self._tick += 1
         if what == "forgotten":
-            self.drop(note_id)
+            self._drop(note_id)
             self._forgotten[note_id] = self._tick
+            self._forgotten.move_to_end(note_id)
             if len(self._forgotten) > MAX_FORGOTTEN:
                 _, self._cleared = self._forgotten.popitem(last=False)
         else:  # 'epoch …' or 'down': what we hold may no longer be so
-            self.clear()
+            self._notes.clear()
+            self._size = 0
             self._cleared = self._tick
+
+    def _drop(self, note_id: str) -> None:
+        note = self._notes.pop(note_id, None)
+        if note is not None:
+            self._size -= note.size + OVERHEAD_BYTES

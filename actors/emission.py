@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import Iterable
+from contextlib import aclosing
 from inspect import isasyncgen, isawaitable
 from typing import Any
 
 from roost.streams import Event, LimitExceeded, derived_id, encode
-from roost.streams.declaration import declaration_of
+from roost.streams.declaration import DECLARED, declaration_of
 from roost.streams.unit import MAX_UNIT_EVENTS
 
 MAX_EMITTED = MAX_UNIT_EVENTS - 32
@@ -19,21 +20,26 @@ async def collect(result: Any) -> list[Any]:
         result = await result
     if result is None:
         return []
-    if isasyncgen(result) or isinstance(result, AsyncIterable):
-        found: list[Any] = []
-        async for payload in result:
-            _check(len(found))
-            found.append(payload)
+    found: list[Any] = []
+    if isasyncgen(result):
+        async with aclosing(result):
+            async for payload in result:
+                _check(len(found))
+                found.append(payload)
         return found
-    if isinstance(result, (list, tuple)) or (
-        isinstance(result, Iterable) and not hasattr(result, "__dataclass_fields__")
-    ):
-        found = []
-        for payload in result:
-            _check(len(found))
-            found.append(payload)
-        return found
-    return [result]
+    # A payload may be iterable itself: a pydantic model, a named tuple.
+    if is_one(result):
+        return [result]
+    for payload in result:
+        _check(len(found))
+        found.append(payload)
+    return found
+
+
+def is_one(result: object) -> bool:
+    """Whether it is a payload, not several."""
+    is_text = isinstance(result, (str, bytes, dict))  # no payloads: to be refused as a whole, not letter by letter
+    return type(result) in DECLARED.by_class or is_text or not isinstance(result, Iterable)
 
 
 def _check(count: int) -> None:

@@ -5,19 +5,34 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import structlog
 
-from roost.streams import Bell, Claims, ComputeTimeout, Event, Note, Notes, RoostError, Writer, new_id
-from roost.streams.answer import BlobMissing, Granted, Held, Present, Stale, Written
+from roost.streams import (
+    Bell,
+    Claims,
+    Closed,
+    ComputeTimeout,
+    Event,
+    Note,
+    Notes,
+    OutcomeUnknown,
+    RoostError,
+    ServerUnavailable,
+    Writer,
+    new_id,
+)  # fmt: skip
+from roost.streams.answer import Answer, BlobMissing, Granted, Held, Present, Stale, Written
 from roost.streams.note import NoteRecord, to_stored
 from roost.streams.unit import Unit
 
+from .failure import message_of
 from .heartbeat import Heartbeat
 from .scope import Scope, entered
 from .work import Computed, Work
@@ -25,6 +40,9 @@ from .work import Computed, Work
 log = structlog.get_logger(__name__)
 
 Compute = Callable[[], Awaitable[Any]]
+
+CLOSE_GRACE = timedelta(seconds=10)
+"""What computations that are cancelled with their flock get to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +56,42 @@ class Job:
     fresh: bool = False
     tags: tuple[str, ...] = ()
     limit: timedelta = timedelta(minutes=10)
+    slots: asyncio.Semaphore | None = None
+    """How many computations of this kind may go on in this process."""
+    begun: float | None = None
+    """When the work began, by the monotonic clock, if it was done before this claim."""
+
+    @property
+    def ttl_ms(self) -> int | None:
+        return None if self.ttl is None else max(1, round(self.ttl.total_seconds() * 1000))
+
+    async def run(self) -> Computed:
+        """What `compute` gives within the limit. Raises what it raises, or ComputeTimeout."""
+        clock = asyncio.timeout(self.limit.total_seconds())
+        try:
+            async with clock:
+                result = await self.compute()
+        except TimeoutError as error:
+            if not clock.expired():  # its own
+                raise
+            raise ComputeTimeout(
+                f"the computation for {self.key!r} took longer than {self.limit}: give it more time (limit=)"
+            ) from error
+        return result if isinstance(result, Computed) else Computed(result, Work())
 
 
 @dataclass(slots=True, eq=False)
 class _Flight:
     """A computation in this process, and how many wait for it."""
 
-    task: asyncio.Task[Note]
     joiners: int = 0
+    awaits_new: bool = False
+    """The note that it will bring is not written yet: it is being computed, here or elsewhere."""
+    task: asyncio.Task[Note] = field(init=False)
+
+    def takes(self, job: Job) -> bool:
+        """Whether whoever asks for this may join. A note from before the call is not what `fresh` asks for."""
+        return not self.task.done() and (self.awaits_new or not job.fresh)
 
 
 @dataclass(slots=True)
@@ -58,31 +104,45 @@ class Flights:
     bell: Bell
     heartbeat: Heartbeat
     owner: str
+    closed: bool = False
     _flying: dict[str, _Flight] = field(default_factory=dict[str, _Flight])
+    _tasks: set[asyncio.Task[Note]] = field(default_factory=set[asyncio.Task[Note]])
 
     async def obtain(self, job: Job) -> tuple[Note, bool]:
         """The note of a key, and whether this call led the flight. An exception of another's computation is not ours:
         we try ourselves."""
         while True:
             flight = self._flying.get(job.key)
-            if flight is not None:
+            if flight is not None and flight.takes(job):
                 note = await self._join(job.key, flight, leads=False)
                 if note is not None:
                     return note, False
                 continue
+            if self.closed:
+                raise Closed("this flock is closed: open it again to compute")
+            flight = self._flying[job.key] = _Flight()
             # The task has a context of its own, so that reads within the computation are the computation's.
-            task = asyncio.create_task(self._lead(job), name=f"roost once {job.key[:40]}")
-            flight = self._flying[job.key] = _Flight(task)
-            task.add_done_callback(partial(self._landed, job.key, flight))
+            flight.task = asyncio.create_task(self._lead(job, flight), name=f"roost once {job.key[:40]}")
+            self._tasks.add(flight.task)
+            flight.task.add_done_callback(partial(self._landed, job.key, flight))
             note = await self._join(job.key, flight, leads=True)
             assert note is not None
             return note, True
 
-    def _landed(self, key: str, flight: _Flight, _: asyncio.Task[Note]) -> None:
+    async def close(self) -> None:
+        """Cancel what is being computed, and give the claims up: others need not wait for their leases."""
+        self.closed = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_GRACE.total_seconds())
+
+    def _landed(self, key: str, flight: _Flight, task: asyncio.Task[Note]) -> None:
+        self._tasks.discard(task)
         if self._flying.get(key) is flight:
             del self._flying[key]
-        if not flight.task.cancelled():
-            flight.task.exception()  # seen, even if every joiner has left
+        if not task.cancelled():
+            task.exception()  # seen, even if every joiner has left
 
     async def _join(self, key: str, flight: _Flight, *, leads: bool) -> Note | None:
         """Wait for a flight. Its error is raised to who leads it; to others it says: try yourself (None)."""
@@ -91,9 +151,13 @@ class Flights:
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
-            if leads or flight.joiners == 1 or (current is not None and current.cancelling()):
+            if self.closed and not (current is not None and current.cancelling()):
+                raise Closed("the flock was closed before the computation ended") from None
+            if leads or (current is not None and current.cancelling()):
                 raise
-            return None
+            return None  # it was the computation that was cancelled, not we
+        except (ServerUnavailable, Closed):
+            raise  # we would fare no better, one after the other, each with its own patience
         except Exception:
             if leads:
                 raise
@@ -101,10 +165,11 @@ class Flights:
         finally:
             flight.joiners -= 1
             if flight.joiners == 0 and not flight.task.done():
-                self._flying.pop(key, None)
+                if self._flying.get(key) is flight:
+                    del self._flying[key]
                 flight.task.cancel()
 
-    async def _lead(self, job: Job) -> Note:
+    async def _lead(self, job: Job, flight: _Flight) -> Note:
         """Find, or claim and compute, or wait for the one who does."""
         # 1. Look: what is known costs one round trip.
         if not job.fresh:
@@ -118,11 +183,15 @@ class Flights:
                 # 2. Claim; an earlier look may be out of date, so the script looks again.
                 if rung is not None:
                     rung.clear()
-                answer = await self._claim(job, nonce, after)
-                match answer:
-                    case Granted():
+                # Who only waits for another's work takes no slot from those who have work.
+                async with job.slots or nullcontext():
+                    asked = time.monotonic()
+                    answer = await self._claim(job, nonce, after)
+                    flight.awaits_new = isinstance(answer, Granted | Held)
+                    if isinstance(answer, Granted):
                         # 3. Mine: compute, write the note and release the claim in one step.
-                        return await self._compute(job, nonce)
+                        return await self._compute(job, nonce, asked, flight)
+                match answer:
                     case Present():
                         found = await self._find(job, "joined" if joined else "found")
                         if found is not None:
@@ -142,35 +211,30 @@ class Flights:
             if rung is not None:
                 await self.bell.leave(job.key, rung)
 
-    async def _find(self, job: Job, how: Any) -> Note | None:
-        note = await self.notes.find(job.key, job.scope.reader, reused=how, log_miss=False)
+    async def _find(self, job: Job, how: Literal["found", "joined"]) -> Note | None:
+        spared = how if job.begun is None else None  # to whoever has done the work already, the note spares nothing
+        note = await self.notes.find(job.key, job.scope.reader, reused=spared, log_miss=False)
         if note is not None:
             job.scope.has_read(note)
         return note
 
-    async def _claim(self, job: Job, nonce: str, after: str) -> Any:
+    async def _claim(self, job: Job, nonce: str, after: str) -> Answer:
         reader = job.scope.reader
         claimed = reader.event("work.claimed", reader.subject, orjson.dumps({"key": job.key}))
-        lease = self.heartbeat.claim_lease
-        return await self.writer.write(job.scope.unit().claim(job.key, nonce, lease, after, self.owner, claimed))
+        unit = Unit().claim(job.key, nonce, self.heartbeat.claim_lease, after, self.owner, claimed)
+        return await job.scope.write(self.writer, unit)
 
-    async def _compute(self, job: Job, nonce: str) -> Note:
+    async def _compute(self, job: Job, nonce: str, asked: float, flight: _Flight) -> Note:
+        """Compute under a claim that was granted after `asked`."""
         self.heartbeat.hold_claim(job.key, nonce, job.limit)
         inner = job.scope.inner(job.key)
         started = time.perf_counter()
         try:
             with entered(inner):
-                try:
-                    async with asyncio.timeout(job.limit.total_seconds()):
-                        result = await job.compute()
-                except TimeoutError as error:
-                    if time.perf_counter() - started >= job.limit.total_seconds():
-                        raise ComputeTimeout(
-                            f"the computation for {job.key!r} took longer than {job.limit}: give it more time (limit=)"
-                        ) from error
-                    raise
-            computed = result if isinstance(result, Computed) else Computed(result, Work())
-            return await self._complete(job, nonce, computed, time.perf_counter() - started, inner)
+                computed = await job.run()
+            if job.begun is None:
+                computed = replace(computed, work=computed.work.took(time.perf_counter() - started))
+            return await self._complete(job, nonce, computed, inner, asked, flight)
         except BaseException as error:
             # No error is ever shared: give the claim up, so that whoever waits tries itself.
             await asyncio.shield(self._give_up(job, nonce, error, inner))
@@ -179,67 +243,89 @@ class Flights:
             self.heartbeat.drop_claim(job.key, nonce)
 
     async def _give_up(self, job: Job, nonce: str, error: BaseException, inner: Scope) -> None:
+        body = orjson.dumps({"key": job.key, "error": type(error).__name__, "message": message_of(error)[:500]})
         try:
-            body = orjson.dumps({"key": job.key, "error": type(error).__name__, "message": str(error)[:500]})
-            await self.writer.write(inner.unit().event(inner.reader.event("work.failed", inner.reader.subject, body)))
+            failed = inner.reader.event("work.failed", inner.reader.subject, body)
+            await inner.write(self.writer, Unit().event(failed))
+        except RoostError as trouble:
+            log.warning("a failed computation could not be recorded", key=job.key, error=str(trouble))
+        try:
             await self.claims.release(job.key, nonce)
         except RoostError as trouble:  # the claim's lease ends by itself; the caller gets the first error
             log.warning("a claim could not be released", key=job.key, error=str(trouble))
 
-    async def _complete(self, job: Job, nonce: str, computed: Computed, seconds: float, inner: Scope) -> Note:
+    async def _complete(
+        self, job: Job, nonce: str, computed: Computed, inner: Scope, asked: float, flight: _Flight
+    ) -> Note:
         form, raw = to_stored(computed.content)
-        work = computed.work.took(seconds)
         stored = await self.notes.store(raw)
         reader = job.scope.reader
         sources = computed.sources if computed.sources is not None else tuple(inner.sources)
         written = reader.event("note.written", f"key/{job.key}")
+        ttl_ms = job.ttl_ms
+        if ttl_ms is not None and job.begun is not None:  # the content is as old as the work, not as the claim
+            ttl_ms = max(1, ttl_ms - round((asked - job.begun) * 1000))
         record = NoteRecord(
             id=written.id, key=job.key, digest=stored.digest, size=stored.size, author=reader.actor, run=reader.run,
-            tags=job.tags + computed.tags, sources=sources, form=form, written_ms=written.time_ms,
-            ttl_ms=None if job.ttl is None else round(job.ttl.total_seconds() * 1000),
+            tags=job.tags + computed.tags, sources=sources, form=form, written_ms=written.time_ms, ttl_ms=ttl_ms,
         )  # fmt: skip
-        owed = inner.owed()
+        ttl = None if ttl_ms is None else timedelta(milliseconds=ttl_ms)
+        expires = None if ttl is None else asked + ttl.total_seconds()
+        body, work = record.to_json(), computed.work
+        note = Note(record=record, raw=raw, work=work.to_data(), expires=expires)
+        done = reader.event("work.computed", f"note/{record.id}", _done(job, record.id, work))
+
+        def make() -> Unit:
+            unit = Unit().complete(job.key, nonce).event(_with_body(written, body))
+            return unit.note(record.id, job.key, stored, ttl, body, work.to_json()).event(done)
+
         while True:
-            unit = Unit().complete(job.key, nonce)
-            for event in owed:
-                unit.event(event)
-            unit.event(_with_body(written, record.to_json()))
-            unit.note(record.id, job.key, stored, job.ttl, record.to_json(), work.to_json())
-            unit.event(reader.event("work.computed", f"note/{record.id}", self._done(job, record.id, work)))
-            answer = await self.writer.write(unit)
-            match answer:
+            match await self._write_again(inner, make):
                 case Written(_, positions):
-                    expires = None if job.ttl is None else time.monotonic() - seconds + job.ttl.total_seconds()
-                    note = Note(
-                        record=record, raw=raw, position=positions[len(owed)], work=work.to_data(), expires=expires
-                    )
-                    job.scope.has_read(note)
-                    return note
+                    job.scope.remember(note)
+                    return replace(note, position=positions[0])
                 case BlobMissing(digest):
                     await self.notes.upload(digest, raw)
+                case Stale(present) if present == record.id:  # an earlier write, whose answer was lost, has done it
+                    job.scope.remember(note)
+                    return note
                 case Stale():
-                    return await self._too_late(job, work, computed)
-                case _:
+                    return await self._too_late(job, computed, asked, flight)
+                case answer:
                     raise RoostError(f"a completion was answered with {answer}")
 
-    def _done(self, job: Job, note_id: str | None, work: Work) -> bytes:
-        data = {"key": job.key, "note": note_id, **work.to_data()}
-        if note_id is None:
-            data["late"] = True
-        return orjson.dumps(data)
+    async def _write_again(self, scope: Scope, make: Callable[[], Unit]) -> Answer:
+        """Write a completion; once more if nobody knows how that ended: the claim lets it happen only once."""
+        try:
+            return await scope.write(self.writer, make())
+        except OutcomeUnknown as error:
+            log.warning("the answer to a completion was lost", error=str(error))
+            return await self.writer.write(make())
 
-    async def _too_late(self, job: Job, work: Work, computed: Computed) -> Note:
-        """Our claim ended before we did. The work was done all the same and is counted; the key's own note is used,
-        or ours if nobody has written one."""
-        reader = job.scope.reader
-        late = reader.event("work.computed", reader.subject, self._done(job, None, work))
-        await self.writer.write(Unit().event(late))
+    async def _too_late(self, job: Job, computed: Computed, asked: float, flight: _Flight) -> Note:
+        """Our claim ended before we did. The key's own note is used, or ours if nobody has written one; then the work
+        was done for nothing, and is counted all the same."""
+        used = False
 
         async def at_hand() -> Computed:
-            return Computed(computed.content, Work(kind=work.kind), computed.sources, computed.tags)
+            nonlocal used
+            used = True
+            return computed
 
-        again = Job(key=job.key, compute=at_hand, scope=job.scope, ttl=job.ttl, tags=job.tags, limit=job.limit)
-        return await self._lead(again)
+        begun = asked if job.begun is None else job.begun
+        note = await self._lead(replace(job, compute=at_hand, fresh=False, begun=begun), flight)
+        if not used:
+            reader = job.scope.reader
+            late = reader.event("work.computed", reader.subject, _done(job, None, computed.work))
+            await job.scope.write(self.writer, Unit().event(late))
+        return note
+
+
+def _done(job: Job, note_id: str | None, work: Work) -> bytes:
+    data = {"key": job.key, "note": note_id, **work.to_data()}
+    if note_id is None:
+        data["late"] = True
+    return orjson.dumps(data)
 
 
 def _with_body(event: Event, body: bytes) -> Event:

@@ -8,7 +8,7 @@ import inspect
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,8 +30,10 @@ from roost.streams import (
     Position,
     Reader,
     RoostError,
+    ServerUnavailable,
     Settings,
     Shard,
+    Unit,
     Writer,
     connect,
     encode,
@@ -83,6 +85,8 @@ class Flock:
         self._model = model
         self.guard: Guard | None = None
         """Asked before each model call that this process makes."""
+        self.slots: asyncio.Semaphore | None = None
+        """How many model calls this process makes at once; None: as many as its handlers ask for."""
         self._outside = Scope(Reader(agent), outside=True)
         owner = f"{socket.gethostname()}-{os.getpid()}".replace(" ", "-")
         self.memory = Memory(
@@ -101,7 +105,7 @@ class Flock:
         ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
         patience: timedelta = PATIENCE,
-    ) -> AsyncIterator[Self]:  # fmt: skip
+    ) -> AsyncGenerator[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
         `agent` is who acts outside handlers; `ttl` is how long notes live that do not say; `model` is a name such as
@@ -125,7 +129,13 @@ class Flock:
 
     async def _start(self) -> None:
         await self.shard.open()
-        await self._bell.start()
+        try:
+            async with asyncio.timeout(self.shard.patience.total_seconds()):
+                await self._bell.start()
+        except TimeoutError as error:
+            raise ServerUnavailable(
+                "the server lets nobody subscribe to its channels (SSUBSCRIBE); give this user the right to"
+            ) from error
         self._jobs = [
             asyncio.create_task(self._flush_often(), name="roost flush"),
             asyncio.create_task(self._expire_often(), name="roost expiry"),
@@ -137,12 +147,14 @@ class Flock:
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
+        await self.memory.close()
         try:
-            await self.flush()
+            for scope in self._outsiders:
+                await scope.flush(self.writer, everything=True)
         except RoostError as error:  # the flock is left all the same; what is lost is the record of some reads
             log.warning("reads could not be logged", error=str(error))
         await self.writer.close()
-        self.heartbeat.close()
+        await self.heartbeat.close()
         await self._bell.close()
         if self._model is not None and not isinstance(self._model, str):
             await self._model.close()
@@ -164,17 +176,18 @@ class Flock:
         UndeclaredEvent, LimitExceeded, ServerFull, ServerUnavailable, OutcomeUnknown.
         """
         scope = self.memory.scope
-        unit = scope.unit()
-        owed = unit.events
+        if not payloads:
+            return Appended((), ())
+        unit = Unit()
         events = [self._event(payload, subject, run or scope.reader.run, cause) for payload in payloads]
         if expected is not None:
             unit.expect(events[0].subject, expected)
         for event in events:
             unit.event(event)
-        answer = await self.writer.write(unit)
+        answer = await scope.write(self.writer, unit)
         match answer:
             case Written(versions, positions):
-                return Appended(positions[owed:], versions[owed:])
+                return Appended(positions, versions)
             case Conflicted(current, position):
                 raise Conflict(events[0].subject, current=current, expected=expected or 0, position=position)
             case _:
@@ -191,7 +204,7 @@ class Flock:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def acting(self, agent: str, *, run: str | None = None) -> AsyncIterator[None]:
+    async def acting(self, agent: str, *, run: str | None = None) -> AsyncGenerator[None]:
         """Within this block, reads and writes are this agent's, and belong to this run."""
         scope = Scope(Reader(agent, run), outside=True)
         self._outsiders.append(scope)
@@ -200,7 +213,10 @@ class Flock:
                 yield
         finally:
             self._outsiders.remove(scope)
-            await self._log_owed(scope)
+            try:
+                await scope.flush(self.writer, everything=True)
+            except RoostError as error:  # must not hide an error of the block
+                log.warning("reads could not be logged", error=str(error))
 
     async def complete(
         self, ask: Ask | str, *notes: Note | str, model: Model | None = None, limit: timedelta = COMPUTE_LIMIT
@@ -210,7 +226,9 @@ class Flock:
         Errors of the model are raised as they are, and never kept.
         """
         asked = Ask(instructions=ask) if isinstance(ask, str) else ask
-        return await complete(self.memory, model or self.model, asked, notes, limit=limit, guard=self.guard)
+        return await complete(
+            self.memory, model or self.model, asked, notes, limit=limit, guard=self.guard, slots=self.slots
+        )
 
     def shared(
         self, *, version: int = 1, ttl: Ttl = FLOCK_DEFAULT, limit: timedelta = COMPUTE_LIMIT, tags: Iterable[str] = ()
@@ -241,8 +259,13 @@ class Flock:
     async def work(
         self, *actors: Actor | type[Actor], run: str | None = None, concurrency: int | None = None,
         grace: timedelta = GRACE,
-    ) -> AsyncIterator[list[Worker]]:  # fmt: skip
-        """Let these actors work in this process while the block runs; with `run`, on that run's events only."""
+    ) -> AsyncGenerator[list[Worker]]:  # fmt: skip
+        """Let these actors work in this process while the block runs; with `run`, on that run's events only.
+
+        An actor's inbox for a run is apart from its inbox for the whole flock: an event of that run that has workers
+        of both kinds goes to both. Leaving the block gives what is in hand the grace to end, and hands back the rest.
+        Raises SettingsError for a name of a run that cannot be one.
+        """
         workers = [
             Worker(self, actor if isinstance(actor, Actor) else actor(), run=run, concurrency=concurrency)
             for actor in actors
@@ -253,18 +276,15 @@ class Flock:
                 await worker.start()
             yield workers
         finally:
-            await asyncio.gather(*[worker.stop(grace) for worker in workers])
-            for worker in workers:
-                self._workers.remove(worker)
+            try:
+                await asyncio.gather(*[worker.stop(grace) for worker in workers])
+            finally:
+                self._workers = [worker for worker in self._workers if worker not in workers]
 
     async def flush(self) -> None:
-        """Log the reads that a cache has served since the last flush."""
+        """Log the reads that a cache has served since the last flush; a note read once more within a second waits."""
         for scope in list(self._outsiders):
-            await self._log_owed(scope)
-
-    async def _log_owed(self, scope: Scope) -> None:
-        while scope.is_owing:
-            await self.writer.write(scope.unit())
+            await scope.flush(self.writer)
 
     async def _flush_often(self) -> None:
         while True:

@@ -59,12 +59,12 @@ class Heartbeat:
         with self._lock:
             self._deliveries.pop(token, None)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop the thread. What was held is no longer renewed."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is not None:  # a beat under way may wait for its server, this loop need not
+            await asyncio.to_thread(thread.join, 5)
 
     def _start(self) -> None:
         if self._thread is None and not self._stop.is_set():
@@ -77,14 +77,17 @@ class Heartbeat:
     async def _run(self) -> None:
         """The thread's own loop, with a client of its own: the other loop may be blocked."""
         lease = min(self.claim_lease, self.delivery_lease)
-        client = self._connection.separate(command_timeout=lease / 3)
+        client = self._connection.separate(command_timeout=lease / 6)
         shard = Shard(client, self._shard.keys, patience=timedelta(0))
+        pause = every = lease.total_seconds() / 3
         try:
-            while not self._stop.wait(lease.total_seconds() / 3):
+            while not self._stop.wait(pause):
                 try:
                     await self._renew(shard)
-                except Exception as error:  # the leases outlast a missed beat; the next comes soon
+                    pause = every
+                except Exception as error:  # the leases outlast a missed beat, if the next comes soon
                     log.warning("heartbeat missed", error=str(error))
+                    pause = every / 4
         finally:
             await client.aclose()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
+from contextlib import nullcontext
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Literal
@@ -22,7 +24,6 @@ from roost.streams import (
     NoteNotFound,
     Notes,
     Position,
-    Reader,
     RoostError,
     SelfWait,
     Shard,
@@ -39,7 +40,7 @@ from .cache import NoteCache
 from .flight import Flights, Job
 from .heartbeat import Heartbeat
 from .scope import SCOPE, Scope, Staged
-from .work import Computed, Work
+from .work import Work
 
 DEFAULT_TTL = timedelta(days=30)
 COMPUTE_LIMIT = timedelta(minutes=10)
@@ -86,9 +87,6 @@ class Memory:
         """Who acts now."""
         return SCOPE.get() or self._outside
 
-    def _reader(self) -> Reader:
-        return self.scope.reader
-
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
         sources: Iterable[str] | None = None,
@@ -100,10 +98,10 @@ class Memory:
         """
         scope, reader = self.scope, self.scope.reader
         form, raw = to_stored(content)
-        staged = scope.staged
-        note_id = (
-            derived_id(reader.cause or "", reader.actor or "", "note", len(staged)) if staged is not None else None
-        )
+        staged, note_id = scope.staged, None
+        if staged is not None:  # a delivery that is repeated puts the same notes
+            note_id = derived_id(reader.run or "", reader.cause or "", reader.actor or "", "note", scope.puts)
+            scope.puts += 1
         subject = f"key/{check_key(key)}" if key is not None else "note/"
         event = reader.event("note.written", subject, event_id=note_id)
         digest = sha256(raw).hexdigest()
@@ -113,30 +111,24 @@ class Memory:
             ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms,
         )  # fmt: skip
         event = _event_of(event, record)
-        note = Note(record=record, raw=raw, expires=_expires(record.ttl_ms))
+        note = Note(record=record, raw=raw, expires=_expires(record.ttl_ms, time.monotonic()))
         if len(raw) > MAX_NOTE_BYTES:
             raise LimitExceeded(f"a note holds up to {MAX_NOTE_BYTES:,} bytes, this content has {len(raw):,}")
         if staged is not None:
             if len(raw) > INLINE_BYTES:
                 await self._notes.upload(digest, raw)
-            staged[note.id] = Staged(note, event, raw, record.ttl_ms)
+            staged[note.id] = Staged(note, event, raw)
             return note
         return await self._write(scope, note, event)
 
     async def _write(self, scope: Scope, note: Note, event: Event) -> Note:
         stored = await self._notes.store(note.raw)
-        owed = scope.owed()
         while True:
-            unit = Unit()
-            for earlier in owed:
-                unit.event(earlier)
-            add_note(unit, note, event, stored)
-            answer = await self._writer.write(unit)
+            asked = time.monotonic()
+            answer = await scope.write(self._writer, add_note(Unit(), note, event, stored))
             match answer:
                 case Written(_, positions):
-                    return Note(
-                        record=note.record, raw=note.raw, position=positions[-1], expires=_expires(note.record.ttl_ms)
-                    )
+                    return replace(note, position=positions[-1], expires=_expires(note.record.ttl_ms, asked))
                 case BlobMissing(digest):
                     await self._notes.upload(digest, note.raw)
                 case _:
@@ -145,8 +137,10 @@ class Memory:
     async def get(self, note_id: str) -> Note:
         """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten."""
         scope = self.scope
-        if scope.staged is not None and note_id in scope.staged:
-            return scope.staged[note_id].note
+        draft = scope.draft(note_id)
+        if draft is not None:
+            scope.remember(draft.note)
+            return draft.note
         cached = self._cache.get(note_id)
         if cached is not None:
             scope.has_read_cached(cached)
@@ -166,9 +160,10 @@ class Memory:
     async def find(self, key: str) -> Note | None:
         """The live note that the key means now, or None. The read, or the miss, is logged."""
         scope = self.scope
-        for staged in reversed((scope.staged or {}).values()):
-            if staged.note.key == key:
-                return staged.note
+        draft = scope.draft_of(key)
+        if draft is not None:
+            scope.remember(draft.note)
+            return draft.note
         asked = self._cache.asked()
         note = await self._notes.find(check_key(key), scope.reader)
         if note is not None:
@@ -178,25 +173,27 @@ class Memory:
 
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
-        tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT,
+        tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
     ) -> Note:  # fmt: skip
         """The note of a key; if there is none, one of all who ask computes it, wherever they are; the others wait.
 
         `fresh` does not accept a note from before the call. `compute` is a task of its own for at most `limit`; its
         exception is raised here and never shared: others then try themselves. If its process dies, another takes over
-        within a lease. What it returns is content, or `Computed` with the work it took. Raises SelfWait when `compute`
-        asks for its own key, ComputeTimeout, LimitExceeded.
+        within a lease. What it returns is content, or `Computed` with the work it took. `slots` bounds how many
+        computations go on at once; who waits for another's takes none. Raises SelfWait when `compute` asks for its own
+        key, ComputeTimeout, LimitExceeded.
         """
         scope = self.scope
         if check_key(key) in scope.computing:
             raise SelfWait(f"the computation for {key!r} asks for {key!r} itself and would wait for ever")
         ttl_ms = self._ttl_ms(ttl)
         job = Job(
-            key=key, compute=compute, scope=scope, fresh=fresh, tags=_check_tags(tags), limit=limit,
+            key=key, compute=compute, scope=scope, fresh=fresh, tags=_check_tags(tags), limit=limit, slots=slots,
             ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms),
         )  # fmt: skip
         if self._sharing == "cache":
-            return await self._look_aside(job)
+            async with slots or nullcontext():
+                return await self._look_aside(job)
         asked = self._cache.asked()
         note, led = await self._flights.obtain(job)
         self._cache.add(note, asked)
@@ -217,9 +214,7 @@ class Memory:
             job.scope.has_read(found)
             return found
         started = time.perf_counter()
-        async with asyncio.timeout(job.limit.total_seconds()):
-            result = await job.compute()
-        computed = result if isinstance(result, Computed) else Computed(result, Work())
+        computed = await job.run()
         work = computed.work.took(time.perf_counter() - started)
         reader = job.scope.reader
         form, raw = to_stored(computed.content)
@@ -227,22 +222,28 @@ class Memory:
         record = NoteRecord(
             id=event.id, key=job.key, digest=sha256(raw).hexdigest(), size=len(raw), author=reader.actor,
             run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form,
-            written_ms=event.time_ms, ttl_ms=None if job.ttl is None else round(job.ttl.total_seconds() * 1000),
+            written_ms=event.time_ms, ttl_ms=job.ttl_ms,
         )  # fmt: skip
         stored = await self._notes.store(raw)
-        note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms))
-        unit = add_note(job.scope.unit(), note, _event_of(event, record), stored, work)
+        note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms, time.monotonic()))
+        unit = add_note(Unit(), note, _event_of(event, record), stored, work)
         body = orjson.dumps({"key": job.key, "note": record.id, **work.to_data()})
-        answer = await self._writer.write(unit.event(reader.event("work.computed", f"note/{record.id}", body)))
+        unit.event(reader.event("work.computed", f"note/{record.id}", body))
+        answer = await job.scope.write(self._writer, unit)
         if not isinstance(answer, Written):
             raise RoostError(f"a note was answered with {answer}")
-        job.scope.has_read(note)
-        return note
+        job.scope.remember(note)
+        return replace(note, position=answer.positions[0])
+
+    async def close(self) -> None:
+        """Cancel what is being computed here."""
+        await self._flights.close()
 
     async def forget(self, note_id: str) -> None:
         """Remove a note's content at once, here and in every process of the flock. Raises NoteNotFound."""
-        self._cache.drop(note_id)
-        await self._notes.forget(note_id, self._reader())
+        self._cache.forget(note_id)
+        await self._notes.forget(note_id, self.scope.reader)
+        self._cache.forget(note_id)  # a read that was under way may have added it again
 
     async def watch(
         self, prefix: str | None = None, *, tags: Iterable[str] = (), author: str | None = None,
@@ -250,6 +251,7 @@ class Memory:
     ) -> AsyncIterator[Note]:  # fmt: skip
         """Notes as they are written, from a position or from now on, without end: those whose key begins with `prefix`,
         that have all the tags, that are the author's. Those that are no longer live when their turn comes are left out.
+        "From now on" is from when the iteration begins; `note.position` of the last one seen is where to go on.
         """
         wanted = frozenset(tags)
         block = timedelta(seconds=5)
@@ -300,8 +302,8 @@ def _event_of(event: Event, record: NoteRecord) -> Event:
     )  # fmt: skip
 
 
-def _expires(ttl_ms: int | None) -> float | None:
-    return None if ttl_ms is None else time.monotonic() + ttl_ms / 1000
+def _expires(ttl_ms: int | None, since: float) -> float | None:
+    return None if ttl_ms is None else since + ttl_ms / 1000
 
 
 def _check_tags(tags: Iterable[str]) -> tuple[str, ...]:

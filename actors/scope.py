@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import orjson
 
-from roost.streams import Event, Note, Reader
+from roost.streams import Event, Note, Reader, ServerUnavailable, Writer
+from roost.streams.answer import Answer
 from roost.streams.unit import Unit
 
 MAX_SOURCES = 1000
 """Notes that a scope remembers as the sources of what it writes. Outside handlers a scope may live for ever."""
 
 MAX_OWED = 200
-"""Events that lead one call. What is more leads the next."""
+"""Events in one of the units that lead a call."""
 
 MAX_LOGGED = 10_000
+
+Drafts = dict[str, "Staged"]
 
 
 @dataclass(slots=True)
@@ -27,7 +31,8 @@ class Scope:
     """One who reads and writes: a delivery, a computation within one, or a program outside handlers.
 
     `pending` holds what happened without the server: reads served by a cache, work joined within the process. It leads
-    the next call that has an effect.
+    the next call that has an effect. `staged` are the notes that a delivery's commit will write; `drafts` those of the
+    delivery around a computation, which may read them.
     """
 
     reader: Reader
@@ -35,56 +40,88 @@ class Scope:
     computing: frozenset[str] = frozenset()
     sources: dict[str, None] = field(default_factory=dict[str, None])
     pending: list[Event] = field(default_factory=list[Event])
-    staged: dict[str, Staged] | None = None
+    staged: Drafts | None = None
+    drafts: Drafts = field(default_factory=dict[str, "Staged"])
     reads: int = 0
+    puts: int = 0
+    """Notes put so far: the index that gives a staged note its ID."""
     _cached: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     _logged: dict[str, float] = field(default_factory=dict[str, float])
 
     def has_read(self, note: Note) -> None:
         """The script that served it has logged it."""
         self.reads += 1
-        self._logged[note.id] = time.monotonic()
-        self._remember(note)
+        self._mark(note.id)
+        self.remember(note)
 
     def has_read_cached(self, note: Note) -> None:
-        """A cache served it: to be logged, once a delivery, and outside handlers once a second."""
+        """A cache served it: to be logged, once a delivery, and outside handlers once a second, with a count."""
         self.reads += 1
-        self._remember(note)
-        last = self._logged.get(note.id)
-        if last is not None and (not self.outside or time.monotonic() - last < 1):
-            return
-        _, count = self._cached.get(note.id, (0, 0))
-        self._cached[note.id] = (note.size, count + 1)
+        self.remember(note)
+        if self.outside or note.id not in self._logged:
+            _, count = self._cached.get(note.id, (0, 0))
+            self._cached[note.id] = (note.size, count + 1)
 
-    def _remember(self, note: Note) -> None:
+    def remember(self, note: Note) -> None:
+        """Let the note be a source of what is written from now on."""
         self.sources.pop(note.id, None)
         self.sources[note.id] = None
         if len(self.sources) > MAX_SOURCES:
             del self.sources[next(iter(self.sources))]
 
-    @property
-    def is_owing(self) -> bool:
-        """Whether something is still to be logged."""
-        return bool(self._cached or self.pending)
+    def draft(self, note_id: str) -> Staged | None:
+        """The note of that ID that is not yet written, if this scope may see it."""
+        return (self.staged or {}).get(note_id) or self.drafts.get(note_id)
 
-    def owed(self) -> list[Event]:
-        """The events still to be logged, at most 200; they are no longer owed."""
-        for note_id, (size, count) in self._cached.items():
+    def draft_of(self, key: str) -> Staged | None:
+        """The last note put under that key that is not yet written, if this scope may see it."""
+        for staged in reversed([*self.drafts.values(), *(self.staged or {}).values()]):
+            if staged.note.key == key:
+                return staged
+        return None
+
+    def _mark(self, note_id: str) -> None:
+        if len(self._logged) >= MAX_LOGGED:
+            self._logged.clear()
+        self._logged[note_id] = time.monotonic()
+
+    def owed(self, *, everything: bool = False) -> list[Event]:
+        """The events still to be logged; they are no longer owed.
+
+        Outside handlers a note that was logged less than a second ago waits for its second to end, unless `everything`
+        is asked for.
+        """
+        now = time.monotonic()
+        for note_id, (size, count) in list(self._cached.items()):
+            if self.outside and not everything and now - self._logged.get(note_id, -1.0) < 1:
+                continue
             body = orjson.dumps({"note": note_id, "size": size, "count": count})
             self.pending.append(self.reader.event("note.read", f"note/{note_id}", body))
-            self._logged[note_id] = time.monotonic()
-        self._cached.clear()
-        if self.outside and len(self._logged) > MAX_LOGGED:
-            self._logged.clear()
-        events, self.pending = self.pending[:MAX_OWED], self.pending[MAX_OWED:]
+            del self._cached[note_id]
+            self._mark(note_id)
+        events, self.pending = self.pending, []
         return events
 
-    def unit(self) -> Unit:
-        """A unit that begins with what is owed."""
-        unit = Unit()
-        for event in self.owed():
-            unit.event(event)
-        return unit
+    async def write(self, writer: Writer, unit: Unit) -> Answer:
+        """Write a unit behind what is owed, in one call. The reads stand even where the unit is refused."""
+        owed = self.owed()
+        if not owed:
+            return await writer.write(unit)
+        units = [*units_of(owed), unit]
+        try:
+            return (await asyncio.gather(*[writer.write(one) for one in units]))[-1]
+        except ServerUnavailable:  # nothing was written
+            self.pending[:0] = owed
+            raise
+
+    async def flush(self, writer: Writer, *, everything: bool = False) -> None:
+        """Log what is owed."""
+        owed = self.owed(everything=everything)
+        try:
+            await asyncio.gather(*[writer.write(one) for one in units_of(owed)])
+        except ServerUnavailable:  # nothing was written
+            self.pending[:0] = owed
+            raise
 
     def inner(self, key: str) -> Scope:
         """The scope of the computation for a key: reads of its own, on top of what was read before."""
@@ -93,7 +130,19 @@ class Scope:
             outside=False,
             computing=self.computing | {key},
             sources=dict(self.sources) if not self.outside else {},
+            drafts={**self.drafts, **(self.staged or {})},
         )
+
+
+def units_of(events: list[Event]) -> list[Unit]:
+    """Events that need not stand or fall together, in units that one call takes."""
+    units: list[Unit] = []
+    for first in range(0, len(events), MAX_OWED):
+        unit = Unit()
+        for event in events[first : first + MAX_OWED]:
+            unit.event(event)
+        units.append(unit)
+    return units
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +152,13 @@ class Staged:
     note: Note
     event: Event
     raw: bytes
-    ttl_ms: int | None
 
 
 SCOPE: ContextVar[Scope | None] = ContextVar("roost_scope", default=None)
 
 
 @contextmanager
-def entered(scope: Scope) -> Iterator[Scope]:
+def entered(scope: Scope) -> Generator[Scope]:
     """Act in that scope."""
     before = SCOPE.set(scope)
     try:

@@ -43,14 +43,16 @@ class States:
         self._make = actor.state
         self._adapter: TypeAdapter[Any] = TypeAdapter(actor.state)
 
-    async def load(self, key: str) -> KeyedState:
-        """The state of a key and its version, folded from the log where it is not stored."""
+    async def load(self, key: str, version: int = 0) -> KeyedState:
+        """The state of a key and its version: as stored, or folded from the log where what is stored is older than
+        `version`, because somebody else has written about the key."""
         subject = f"actor/{self._actor.name}/{key}"
         keys = self._shard.keys
         stored = await self._shard.command("HGET", keys.key("state", self._actor.name), key)
         if stored is not None:
-            version, _, text = stored.partition(b" ")
-            return KeyedState(key, subject, int(version), self._adapter.validate_json(text), self._adapter)
+            at, _, text = stored.partition(b" ")
+            if int(at) >= version:
+                return KeyedState(key, subject, int(at), self._adapter.validate_json(text), self._adapter)
         return await self.fold(key)
 
     async def fold(self, key: str) -> KeyedState:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BLOCK = timedelta(seconds=5)
+GONE_LEASES = 10
+"""A consumer without anything pending that has been silent for so many leases is taken for gone."""
 GRACE = timedelta(seconds=20)
 """What a worker that stops gives to what it has in hand."""
 
@@ -57,7 +59,11 @@ class Worker:
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._room = asyncio.Event()
         self._suspect = False
+        self._unsettled = 0
+        """Deliveries in a row that ended without the server's word."""
         self._stopping = False
+        self._gone = False
+        self._at_once = asyncio.Semaphore(self._slots)
         self._loops: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Ends with the error that ended the worker, if one did."""
@@ -65,13 +71,16 @@ class Worker:
 
     async def start(self) -> None:
         """Subscribe, then take deliveries in the background."""
-        types = [handler.declaration.name for handler in self.actor.handlers.values()]
-        await self._inbox.subscribe(types, self._run)
+        await self._subscribe()
         self._room.set()
         self._loops = [
             asyncio.create_task(self._guard(self._take()), name=f"roost take {self._inbox.name}"),
             asyncio.create_task(self._guard(self._look_after()), name=f"roost look after {self._inbox.name}"),
         ]
+
+    async def _subscribe(self) -> None:
+        types = [handler.declaration.name for handler in self.actor.handlers.values()]
+        await self._inbox.subscribe(types, self._run)
 
     async def stop(self, grace: timedelta = GRACE) -> None:
         """Take no more, finish what is in hand within the grace, hand back the rest."""
@@ -85,6 +94,12 @@ class Worker:
         for task, _ in left:
             task.cancel()
         await asyncio.gather(*[task for task, _ in left], return_exceptions=True)
+        if not self._gone:
+            await self._leave()
+        if not self.failed.done():
+            self.failed.cancel()
+
+    async def _leave(self) -> None:
         try:
             # A read that was cancelled may have been answered: those entries are ours, and nobody handles them.
             unseen = await self._inbox.mine([], 1000)
@@ -92,8 +107,6 @@ class Worker:
             await self._inbox.retire()
         except ServerUnavailable as error:
             log.warning("a worker left without a word; a sweep will find what it had", error=str(error))
-        if not self.failed.done():
-            self.failed.cancel()
 
     async def take_away(self) -> bool:
         """Remove the inbox of a run that has ended, if it is empty; whether it was."""
@@ -108,6 +121,7 @@ class Worker:
         try:
             await loop
         except InboxGone as gone:
+            self._gone = True
             log.info("a worker has nothing left to do", actor=self.actor.name, reason=str(gone))
         except Exception as error:
             log.error("a worker ended", actor=self.actor.name, error=str(error))
@@ -125,19 +139,23 @@ class Worker:
                 try:
                     # 2. After a lost reply entries may be pending for us unseen: those first.
                     if self._suspect:
-                        deliveries = await self._inbox.mine(list(self._in_hand), free)
+                        await asyncio.sleep(self._pause())
                         self._suspect = False
+                        deliveries = await self._unseen(free)
                     else:
                         deliveries = await self._inbox.read(client, free, BLOCK)
                     away_since = None
                 except InboxGone:
-                    raise
+                    if self._run is not None:  # the run has ended
+                        raise
+                    await self._subscribe()  # the log has started anew, or the server has lost its last second
+                    continue
                 except Exception as error:
+                    self._suspect = True
                     away_since = away_since or time.monotonic()
                     waited = time.monotonic() - away_since
                     if not is_passing(error) or waited > self._flock.shard.patience.total_seconds():
                         raise explain(error) from error
-                    self._suspect = True
                     await asyncio.sleep(random.uniform(0.05, 0.5))
                     continue
                 # 3. Handle each as a task of its own.
@@ -145,6 +163,18 @@ class Worker:
                     self._begin(delivery)
         finally:
             await client.aclose()
+
+    async def _unseen(self, free: int) -> list[Delivery]:
+        try:
+            return await self._inbox.mine(list(self._in_hand), free)
+        except ServerUnavailable as error:
+            if "NOGROUP" in str(error):
+                raise InboxGone(f"the inbox {self._inbox.name} has been taken away") from error
+            raise
+
+    def _pause(self) -> float:
+        """Seconds before looking for what was not settled: a server that refuses is not asked in a tight circle."""
+        return 0.0 if not self._unsettled else min(0.05 * 2 ** min(self._unsettled, 7), 5.0) * random.uniform(0.5, 1.0)
 
     def _begin(self, delivery: Delivery) -> None:
         entry = delivery.token.entry
@@ -161,39 +191,55 @@ class Worker:
         entry = delivery.token.entry
         outcome = Outcome.UNSETTLED
         try:
-            outcome = await self._desk.handle(delivery)
+            # The sweep and the reads fill the same slots, each without knowing what the other is about to bring.
+            self._flock.heartbeat.hold(delivery.token, self.actor.timeout)
+            async with self._at_once:
+                outcome = await self._desk.handle(delivery)
         finally:
             self._flock.heartbeat.drop(delivery.token)
             if self._in_hand.get(entry) is delivery:
                 del self._in_hand[entry]
             if outcome is Outcome.UNSETTLED:
-                self._suspect = True
+                self._suspect, self._unsettled = True, self._unsettled + 1
+            else:
+                self._unsettled = 0
             if len(self._in_hand) < self._slots:
                 self._room.set()
 
     async def _look_after(self) -> None:
-        """Timers and the deliveries of dead workers; one worker of the fleet does it, as long as it lives."""
-        lease_s = self._lease.total_seconds()
-        lease_ms = round(lease_s * 1000)
-        job, cursor, swept, pause = f"sweep:{self._inbox.name}", "0-0", 0.0, 0.0
+        """Timers and the deliveries of dead workers; one worker of the fleet does it, as long as it has room."""
+        every = self._lease.total_seconds() / 3
+        cursor, swept, pause = "0-0", 0.0, 0.0
         try:
             while True:
                 await asyncio.sleep(pause)
-                mine = await self._flock.shard.run("lease", job, self._inbox.consumer, lease_ms)
-                if not mine:
-                    pause = lease_s / 3 * random.uniform(0.75, 1.25)
-                    continue
-                moved, next_ms = await self._inbox.due()
-                if time.monotonic() - swept > lease_s / 3:
-                    cursor = await self._sweep(cursor)
-                    swept = time.monotonic()
-                soon = min(1.0, lease_s / 3)
-                pause = 0.0 if moved == 100 else min(soon, next_ms / 1000) if next_ms >= 0 else soon / 4
+                try:
+                    if not await self._lead(self._lease):
+                        pause = every * random.uniform(0.75, 1.25)
+                        continue
+                    moved, next_ms = await self._inbox.due()
+                    if time.monotonic() - swept > every:
+                        swept = time.monotonic()
+                        if len(self._in_hand) >= self._slots:  # others may have room for what the dead have left
+                            await self._lead(timedelta(0))
+                            pause = every * random.uniform(0.25, 0.75)
+                            continue
+                        cursor = await self._sweep(cursor)
+                    soon = min(1.0, every)
+                    pause = 0.0 if moved == 100 else min(soon, next_ms / 1000) if next_ms >= 0 else soon / 4
+                except ServerUnavailable as error:  # whether the worker ends of it is for the reads to say
+                    log.debug("no sweep this time", error=str(error))
+                    pause = every
         finally:
             try:
-                await asyncio.shield(self._flock.shard.run("lease", job, self._inbox.consumer, 0))
+                await asyncio.shield(self._lead(timedelta(0)))
             except ServerUnavailable as error:
                 log.debug("a lease ends by itself", error=str(error))
+
+    async def _lead(self, lease: timedelta) -> bool:
+        """Be the one who sweeps, for a lease; for no time to let another be."""
+        lease_ms = round(lease.total_seconds() * 1000)
+        return bool(await self._flock.shard.run("lease", f"sweep:{self._inbox.name}", self._inbox.consumer, lease_ms))
 
     async def _sweep(self, cursor: str) -> str:
         """Take over what dead workers had, as much as there is room for, and remove consumers that are gone."""
@@ -203,7 +249,8 @@ class Worker:
             for delivery in deliveries:
                 log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
                 self._begin(delivery)
+        gone_ms = GONE_LEASES * self._lease.total_seconds() * 1000
         for name, pending, idle_ms in await self._inbox.consumers():
-            if name != self._inbox.consumer and not pending and idle_ms > self._lease.total_seconds() * 10_000:
+            if name != self._inbox.consumer and not pending and idle_ms > gone_ms:
                 await self._inbox.retire(name)
         return cursor

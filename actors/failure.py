@@ -1,0 +1,71 @@
+"""A failure: what went wrong with a delivery or a computation, in words that an event can carry."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+
+from roost.streams import LimitExceeded, NoteNotFound, RoostError, UndeclaredEvent
+
+MAX_MESSAGE = 2000
+MAX_TRACEBACK = 8000
+MAX_ASKED_DELAY = timedelta(hours=1)
+"""However long a failing side asks to be left alone, a delivery is tried again by then."""
+NEVER_BETTER = (UndeclaredEvent, LimitExceeded, NoteNotFound)
+"""Errors that the same delivery will always meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a delivery was parked."""
+
+    type: str
+    message: str
+    attempts: int
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: Exception, attempts: int) -> Failure:
+        trace = plain("".join(traceback.format_exception(error)))
+        return cls(type(error).__name__, message_of(error), attempts, trace[-MAX_TRACEBACK:])
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(
+            {"type": self.type, "message": self.message, "attempts": self.attempts, "traceback": self.traceback}
+        )
+
+
+class WorkersDied(RoostError):
+    """Every worker that took this delivery died."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(f"{attempts} attempts did not end: their workers died, or were stopped, while handling it")
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, or its name, in 2,000 characters at most."""
+    return plain(str(error) or type(error).__name__)[:MAX_MESSAGE]
+
+
+def plain(text: str) -> str:
+    """Text that JSON can hold: half a surrogate pair, as file names may bring it along, cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def is_retryable(error: Exception) -> bool:
+    """Whether the same delivery may fare better later. Errors may say so themselves, by `retryable`."""
+    said = getattr(error, "retryable", None)
+    if isinstance(said, bool):
+        return said
+    return not isinstance(error, NEVER_BETTER)
+
+
+def asked_delay(error: Exception) -> timedelta | None:
+    """How long the failing side asked to be left alone (`retry_after`: a timedelta, or seconds), an hour at most."""
+    asked = getattr(error, "retry_after", None)
+    if isinstance(asked, (int, float)) and 0 <= asked < MAX_ASKED_DELAY.total_seconds():
+        return timedelta(seconds=asked)
+    return min(asked, MAX_ASKED_DELAY) if isinstance(asked, timedelta) else None

@@ -1,0 +1,187 @@
+"""The settlement: how a delivery ended, written together with everything that it led to."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from roost.streams import Delivery, Event, Reader, RoostError, ServerFull, derived_id
+from roost.streams.answer import BlobMissing, Conflicted, Fenced, Written
+from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
+
+from .actor import Actor
+from .failure import Failure, message_of
+from .memory import add_note
+from .scope import Scope, Staged
+from .state import KeyedState
+
+if TYPE_CHECKING:
+    from .flock import Flock
+
+MAX_INLINE_BYTES = MAX_UNIT_BYTES // 4
+"""Contents of staged notes that travel with a commit, together. What is more is uploaded before."""
+
+
+class TakenOver(Exception):
+    """The delivery is no longer ours: nothing of what we did for it has happened."""
+
+
+class StateChanged(Exception):
+    """Another worker has written the key's state since we read it: nothing of ours has happened."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the key's state is at version {version} now")
+        self.version = version
+
+
+@dataclass(slots=True)
+class Handled:
+    """What a handler did: to be committed."""
+
+    scope: Scope
+    events: list[Event]
+    seconds: float
+    times_ms: list[int] = field(default_factory=list[int])
+    state: KeyedState | None = None
+
+
+class Settlement:
+    """Settles the deliveries of one actor. Raises TakenOver, and what the server says: ServerUnavailable and so on."""
+
+    def __init__(self, flock: Flock, actor: Actor) -> None:
+        self._flock = flock
+        self._actor = actor
+
+    def reader(self, delivery: Delivery) -> Reader:
+        """Who reads and writes while this delivery is handled."""
+        event = delivery.event
+        return Reader(self._actor.name, event.run, event.id, event.traceparent)
+
+    async def commit(self, delivery: Delivery, handler: str, attempt: int, handled: Handled) -> None:
+        """Everything the handler did and the acknowledgement, or nothing. Raises StateChanged."""
+        staged = list((handled.scope.staged or {}).values())
+        contents = await self._store(staged)
+        data: dict[str, Any] = self._told(delivery, handler) | {
+            "attempt": attempt, "code": self._actor.code, "outcome": "done", "emitted": len(handled.events),
+            "notes": len(staged), "reads": handled.scope.reads, "ms": round(handled.seconds * 1000, 3),
+        }  # fmt: skip
+        if handled.times_ms:
+            data["now"] = handled.times_ms
+        event_id = derived_id(delivery.event.run or "", delivery.event.id, self._actor.name, "handled")
+        record = self._record("delivery.handled", delivery, data, event_id)
+        state = handled.state
+        has_changed = state is not None and any(event.subject == state.subject for event in handled.events)
+
+        def make() -> Unit:
+            unit = Unit().acknowledge(delivery.token)
+            for note, content in zip(staged, contents, strict=True):
+                add_note(unit, note.note, note.event, content)
+            if state is not None:
+                unit.expect(state.subject, state.version)
+            for event in handled.events:
+                unit.event(event)
+            if state is not None and has_changed:
+                unit.state(self._actor.name, state.key, state.to_json())
+            return unit.event(record)
+
+        await self._write(handled.scope, make, staged)
+
+    async def postpone(
+        self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
+    ) -> None:
+        """Back into the inbox after a while, with the attempts it has behind it."""
+        retried = self._retried(delivery, handler, attempt, error, delay)
+        await self._write(scope, lambda: Unit().postpone(delivery.token, delay, attempt).event(retried))
+
+    async def record_retry(
+        self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
+    ) -> None:
+        """Only the record: a keyed delivery waits where it is, at the head of its key."""
+        retried = self._retried(delivery, handler, attempt, error, delay)
+        await self._write(scope, lambda: Unit().event(retried))
+
+    async def park(
+        self, delivery: Delivery, handler: str, failure: Failure, told: Sequence[Event], scope: Scope
+    ) -> None:
+        """Out of the inbox, to where a person decides, with what the actor tells the others.
+
+        Raises LimitExceeded when that is more than one step takes.
+        """
+        data = self._told(delivery, handler) | {
+            "attempts": failure.attempts, "error": failure.type, "message": failure.message,
+            "inbox": delivery.token.inbox,
+        }  # fmt: skip
+        parked = self._record("delivery.parked", delivery, data)
+        staged = list((scope.staged or {}).values())
+        contents = await self._store(staged)
+        reason = failure.to_json()
+
+        def make() -> Unit:
+            unit = Unit().park(delivery.token, reason)
+            for note, content in zip(staged, contents, strict=True):
+                add_note(unit, note.note, note.event, content)
+            for event in told:
+                unit.event(event)
+            return unit.event(parked)
+
+        await self._write(scope, make, staged)
+
+    async def _write(self, scope: Scope, make: Callable[[], Unit], staged: Sequence[Staged] = ()) -> None:
+        """Until the server has judged it. One that is full has written nothing: it is asked again for a while."""
+        started, pause = time.monotonic(), 0.1
+        while True:
+            try:
+                answer = await scope.write(self._flock.writer, make())
+            except ServerFull:
+                if time.monotonic() - started > self._flock.shard.patience.total_seconds():
+                    raise
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, 5.0)
+                continue
+            match answer:
+                case Written():
+                    return
+                case Fenced():
+                    raise TakenOver
+                case Conflicted(current, _):
+                    raise StateChanged(current)
+                case BlobMissing(digest):  # the handler took longer than an upload is held
+                    raw = next(note.raw for note in staged if note.note.record.digest == digest)
+                    await self._flock.notes.upload(digest, raw)
+                case _:
+                    raise RoostError(f"a settlement was answered with {answer}")
+
+    async def _store(self, staged: Sequence[Staged]) -> list[StoredContent]:
+        """Contents as the commit names them: small ones travel along, as long as they fit into it together."""
+        contents: list[StoredContent] = []
+        travelling = 0
+        for note in staged:
+            size, digest = len(note.raw), note.note.record.digest
+            travels = size <= INLINE_BYTES and travelling + size <= MAX_INLINE_BYTES
+            if travels:
+                travelling += size
+            elif size <= INLINE_BYTES:  # larger ones were uploaded when they were put
+                await self._flock.notes.upload(digest, note.raw)
+            contents.append(StoredContent(digest, size, note.raw if travels else None))
+        return contents
+
+    def _retried(self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta) -> Event:
+        data = self._told(delivery, handler) | {
+            "attempt": attempt, "error": type(error).__name__, "message": message_of(error),
+            "delay_ms": round(delay.total_seconds() * 1000),
+        }  # fmt: skip
+        return self._record("delivery.retried", delivery, data)
+
+    def _told(self, delivery: Delivery, handler: str) -> dict[str, Any]:
+        return {"event": delivery.event.id, "type": delivery.event.type, "handler": handler}
+
+    def _record(self, kind: str, delivery: Delivery, data: dict[str, Any], event_id: str | None = None) -> Event:
+        subject = f"actor/{self._actor.name}"
+        return self.reader(delivery).event(kind, subject, orjson.dumps(data), event_id=event_id)
