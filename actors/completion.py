@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,7 +57,14 @@ def key_for(model: Model, request: Request, sample: int = 0) -> str:
 
 
 async def complete(
-    memory: Memory, model: Model, ask: Ask, notes: Sequence[Note | str], *, limit: timedelta, guard: Guard | None
+    memory: Memory,
+    model: Model,
+    ask: Ask,
+    notes: Sequence[Note | str],
+    *,
+    limit: timedelta,
+    guard: Guard | None,
+    slots: asyncio.Semaphore | None,
 ) -> Note:
     """The answer as a note; its sources are the notes."""
     opened = [note if isinstance(note, Note) else await memory.get(note) for note in notes]
@@ -75,4 +83,4 @@ async def complete(
         )  # fmt: skip
         return Computed(answer.text, work, sources=tuple(note.id for note in opened))
 
-    return await memory.once(key_for(model, request, ask.sample), compute, limit=limit)
+    return await memory.once(key_for(model, request, ask.sample), compute, limit=limit, slots=slots)

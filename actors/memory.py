@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import replace
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Literal

@@ -1,1 +1,3 @@
-"""Room."""
+"""The page on which people watch a flock at work."""
+
+__all__: list[str] = []

@@ -27,6 +27,8 @@ class Summarizer(Mapper):
     """Sums up a section; all questions and all runs share the summary."""
 
     name = "summarizer"
+    concurrency = 64
+    """Sections in hand; how many are computed at once is the run's to say. Who waits for another run's work, waits."""
     retry = Retry(attempts=4)
 
 
@@ -71,17 +73,22 @@ class Report(MapReduce):
         return await ctx.complete(Ask(instructions=SUMMARIZE, sentences=SUMMARY_SENTENCES, kind="summary"), note)
 
     async def shuffle(self, parts: Sequence[Mapped], ctx: Context[Any]) -> Mapping[str, Sequence[str]]:
-        unique = list({part.note: part for part in parts}.values())  # the same section twice says nothing new
+        # A section that stands twice says nothing new. Equal sections have summaries of one key, though not always one
+        # note: without single flight there may be several.
+        texts: dict[str | None, str] = {}
+        unique: list[Mapped] = []
+        for first in range(0, len(parts), READS_AT_ONCE):
+            some = parts[first : first + READS_AT_ONCE]
+            summaries = await ctx.memory.get_all([part.mapped for part in some])
+            for part, summary in zip(some, summaries, strict=True):
+                if summary.key not in texts:
+                    texts[summary.key] = f"{part.label}\n{summary.text}"
+                    unique.append(part)
         if not self.questions:
             return {"0": [part.mapped for part in unique]}
-        texts: list[str] = []
-        for first in range(0, len(unique), READS_AT_ONCE):
-            some = unique[first : first + READS_AT_ONCE]
-            summaries = await ctx.memory.get_all([part.mapped for part in some])
-            texts += [f"{part.label}\n{summary.text}" for part, summary in zip(some, summaries, strict=True)]
         groups: dict[str, list[str]] = {}
         for number, question in enumerate(self.questions, 1):
-            order = await asyncio.to_thread(rank, question, texts, BEST)
+            order = await asyncio.to_thread(rank, question, list(texts.values()), BEST)
             groups[str(number)] = [unique[index].note for index in order]
         return groups
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -42,8 +43,8 @@ async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncIterator[
     """Work for a run in this process while the block runs."""
     cost = None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd)
     flock.guard = Budget(spec.run, spec.max_calls, cost).guard(flock.shard)
-    actors = agents_for(spec, spool)
-    async with flock.work(*actors, run=spec.run, concurrency=spec.agents):
+    flock.slots = asyncio.Semaphore(spec.agents)
+    async with flock.work(*agents_for(spec, spool), run=spec.run):
         yield
 
 

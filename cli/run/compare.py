@@ -156,13 +156,18 @@ async def _join(
         "mode": way,
         "documents": len(order.sources),
         "sections": len(sections),
-        "report": "\n".join(document["report"] or "" for document in documents),
+        "report": _one_report([document["report"] for document in documents]),
         "answers": [answer for document in documents for answer in document["answers"]],
         "missing": [each for document in documents for each in document["missing"]],
         **account,
         "tokens": account["model"]["input_tokens"] + account["model"]["output_tokens"],
         "elapsed_s": round((last_ms - first_ms) / 1000, 3),
     }
+
+
+def _one_report(reports: Sequence[str | None]) -> str:
+    """Reports under one heading."""
+    return "# Report\n" + "\n".join((report or "").removeprefix("# Report\n") for report in reports)
 
 
 def _ratio(found: dict[str, dict[str, Any]], *path: str) -> float | None:

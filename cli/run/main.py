@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
@@ -58,7 +59,7 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
     await order.make_model().close()  # a model that cannot be used is said now, before anything is read
     found = discover(given["paths"], allow_private=order.allow_private)
     _tell_skipped(found)
-    order = replace(order, sources=await _spooled(found.sources, spool))
+    order = replace(order, sources=_named(await _spooled(found.sources, spool)))
     async with common.connect(settings) as connection:
         match given["mode"]:
             case "plan":
@@ -128,6 +129,18 @@ async def _spooled(sources: tuple[Source, ...], spool: Path) -> tuple[Source, ..
         opened = await open_document(source, spool)  # its spool goes with the run's directory
         ready.append(Source("file", opened.text_path, source.name, opened.size))
     return tuple(ready)
+
+
+def _named(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """Absolute paths by what tells them apart: without the folder that they share."""
+    absolute = [source.name for source in sources if source.kind == "file" and Path(source.name).is_absolute()]
+    if not absolute:
+        return sources
+    shared = Path(os.path.commonpath([str(Path(name).parent) for name in absolute]))
+    return tuple(
+        replace(source, name=str(Path(source.name).relative_to(shared))) if source.name in absolute else source
+        for source in sources
+    )
 
 
 def _tell_skipped(found: Discovery) -> None:

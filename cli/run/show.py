@@ -60,7 +60,8 @@ def show_plan(planned: dict[str, Any], console: Console) -> None:
 def show_comparison(compared: dict[str, Any], console: Console) -> None:
     """The three ways, a column each."""
     label = compared["shared"]["model"]["name"]
-    table = Table(title=f"The same questions, three ways · model: {label}", title_justify="left")
+    console.print(f"The same questions, three ways. Model: {label}", soft_wrap=True)
+    table = Table()
     table.add_column("")
     for way in ("isolated", "cache", "shared"):
         table.add_column(way, justify="right", style="bold" if way == "shared" else "")
