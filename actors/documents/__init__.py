@@ -1,7 +1,8 @@
 """Documents: found, opened, converted to text where need be, and cut into sections worth a model's call."""
 
 from .cutting import CUTTER_VERSION, Cut, Mark, cut
-from .discover import discover
+from .discovery import discover
+from .download import Fetched, fetch
 from .errors import DocumentError
 from .limits import Limits
 from .measure import Measure
@@ -16,6 +17,7 @@ __all__ = [
     "Cut",
     "Discovery",
     "DocumentError",
+    "Fetched",
     "Limits",
     "Mark",
     "Measure",
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "cut",
     "discover",
+    "fetch",
     "open_document",
     "write_language_reference",
 ]

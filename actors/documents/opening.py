@@ -14,9 +14,9 @@ import httpx2
 
 from .block import Scanner
 from .conversion import convert
+from .download import Fetched, fetch
 from .encoding import Text, examine
 from .errors import BinaryDocument, DocumentError, DocumentTooLarge, EmptyDocument, NoSuchDocument, SecretDocument
-from .fetch import Fetched, fetch
 from .limits import Limits
 from .measure import Measure
 from .media import advice_for, ending_of, is_binary, markup_of, media_of
