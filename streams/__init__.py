@@ -4,7 +4,6 @@ from .bell import Bell
 from .claims import CLAIM_LEASE, Claims
 from .client import CommandClient
 from .connection import Connection, connect
-from .declaration import decode, encode, event, upcast
 from .errors import (
     ClaimError,
     Closed,
@@ -31,6 +30,10 @@ from .settings import Settings
 from .shard import Shard
 from .unit import Token, Unit
 from .writer import Writer
+
+# isort: split
+# After the module `event`, so that the name is the decorator's.
+from .declaration import decode, encode, event, upcast
 
 __all__ = [
     "CLAIM_LEASE",

@@ -49,7 +49,7 @@ def event(name: str, *, version: int = 1, subject: Callable[[Any], str] | None =
     """Declare a class as the payload of the event type `name`, at this schema version.
 
     `subject` makes the event's subject from a payload; without it an event is about its run or its actor.
-    The class is anything that a pydantic TypeAdapter validates: a dataclass, a TypedDict, a model.
+    The class is one that pydantic validates: a dataclass, a model.
     """
     if not name or len(name) > MAX_NAME_BYTES or any(c.isspace() for c in name):
         raise SettingsError(f"{name!r} cannot name an event type: use words joined by dots, like 'section.found'")

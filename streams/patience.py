@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 from redis import exceptions as redis_errors
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from .errors import ServerFull, ServerUnavailable
 
@@ -64,13 +64,17 @@ async def patiently(call: Callable[[], Awaitable[T]], patience: timedelta = PATI
         if not is_passing(error):
             raise
     waiting = AsyncRetrying(
-        stop=stop_after_delay(patience),
+        stop=stop_before_delay(patience),
         wait=wait_random_exponential(multiplier=0.05, max=2),
         retry=retry_if_exception(is_passing),
         before_sleep=_say,
         reraise=True,
     )
-    return await waiting(call)
+
+    async def attempt() -> T:  # tenacity awaits what it can see to be a coroutine function, and a lambda is none
+        return await call()
+
+    return await waiting(attempt)
 
 
 def _say(state: RetryCallState) -> None:
