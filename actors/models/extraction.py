@@ -58,7 +58,7 @@ def extract(request: Request) -> str:
         raise EmptyAnswer("the offline model picks sentences and was given no text to pick from")
     order = rank([each.words for each in candidates], asked, leads=_leads(candidates), at_least=wanted)
     sources = len({each.source for each in candidates})
-    share = wanted if asked or sources == 1 else -(-2 * wanted // sources)
+    share = wanted if sources == 1 else max(-(-wanted // 2) if asked else 0, -(-2 * wanted // sources))
     return _write(request, _pick([candidates[index] for index in order], wanted, share))
 
 

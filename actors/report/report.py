@@ -82,7 +82,7 @@ class Report(MapReduce):
             summaries = await ctx.memory.get_all([part.mapped for part in some])
             for part, summary in zip(some, summaries, strict=True):
                 if summary.key not in texts:
-                    texts[summary.key] = f"{part.label}\n{summary.text}"
+                    texts[summary.key] = f"{part.label}\n{part.label}\n{summary.text}"  # a title's word says more
                     unique.append(part)
         if not self.questions:
             return {"0": [part.mapped for part in unique]}
