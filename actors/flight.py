@@ -204,7 +204,11 @@ class Flights:
                         if rung is None:
                             rung = await self.bell.listen(job.key)
                             continue
-                        await _either(rung, max(lease_ms, 1) / 1000)
+                        rang = await _either(rung, max(lease_ms, 1) / 1000)
+                        if rang and after == "-":  # most likely the note is there: one round trip instead of two
+                            found = await self._find(job, "joined")
+                            if found is not None:
+                                return found
                     case _:
                         raise RoostError(f"a claim was answered with {answer}")
         finally:
@@ -313,7 +317,7 @@ class Flights:
             return computed
 
         begun = asked if job.begun is None else job.begun
-        note = await self._lead(replace(job, compute=at_hand, fresh=False, begun=begun), flight)
+        note = await self._lead(replace(job, compute=at_hand, fresh=False, begun=begun, slots=None), flight)
         if not used:
             reader = job.scope.reader
             late = reader.event("work.computed", reader.subject, _done(job, None, computed.work))
@@ -335,10 +339,10 @@ def _with_body(event: Event, body: bytes) -> Event:
     )  # fmt: skip
 
 
-async def _either(rung: asyncio.Event, seconds: float) -> None:
-    """Until the push, or until the time is over."""
+async def _either(rung: asyncio.Event, seconds: float) -> bool:
+    """Until the push, or until the time is over; whether it was the push."""
     try:
         async with asyncio.timeout(seconds):
-            await rung.wait()
+            return await rung.wait()
     except TimeoutError:
-        return
+        return False

@@ -1,0 +1,122 @@
+"""Events and actors that tests of several processes share, and a flock whose leases are short."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from roost.actors import Actor, Context, Flock, Retry, on
+from roost.streams import Event, event
+
+LEASE = timedelta(seconds=1)
+
+
+def open_flock(settings: dict[str, Any]) -> AbstractAsyncContextManager[Flock]:
+    """The flock that `url` and `flock` name; `lease_s` is that of claims and deliveries."""
+    lease = timedelta(seconds=settings.get("lease_s", LEASE.total_seconds()))
+    patience = timedelta(seconds=settings.get("patience_s", 20))
+    return Flock.open(
+        settings["flock"], settings["url"], agent=settings.get("agent", "main"), claim_lease=lease,
+        delivery_lease=lease, patience=patience,
+    )  # fmt: skip
+
+
+async def events_of(flock: Flock, *kinds: str) -> list[Event]:
+    """The log's events of these types, in order; all without types."""
+    return [event async for event in flock.log.read() if not kinds or event.type in kinds]
+
+
+def tell(text: str) -> None:
+    """A figure, for who runs the test with -s."""
+    sys.stdout.write(f"\n{text}\n")
+
+
+@event("crew.given")
+@dataclass(frozen=True, slots=True)
+class Given:
+    """`act` is what the handler does on its first attempt: see Doubler."""
+
+    n: int
+    act: str = ""
+
+
+@event("crew.doubled")
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    n: int
+    note: str
+
+
+@event("crew.added")
+@dataclass(frozen=True, slots=True)
+class Added:
+    key: str
+    n: int
+
+
+@event("crew.summed")
+@dataclass(frozen=True, slots=True)
+class Summed:
+    key: str
+    total: int
+    n: int
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Doubler(Actor):
+    """Puts a note and emits a doubled number, twice: once as itself, once negated."""
+
+    retry = Retry(attempts=3, first_delay=timedelta(milliseconds=20))
+    timeout = timedelta(seconds=5)
+
+    @on(Given)
+    async def double(self, given: Given, ctx: Context[None]) -> list[Doubled]:
+        note = await ctx.memory.put(f"{given.n} doubled", key=f"double/{given.n}")
+        if ctx.attempt == 1 or given.act.startswith("always "):
+            await self._act(given.act.removeprefix("always "))
+        return [Doubled(given.n * 2, note.id), Doubled(given.n * -2, note.id)]
+
+    async def _act(self, act: str) -> None:
+        word, _, seconds = act.partition(":")
+        if word == "die":
+            die()
+        elif word == "die after":  # when the handler has returned and nothing of it is on its way
+            asyncio.get_running_loop().call_soon(die)
+        elif word == "sleep":
+            await asyncio.sleep(float(seconds))
+        elif word == "block":
+            time.sleep(float(seconds))  # noqa: ASYNC251  # it is to block the loop
+
+
+@dataclass(frozen=True)
+class Sum:
+    total: int = 0
+    count: int = 0
+
+
+class Summer(Actor):
+    """Adds up, for each key."""
+
+    state = Sum
+    timeout = timedelta(seconds=5)
+
+    @on(Added, key=lambda added: added.key)
+    async def add(self, added: Added, ctx: Context[Sum]) -> Summed:
+        await asyncio.sleep(0)
+        return Summed(added.key, ctx.state.total + added.n, added.n)
+
+    def evolve(self, state: Sum, event: Any) -> Sum:
+        return Sum(event.total, state.count + 1)
+
+
+ACTORS: dict[str, type[Actor]] = {"Doubler": Doubler, "Summer": Summer}
