@@ -31,6 +31,6 @@ class Limits:
     unpacked_bytes: int = 512 * MIB
     """Of what a zip-based document unpacks to."""
     unpacked_entries: int = 20_000
-    convert_time: timedelta = timedelta(seconds=120)
+    convert_time: timedelta = timedelta(minutes=5)
     convert_memory_bytes: int = 2_048 * MIB
     """Of address space, which is more than what is used."""

@@ -31,8 +31,9 @@ CONVERTED = {
 _ENDING_OF = {media: ending for ending, media in reversed(CONVERTED.items())} | {"application/xhtml+xml": ".html"}
 _SOURCE_CODE_NAMES = frozenset({"makefile", "dockerfile", "containerfile", "gemfile", "rakefile", "justfile"})
 _OLD_OFFICE = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx"}
-_HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S
+_HTML = re.compile(  # possessive, so that a page of comments is gone through once
+    rb"(?:\xef\xbb\xbf)?+\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s++html|html[\s>])",
+    re.I | re.S,
 )
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROLS = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27}) + b"\x7f"

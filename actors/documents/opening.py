@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 from dataclasses import replace
 from itertools import islice
@@ -109,21 +110,21 @@ def _opened(source: Source, text: Text, media: str, title: str) -> Opened:
 def _read_head(source: Source, path: Path, limits: Limits) -> bytes:
     """The first bytes of a file that may be read; raises for one that may not."""
     name = source.name
-    if source.kind == "file" and is_secret_name(path):
-        raise SecretDocument(
-            f"{name}: by its name it holds keys or passwords and is not read; rename a copy if it does not"
-        )
+    if source.kind == "file" and (is_secret_name(path) or is_secret_name(Path(os.path.realpath(path)))):
+        raise SecretDocument(f"{name}: by its name it holds keys or passwords; rename a copy if it does not")
     try:
+        facts = path.stat()
+        if stat.S_ISFIFO(facts.st_mode) or stat.S_ISCHR(facts.st_mode):  # reading one may never end
+            raise DocumentError(f"{name}: is not a regular file; use - to read standard input")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
-            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise NoSuchDocument(f"{name}: no such file; check the path") from None
     except OSError as error:
         raise DocumentError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
     if not head:
         raise EmptyDocument(f"{name}: is empty; there is nothing to read in it")
-    if size > limits.file_bytes:
+    if facts.st_size > limits.file_bytes:
         raise DocumentTooLarge(f"{name}: is over {in_megabytes(limits.file_bytes)}; split it, or raise the limit")
     if holds_secret(head):
         raise SecretDocument(f"{name}: is a private key and is not read")

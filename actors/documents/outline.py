@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _MARKS = re.compile(r"(\*\*|`)(?=\S)(.+?)(?<=\S)\1")
 _NAME_CHARACTERS = 120
+_RAW_CHARACTERS = 1_000
 _TITLE_CHARACTERS = 300
 
 
@@ -35,7 +36,7 @@ class Outline:
 
 def heading_name(raw: str) -> str:
     """A heading's words without its markup, bounded."""
-    name = _LINK.sub(r"\1", raw.strip().rstrip("#").strip())
+    name = _LINK.sub(r"\1", raw[:_RAW_CHARACTERS].strip().rstrip("#").strip())
     name = " ".join(_MARKS.sub(r"\2", name).split())
     return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
 

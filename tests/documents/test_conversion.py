@@ -41,9 +41,16 @@ def spooled(folder: Path) -> list[Path]:
 
 
 @needs_converters
-@pytest.mark.parametrize("name", ["page.html", "page.HTM", "page", "page.txt"])
-async def test_html_becomes_markdown_whatever_it_is_called(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("<!doctype html>" + PAGE)
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [
+        ("page.HTM", ""),
+        ("page", "\n<!DOCTYPE html>\n"),
+        ("page.txt", "\ufeff<?xml version='1.0'?><!-- a --> <!-- b\n<p> -->"),
+    ],
+)
+async def test_html_becomes_markdown_whatever_it_is_called(tmp_path: Path, name: str, beginning: str) -> None:
+    (tmp_path / name).write_text(beginning + PAGE)
     with await open_file(tmp_path / name) as opened:
         assert text_of(opened) == "# Flocks\n\nGröße."
         assert (opened.title, opened.media, opened.spooled) == ("The page", "text/html", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from roost.actors.documents import Mark, Measure, Opened, Section, Source, cut, open_document, write_language_reference
+from roost.actors.documents import (
+    CUTTER_VERSION,
+    Mark,
+    Measure,
+    Opened,
+    Section,
+    Source,
+    cut,
+    open_document,
+    write_language_reference,
+)
 from roost.actors.documents import window as window_module
 from roost.actors.documents.errors import DocumentChanged
 
@@ -272,6 +283,14 @@ def test_the_language_reference_is_cut_into_sections_worth_reading(tmp_path: Pat
     found = [section.title for section in sections]
     assert 'The "assert" statement' in found
     assert "Assignment statements > Augmented assignment statements" in found
+
+
+def test_a_text_is_cut_otherwise_only_under_another_version() -> None:
+    rng = random.Random(42)
+    text = "\n\n".join(_chapters(rng) + _prose(rng)) + "\n\n" + "\n".join(f"{i}: a line" for i in range(3_000))
+    cuts = [(section.start, section.end, section.title) for section in sections_of(text)]
+    # Is this another digest now? Then raise CUTTER_VERSION, so that nobody takes old sections for new ones.
+    assert (CUTTER_VERSION, hashlib.sha256(repr(cuts).encode()).hexdigest()[:16]) == (1, "1542e92e78b4a9ed")
 
 
 def test_a_document_that_changes_after_it_was_opened_is_not_cut(tmp_path: Path) -> None:

@@ -128,6 +128,9 @@ async def test_a_binary_file_is_refused_whatever_it_is_called(tmp_path: Path, co
 async def test_a_file_of_keys_is_refused_even_without_discovery(tmp_path: Path) -> None:
     with pytest.raises(SecretDocument, match=r"\.env: by its name it holds keys or passwords"):
         await open_bytes(tmp_path, b"KEY=1", ".env")
+    (tmp_path / "innocent.md").symlink_to(tmp_path / ".env")
+    with pytest.raises(SecretDocument, match=r"innocent\.md: by its name"):
+        await open_document(Source("file", str(tmp_path / "innocent.md"), "innocent.md"), tmp_path)
     with pytest.raises(SecretDocument, match=r"a\.txt: is a private key"):
         await open_bytes(tmp_path, b"\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n", "a.txt")
 
@@ -137,6 +140,9 @@ async def test_a_file_that_went_away_or_is_too_large_is_an_error(tmp_path: Path,
         await open_document(Source("file", str(tmp_path / "gone.md"), "gone.md"), spool)
     with pytest.raises(DocumentError, match=r"cannot be read \(Is a directory\)"):
         await open_document(Source("file", str(tmp_path), "folder"), spool)
+    os.mkfifo(tmp_path / "pipe.md")
+    with pytest.raises(DocumentError, match=r"pipe\.md: is not a regular file; use - to read standard input"):
+        await open_document(Source("file", str(tmp_path / "pipe.md"), "pipe.md"), spool)
     with pytest.raises(DocumentTooLarge, match=r"text\.md: is over 9 bytes; split it, or raise the limit"):
         await open_bytes(tmp_path, b"1234567890", limits=Limits(file_bytes=9))
 
@@ -208,6 +214,7 @@ async def test_standard_input_that_cannot_be_read_leaves_no_spool(
         ("Makefile", b"# comment\n", "text/x-source"),
         ("main.py", b"# comment\n", "text/x-source"),
         ("data.json", b"{}\n", "text/x-source"),
+        ("comments.txt", b"<!---->" * 2_000, "text/plain"),  # not gone through again and again
     ],
 )
 async def test_the_kind_of_text_is_told_by_its_name_and_beginning(
