@@ -40,26 +40,22 @@ def show(*renderables: Any) -> None:
 
 
 def foreign(text: str, style: str = "") -> Text:
-    """Text from documents, notes, events or names, for a cell of a table."""
+    """One line of text from documents, notes, events or names, for a table; cut with an ellipsis if it is too long."""
     from rich.text import Text
 
-    return Text(printable(text), style=style)
+    line = printable(text).replace("\n", "\\n").replace("\t", " ")
+    return Text(line, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def table(*columns: str, right: Sequence[str] = (), keep: Sequence[str] = ()) -> Table:
-    """A table without lines. Columns in `right` hold figures; those in `keep` are not made narrower."""
+    """A table without lines. Columns in `right` hold figures; when it is too wide, neither they nor `keep` are cut."""
     from rich.table import Table
 
     made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
-        figure = column in right
-        made.add_column(
-            column,
-            justify="right" if figure else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=len(column) if figure or column in keep else None,
-        )
+        # rich makes those columns narrower first that may wrap. Cells of `foreign` text do not wrap all the same.
+        kept = column in right or column in keep
+        made.add_column(column, justify="right" if column in right else "left", no_wrap=kept, overflow="ellipsis")
     return made
 
 

@@ -1,0 +1,68 @@
+"""`roost forget`: removes a note's content for good."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from .command import Command
+from .options import Common, common_options
+
+if TYPE_CHECKING:
+    from .live_notes import LiveNote
+
+PATIENCE = timedelta(seconds=10)
+FORGETTER = "cli"
+"""Who forgets, in the event of it."""
+
+
+@click.command("forget", cls=Command)
+@click.argument("id", metavar="ID")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@common_options(json=True)
+def forget(common: Common, id: str, yes: bool) -> None:
+    """Remove a note's content at once, on the server and from every agent's cache.
+
+    ID may be its first digits, or its key. That it was there, and who read it, stays in the log.
+    """
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: add --yes")
+    asyncio.run(_forget(common, id, yes))
+
+
+async def _forget(common: Common, text: str, yes: bool) -> None:
+    from roost.streams import Keys, NoteNotFound, Notes, Reader, RoostError, Shard
+
+    from .json_lines import dump_safely
+    from .live_notes import find_live, look_up
+    from .terminal import write
+
+    settings = common.settings()
+    async with common.connect(settings) as connection:
+        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
+        note_id = await look_up(shard, text)
+        [note] = await find_live(shard, [note_id])
+        if note is None:
+            raise NoteNotFound(text)
+        if not yes and not await asyncio.to_thread(click.confirm, f"Forget {_describe(note)}?", err=True):
+            raise RoostError("nothing was forgotten")
+        await Notes(shard).forget(note_id, Reader(FORGETTER))
+    write(dump_safely({"forgotten": note_id}) if common.json else f"forgot note {note_id}")
+
+
+def _describe(note: LiveNote) -> str:
+    from roost.streams.printable import printable
+
+    from .amounts import SHORT_ID, shorten_ids, show_size, show_span
+
+    record = note.record
+    facts = [f"note {record.id[:SHORT_ID]}"]
+    if record.key:
+        facts.append(f"({shorten_ids(record.key)})")
+    if record.author:
+        facts.append(f"by {record.author}")
+    return printable(f"{' '.join(facts)}, {show_size(record.size)}, {show_span(note.age)} old").replace("\n", "\\n")

@@ -1,0 +1,98 @@
+"""`roost note`: one note, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .command import Command
+from .options import Common, common_options
+
+if TYPE_CHECKING:
+    from roost.projections import Lineage
+    from roost.streams import Note, Shard
+
+PATIENCE = timedelta(seconds=10)
+READER = "cli"
+"""Who reads, in the events of the read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is asked for of a note. `note` is None when it no longer lives and only its lineage can be told."""
+
+    note: Note | None
+    lineage: Lineage | None
+
+
+@click.command("note", cls=Command)
+@click.argument("id", metavar="ID")
+@click.option(
+    "--lineage", "with_lineage", is_flag=True, help="What it was made from, what was built on it, who used it."
+)
+@click.option("--raw", is_flag=True, help="Only the content, byte for byte (escaped on a terminal).")
+@common_options(json=True)
+def note(common: Common, id: str, with_lineage: bool, raw: bool) -> None:
+    """Show one note. ID may be its first digits, or its key.
+
+    This is a read: it is logged, by the reader `cli`. On a terminal long content is abridged.
+    """
+    if raw and (common.json or with_lineage):
+        raise click.UsageError("--raw prints the content alone: leave out --json and --lineage")
+    asyncio.run(_note(common, id, with_lineage, raw))
+
+
+async def _note(common: Common, text: str, with_lineage: bool, raw: bool) -> None:
+    from roost.streams import Keys, Shard
+
+    from .json_lines import dump_safely
+    from .note_card import as_json, show_note
+    from .terminal import write
+
+    settings = common.settings()
+    async with common.connect(settings) as connection:
+        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
+        shown = await _read(shard, text, with_lineage)
+    if raw and shown.note is not None:
+        _write_raw(shown.note.raw)
+    elif common.json:
+        write(dump_safely(as_json(shown.note, shown.lineage), pretty=True))
+    else:
+        show_note(shown.note, shown.lineage)
+
+
+async def _read(shard: Shard, text: str, with_lineage: bool) -> Shown:
+    """Raises NoteNotFound; with its lineage asked for, only when the log does not know it either."""
+    from roost.projections import DescentFold, fold
+    from roost.streams import Log, NoteNotFound, Notes, Reader
+
+    from .live_notes import look_up
+
+    descent = await fold(Log(shard).read(), DescentFold()) if with_lineage else None
+    try:
+        note_id = await look_up(shard, text)
+        found = await Notes(shard).get(note_id, Reader(READER))
+        if found is None:
+            raise NoteNotFound(text)
+    except NoteNotFound:
+        if descent is None:
+            raise
+        return Shown(None, descent.lineage(descent.resolve(text)))
+    return Shown(found, None if descent is None else descent.lineage(note_id))
+
+
+def _write_raw(raw: bytes) -> Any:
+    if sys.stdout.isatty():  # a terminal would obey what is in it
+        from roost.streams.printable import printable
+
+        from .terminal import write
+
+        write(printable(raw.decode(errors="backslashreplace")))
+        return
+    sys.stdout.buffer.write(raw)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,105 @@
+"""`roost notes`: the notes that live now."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .command import Command
+from .options import Common, common_options
+
+if TYPE_CHECKING:
+    from .live_notes import LiveNote, NoteFilter
+
+PATIENCE = timedelta(seconds=10)
+
+
+@click.command("notes", cls=Command)
+@click.option("--key", "prefix", metavar="PREFIX", help="Only notes whose key begins so.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only notes with this tag; repeatable: with all.")
+@click.option("--author", metavar="AGENT", help="Only what this agent wrote.")
+@click.option("--run", metavar="RUN", help="Only of this run (its ID, or how it begins).")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), default=50, show_default=True, help="At most N notes."
+)
+@common_options(json=True)
+def notes(
+    common: Common, prefix: str | None, tags: tuple[str, ...], author: str | None, run: str | None, limit: int
+) -> None:
+    """List the notes that live now, the newest first.
+
+    `roost note ID` shows one; the first digits of an ID are enough. Listing reads no note, so nothing is logged.
+    """
+    from .live_notes import NoteFilter
+
+    asyncio.run(_notes(common, NoteFilter(prefix, tags, author, run), limit))
+
+
+async def _notes(common: Common, wanted: NoteFilter, limit: int) -> None:
+    from roost.streams import Keys, Shard
+
+    from .failure import tell
+    from .json_lines import dump_safely
+    from .live_notes import list_notes
+    from .terminal import show, write
+
+    settings = common.settings()
+    found: list[LiveNote] = []
+    async with common.connect(settings) as connection:
+        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
+        async for note in list_notes(shard, wanted):
+            if len(found) == limit:
+                tell(f"there are more than these {limit}; --limit shows more")
+                break
+            found.append(note)
+            if common.json:
+                write(dump_safely(as_json(note)))
+    if not found and not common.json:
+        tell(f"flock {settings.flock} has no notes{'' if wanted == type(wanted)() else ' of that kind'}")
+    elif not common.json:
+        show(_table(found))
+
+
+def as_json(note: LiveNote) -> dict[str, Any]:
+    """What is known of a note without reading it."""
+    from .amounts import show_iso
+
+    record = note.record
+    return {
+        "id": record.id,
+        "key": record.key,
+        "author": record.author,
+        "run": record.run,
+        "size": record.size,
+        "form": record.form,
+        "digest": record.digest,
+        "tags": record.tags,
+        "sources": record.sources,
+        "written": show_iso(record.written_ms),
+        "age_s": note.age.total_seconds(),
+        "expires_in_s": None if note.remaining is None else note.remaining.total_seconds(),
+    }
+
+
+def _table(found: list[LiveNote]) -> Any:
+    from .amounts import SHORT_ID, shorten_ids, show_size, show_span
+    from .terminal import foreign, table
+
+    made = table(
+        "ID", "Key", "Author", "Size", "Age", "Expires in", "Tags", right=("Size",), keep=("ID", "Age", "Expires in")
+    )
+    for note in found:
+        record = note.record
+        made.add_row(
+            foreign(record.id[:SHORT_ID], "bold"),
+            foreign(shorten_ids(record.key or "")),
+            foreign(record.author or ""),
+            show_size(record.size),
+            show_span(note.age),
+            "never" if note.remaining is None else show_span(note.remaining),
+            foreign(", ".join(record.tags)),
+        )
+    return made
