@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from roost.streams import Event
 
@@ -13,6 +13,7 @@ EXACT = Context(prec=2 * MAX_DIGITS)
 """Sums of money in it do not depend on their order."""
 
 Data = dict[str, Any]
+How = Literal["found", "joined"]
 
 
 class OddData(ValueError):
@@ -58,6 +59,17 @@ def count_of(data: Data, name: str, default: int | None = None) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise OddData(f"{name} is no whole number from 0 up")
     return value
+
+
+def how_of(data: Data) -> How:
+    """How work was reused. Raises OddData."""
+    match data.get("how"):
+        case "found":
+            return "found"
+        case "joined":
+            return "joined"
+        case _:
+            raise OddData("how is neither found nor joined")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from roost.streams import Event
 
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
 from .folding import fold
-from .recorded import EXACT, Data, OddData, RecordedWork, count_of, data_of, text_of
+from .recorded import EXACT, Data, OddData, RecordedWork, count_of, data_of, how_of, text_of
 
 DOCUMENT = "document"
 COUNTED = frozenset(
@@ -117,9 +117,7 @@ class Tally:
 
     def _reused(self, event: Event) -> None:
         data = data_of(event)
-        how, recorded = text_of(data, "how"), data.get("work")
-        if how not in ("found", "joined"):
-            raise OddData("how is neither found nor joined")
+        how, recorded = how_of(data), data.get("work")
         if recorded is None:
             self._count(PUT, how, None)
         elif isinstance(recorded, dict):

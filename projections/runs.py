@@ -1,0 +1,142 @@
+"""Runs: what each was to do, how it stands, and how much happened in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+from roost.streams import Event
+
+from .recorded import Data, OddData, data_of, optional_text, text_of, texts_of
+
+RunStatus = Literal["seen", "running", "done", "partial", "failed"]
+"""`seen`: events carry its ID, and nobody has said that it began."""
+
+ENDED: dict[str, RunStatus] = {"done": "done", "partial": "partial", "failed": "failed"}
+COUNTED = {
+    "note.written": "notes",
+    "delivery.handled": "deliveries",
+    "delivery.retried": "retries",
+    "delivery.parked": "parked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """A run. Times are milliseconds of the server's clock; `last_ms` is that of the last event of the run.
+
+    A run whose processes died stays `running`: see whether `last_ms` moves. `spec` is the data of `run.started`, as it
+    was written; `missing` holds what could not be done and why.
+    """
+
+    id: str
+    status: RunStatus = "seen"
+    questions: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    model: str | None = None
+    mode: str | None = None
+    spec: Data = field(default_factory=dict[str, Any])
+    report: str | None = None
+    missing: tuple[tuple[str, str], ...] = ()
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    first_ms: int = 0
+    last_ms: int = 0
+    events: int = 0
+    notes: int = 0
+    deliveries: int = 0
+    retries: int = 0
+    parked: int = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        """From its first event to its last."""
+        return (self.last_ms - self.first_ms) / 1000
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "run": self.id,
+            "status": self.status,
+            "questions": list(self.questions),
+            "documents": list(self.documents),
+            "model": self.model,
+            "mode": self.mode,
+            "report": self.report,
+            "missing": [{"what": what, "reason": reason} for what, reason in self.missing],
+            "started_ms": self.started_ms,
+            "ended_ms": self.ended_ms,
+            "last_ms": self.last_ms,
+            "elapsed_s": self.elapsed_s,
+            "events": self.events,
+            "notes": self.notes,
+            "deliveries": self.deliveries,
+            "retries": self.retries,
+            "parked": self.parked,
+        }
+
+
+class RunsFold:
+    """Folds a log into its runs, in the order of their first events. `odd` counts events that do not fit their type."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, RunState] = {}
+        self.odd = 0
+
+    @property
+    def latest(self) -> RunState | None:
+        """The run that began last."""
+        started = [run for run in self.by_id.values() if run.status != "seen"]
+        return started[-1] if started else None
+
+    def evolve(self, event: Event) -> None:
+        """Take one event in."""
+        if event.run is None or event.position is None:
+            return
+        ms = event.position.ms
+        run = self.by_id.get(event.run) or RunState(id=event.run, first_ms=ms)
+        run = replace(run, last_ms=max(run.last_ms, ms), events=run.events + 1)
+        counted = COUNTED.get(event.type)
+        try:
+            if counted is not None:
+                run = replace(run, **{counted: getattr(run, counted) + 1})
+            elif event.type == "run.started":
+                run = _started(run, data_of(event), ms)
+            elif event.type == "run.ended":
+                run = _ended(run, data_of(event), ms)
+        except OddData:
+            self.odd += 1
+        self.by_id[event.run] = run
+
+
+def _started(run: RunState, spec: Data, ms: int) -> RunState:
+    """Begun; a run that is resumed has begun when it first did, and is running again."""
+    return replace(
+        run,
+        status="running",
+        questions=texts_of(spec, "questions"),
+        documents=texts_of(spec, "documents"),
+        model=optional_text(spec, "model"),
+        mode=optional_text(spec, "mode"),
+        spec=spec,
+        started_ms=run.started_ms if run.started_ms is not None else ms,
+        ended_ms=None,
+    )
+
+
+def _ended(run: RunState, data: Data, ms: int) -> RunState:
+    status = ENDED.get(text_of(data, "outcome"))
+    if status is None:
+        raise OddData("no such outcome")
+    listed = data.get("missing", [])
+    if not isinstance(listed, list):
+        raise OddData("missing is no list")
+    missing = tuple([_missing(each) for each in cast("list[object]", listed)])
+    return replace(run, status=status, report=optional_text(data, "report"), missing=missing, ended_ms=ms)
+
+
+def _missing(stored: object) -> tuple[str, str]:
+    if not isinstance(stored, dict):
+        raise OddData("what is missing is no object")
+    data = cast("Data", stored)
+    return text_of(data, "what"), text_of(data, "reason")

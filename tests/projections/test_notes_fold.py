@@ -1,0 +1,259 @@
+"""Notes folded from the log, against what the server keeps by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from roost_tests.waiting import wait_until
+
+from roost.actors import Actor, Computed, Context, Flock, Work, on
+from roost.projections import NotesFold, compare_with_server, fold
+from roost.streams import Event, NoteNotFound, Position
+from roost.streams.declaration import event
+
+BLINK = timedelta(milliseconds=1)
+LEASE = timedelta(milliseconds=300)
+"""Short: a claim that was overtaken is waited for."""
+LARGE = "x" * 70_000
+
+
+@event("test.word_said")
+class WordSaid(dict[str, str]):
+    """Its data is any mapping of texts."""
+
+
+class Scribe(Actor):
+    """Puts a note of each word within its handler, so that the commit writes it."""
+
+    @on(WordSaid)
+    async def write(self, said: WordSaid, ctx: Context[Any]) -> None:
+        await ctx.memory.put(said["word"], key=said["key"] or None)
+
+
+keys = st.sampled_from(["a", "b", "c"])
+ttls = st.sampled_from([None, BLINK, timedelta(hours=1)])
+contents = st.sampled_from(["one", "two", LARGE])
+steps = st.one_of(
+    st.tuples(st.just("put"), contents, st.none() | keys, ttls),
+    st.tuples(st.just("once"), contents, keys, ttls),
+    st.tuples(st.just("fresh"), contents, keys, ttls),
+    st.tuples(st.just("together"), contents, keys, ttls),
+    st.tuples(st.just("overtaken"), contents, keys, ttls),
+    st.tuples(st.just("fail"), contents, keys, ttls),
+    st.tuples(st.just("look_aside"), contents, keys, ttls),
+    st.tuples(st.just("forget"), st.integers(0, 20)),
+    st.tuples(st.just("get"), st.integers(0, 20)),
+    st.tuples(st.just("expire")),
+)
+
+
+class Playing:
+    """Plays steps on a flock, as its agents would."""
+
+    def __init__(self, flock: Flock, other: Flock, aside: Flock) -> None:
+        self.flock, self.other, self.aside = flock, other, aside
+        self.written: list[str] = []
+
+    async def play(self, step: tuple[Any, ...]) -> None:
+        name, *arguments = step
+        await getattr(self, f"_{name}")(*arguments)
+
+    async def _put(self, content: str, key: str | None, ttl: timedelta | None) -> None:
+        self.written.append((await self.flock.memory.put(content, key=key, ttl=ttl, tags=["t"])).id)
+
+    async def _once(self, content: str, key: str, ttl: timedelta | None) -> None:
+        self.written.append((await self.flock.memory.once(key, computing(content), ttl=ttl)).id)
+
+    async def _fresh(self, content: str, key: str, ttl: timedelta | None) -> None:
+        self.written.append((await self.flock.memory.once(key, computing(content), ttl=ttl, fresh=True)).id)
+
+    async def _together(self, content: str, key: str, ttl: timedelta | None) -> None:
+        asked = [flock.memory.once(key, computing(content), ttl=ttl) for flock in (self.flock, self.other, self.other)]
+        self.written += [note.id for note in await asyncio.gather(*asked)]
+
+    async def _overtaken(self, content: str, key: str, ttl: timedelta | None) -> None:
+        async def compute() -> str:
+            await self.other.memory.put("written meanwhile", key=key)
+            return content
+
+        self.written.append((await self.flock.memory.once(key, compute, ttl=ttl, fresh=True)).id)
+
+    async def _fail(self, content: str, key: str, ttl: timedelta | None) -> None:
+        async def compute() -> str:
+            raise ValueError(content[:10])
+
+        with pytest.raises(ValueError, match=content[:3]):
+            await self.flock.memory.once(key, compute, ttl=ttl, fresh=True)
+
+    async def _look_aside(self, content: str, key: str, ttl: timedelta | None) -> None:
+        self.written.append((await self.aside.memory.once(key, computing(content), ttl=ttl)).id)
+
+    async def _forget(self, number: int) -> None:
+        await self._if_it_is_there(number, self.flock.memory.forget)
+
+    async def _get(self, number: int) -> None:
+        await self._if_it_is_there(number, self.flock.memory.get)
+
+    async def _if_it_is_there(self, number: int, act: Callable[[str], Awaitable[object]]) -> None:
+        if not self.written:
+            return
+        try:
+            await act(self.written[number % len(self.written)])
+        except NoteNotFound:
+            return
+
+    async def _expire(self) -> None:
+        await self.flock.notes.expire()
+
+
+def computing(content: str) -> Callable[[], Awaitable[Computed]]:
+    async def compute() -> Computed:
+        await asyncio.sleep(0.002)  # long enough for the others to find the claim taken
+        return Computed(content, Work(kind="section", model="offline", calls=1, input_tokens=3, output_tokens=1))
+
+    return compute
+
+
+numbers = itertools.count()
+
+
+@given(st.lists(steps, max_size=14))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_the_servers_notes_equal_the_fold_of_the_log(
+    server_url: str, flock_name: str, played: list[tuple[Any, ...]]
+) -> None:
+    name = f"{flock_name}-{next(numbers)}"
+    async with (
+        Flock.open(name, server_url, claim_lease=LEASE) as flock,
+        Flock.open(name, server_url, claim_lease=LEASE, agent="other") as other,
+        Flock.open(name, server_url, claim_lease=LEASE, agent="aside", sharing="cache") as aside,
+    ):
+        playing, followed = Playing(flock, other, aside), NotesFold()
+        for number, step in enumerate(played):
+            await playing.play(step)
+            if number % 4 == 0:
+                assert await compare_with_server(flock.shard, followed) is None
+        assert await compare_with_server(flock.shard, followed) is None
+        anew = await fold(flock.log.read(), NotesFold())
+        assert (anew.by_id, anew.by_key, anew.odd) == (followed.by_id, followed.by_key, 0)
+
+
+async def test_notes_of_a_handler_are_in_the_fold_with_their_key(server_url: str, flock_name: str) -> None:
+    async with Flock.open(flock_name, server_url) as flock, flock.work(Scribe):
+        await flock.append(WordSaid(word="hello", key="greeting"), WordSaid(word="again", key=""))
+        listed = NotesFold()
+
+        async def both_are_written() -> bool:
+            assert await compare_with_server(flock.shard, listed) is None
+            return len(listed) == 2
+
+        await wait_until(both_are_written)
+        found = listed.find("greeting")
+        assert found is not None
+        assert (found.record.author, found.record.size) == ("Scribe", 5)
+
+
+async def test_a_note_lives_in_the_fold_until_its_deadline_has_been_logged(server_url: str, flock_name: str) -> None:
+    async with Flock.open(flock_name, server_url) as flock:
+        note = await flock.memory.put("soon gone", key="k", ttl=timedelta(milliseconds=30))
+        listed = NotesFold()
+        assert await compare_with_server(flock.shard, listed) is None
+        found = listed.by_id[note.id]
+        assert found.deadline_ms is not None
+        assert (found.is_live(found.deadline_ms - 1), found.is_live(found.deadline_ms)) == (True, False)
+        await wait_until(flock.notes.expire)
+        assert await compare_with_server(flock.shard, listed) is None
+        assert (len(listed), listed.find("k"), listed.names_of_blob) == (0, None, {note.record.digest: 1})
+        await flock.memory.forget(note.id)
+        assert await compare_with_server(flock.shard, listed) is None
+        assert listed.names_of_blob == {}
+
+
+DAMAGES = {
+    "digest of note": ("HSET", "note:{id}", "digest", "other"),
+    "deadline of note": ("HSET", "note:{id}", "deadline", "12"),
+    "record of note": ("HSET", "note:{id}", "record", "[]"),
+    "work of note": ("HSET", "note:{id}", "work", "[]"),
+    "entry of note": ("HSET", "note:{id}", "entry", "1-1"),
+    "size of note": ("HSET", "note:{id}", "size", "999"),
+    "key of note": ("HSET", "note:{id}", "key", "other"),
+    "note ": ("DEL", "note:{id}"),
+    "key k": ("HSET", "keys", "k", "another"),
+    "key stray": ("HSET", "keys", "stray", "{id}"),
+    "deadline of note {id}": ("ZADD", "deadlines", "5", "{id}"),
+    "deadline of note stranger": ("ZADD", "deadlines", "inf", "stranger"),
+    "content of expired note": ("HSET", "expired", "{id}", "{digest}"),
+    "notes that name blob": ("HSET", "refs", "{digest}", "7"),
+    "blob ": ("DEL", "blob:{digest}"),
+    "blob {digest}": ("PEXPIRE", "blob:{digest}", "60000"),
+}
+
+
+@pytest.mark.parametrize("named", DAMAGES)
+async def test_a_damaged_projection_is_found_out_and_the_place_is_named(
+    server_url: str, flock_name: str, named: str
+) -> None:
+    async with Flock.open(flock_name, server_url) as flock:
+        note = await flock.memory.once("k", computing("content"))
+        assert await compare_with_server(flock.shard) is None
+        filled = {"id": note.id, "digest": note.record.digest}
+        command, key, *rest = [word.format(**filled) for word in DAMAGES[named]]
+        await flock.connection.client.execute_command(command, flock.shard.keys.prefix + key, *rest)
+        difference = await compare_with_server(flock.shard)
+        assert difference is not None
+        assert difference.what.startswith(named.format(**filled))
+        assert "the log says" in str(difference)
+
+
+async def test_a_note_that_the_log_does_not_know_is_found_out(server_url: str, flock_name: str) -> None:
+    async with Flock.open(flock_name, server_url) as flock:
+        key = flock.shard.keys.key
+        await flock.connection.client.execute_command("HSET", key("note", "stranger"), "record", "{}")
+        await flock.connection.client.execute_command("ZADD", key("deadlines"), 9, "stranger")
+        assert str(await compare_with_server(flock.shard)) == (
+            "note stranger: the log says 'there is none', the server has 'there is one'"
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("note.written", b"no json"),
+        ("note.written", {"note": "n"}),
+        ("note.written", {"note": "n", "digest": "d", "size": "1"}),
+        ("note.written", {"note": "n", "digest": "d", "size": 1, "sources": "abc"}),
+        ("note.written", {"note": "n", "digest": "d", "size": 1, "ttl_ms": -1}),
+        ("note.expired", {}),
+        ("note.forgotten", []),
+        ("work.claimed", {}),
+        ("work.failed", {"key": 1}),
+        ("work.computed", {"note": 1}),
+    ],
+)
+def test_an_event_of_a_note_that_does_not_fit_its_type_is_counted_and_left_out(kind: str, data: Any) -> None:
+    body = data if isinstance(data, bytes) else orjson.dumps(data)
+    listed = NotesFold()
+    listed.evolve(Event(type=kind, subject="note/n", body=body, position=Position(0, 5, 0)))
+    assert (listed.odd, len(listed), listed.position) == (1, 0, Position(0, 5, 0))
+
+
+def test_a_note_forgotten_twice_frees_its_content_once() -> None:
+    listed = NotesFold()
+    written = {"digest": "d", "size": 1}
+    for kind, data in [
+        ("note.written", {**written, "note": "a"}),
+        ("note.written", {**written, "note": "b"}),
+        ("note.forgotten", {"note": "a"}),
+        ("note.forgotten", {"note": "a"}),
+    ]:
+        listed.evolve(Event(type=kind, subject="note/a", body=orjson.dumps(data), position=Position(0, 5, 0)))
+    assert listed.names_of_blob == {"d": 1}
+    assert [note.id for note in listed] == ["b"]
