@@ -48,7 +48,10 @@ def end_quietly() -> int:
 
 def tell(line: str) -> None:
     """A line of Roost's own, about what is wrong or what it does, on standard error."""
-    click.echo(safe(f"roost: {_one_line(line)}"), err=True)
+    try:
+        click.echo(safe(f"roost: {_one_line(line)}"), err=True)
+    except OSError:
+        return  # nobody is left to read it; the work goes on
 
 
 def safe(text: str) -> str:

@@ -1,0 +1,73 @@
+"""A process of `roost work`: `python -m roost.cli.worker_process MODULE[:NAME]`, told the rest by ROOST_*.
+
+It works until SIGTERM, SIGINT, or the end of its lifeline; then it finishes what is in hand and gives back the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from .failure import report_failure
+from .lifeline import Lifeline
+
+if TYPE_CHECKING:
+    from roost.actors import Actor
+
+MARGIN = timedelta(seconds=10)
+"""For what comes after the handlers' grace: handing back, and leaving the flock."""
+
+
+def main() -> int:
+    lifeline = Lifeline.take()
+    parser = argparse.ArgumentParser(prog="python -m roost.cli.worker_process")
+    parser.add_argument("target")
+    parser.add_argument("--concurrency", type=int)
+    parser.add_argument("--grace", type=float, required=True)
+    parser.add_argument("--verbose", type=int, default=0)
+    parser.add_argument("--log-json", action="store_true")
+    parser.add_argument("--debug", action="store_true")
+    given = parser.parse_args()
+    from .logging import set_up_logging
+
+    set_up_logging(verbose=given.verbose, as_json=given.log_json)
+    grace = timedelta(seconds=given.grace)
+    lifeline.watch(grace + MARGIN)
+    try:
+        from .actors_module import load_actors
+
+        actors = load_actors(given.target)  # before there is an event loop: the module may run one of its own
+        asyncio.run(_work(lifeline, actors, given.concurrency, grace))
+    except Exception as error:
+        return report_failure(error, debug=given.debug)
+    return 0
+
+
+async def _work(lifeline: Lifeline, actors: list[Actor], concurrency: int | None, grace: timedelta) -> None:
+    from roost.actors import Flock
+
+    stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    async with (
+        Flock.open(agent="worker") as flock,
+        flock.work(*actors, concurrency=concurrency, grace=grace) as workers,
+    ):
+        lifeline.say_ready(", ".join(actor.name for actor in actors))
+        await asyncio.wait([stop, *[worker.failed for worker in workers]], return_when=asyncio.FIRST_COMPLETED)
+        for worker in workers:
+            if worker.failed.done():
+                worker.failed.result()  # raises what ended it
+
+
+if __name__ == "__main__":
+    sys.exit(main())
