@@ -8,11 +8,10 @@ from typing import Any, Protocol, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import Connection as TcpConnection
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from .packing import PackingConnection, PackingSSLConnection, PackingUnixConnection
 from .url import ServerUrl
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -116,12 +115,12 @@ def make_client(
         return cast(CommandClient, cluster)
     options["db"] = url.db
     if url.path:
-        options |= {"connection_class": UnixDomainSocketConnection, "path": url.path}
+        options |= {"connection_class": PackingUnixConnection, "path": url.path}
     else:
         host, port = url.hosts[0]
-        options |= {"connection_class": TcpConnection, "host": host, "port": port, "socket_keepalive": True}
+        options |= {"connection_class": PackingConnection, "host": host, "port": port, "socket_keepalive": True}
     if url.is_tls:
-        options |= {"connection_class": SSLConnection, **url.tls}
+        options |= {"connection_class": PackingSSLConnection, **url.tls}
     # timeout=None: whoever finds every connection in use waits for one; how long a call may take is bounded above.
     pool = BlockingConnectionPool(max_connections=connections, timeout=None, **options)
     return cast(CommandClient, Redis.from_pool(pool))
