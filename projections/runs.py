@@ -86,8 +86,8 @@ class RunsFold:
     @property
     def latest(self) -> RunState | None:
         """The run that began last."""
-        started = [run for run in self.by_id.values() if run.status != "seen"]
-        return started[-1] if started else None
+        started = [run for run in self.by_id.values() if run.started_ms is not None]
+        return max(started, key=lambda run: run.started_ms or 0, default=None)
 
     def evolve(self, event: Event) -> None:
         """Take one event in."""

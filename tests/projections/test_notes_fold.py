@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -26,8 +27,10 @@ LARGE = "x" * 70_000
 
 
 @event("test.word_said")
-class WordSaid(dict[str, str]):
-    """Its data is any mapping of texts."""
+@dataclass(frozen=True, slots=True)
+class WordSaid:
+    word: str
+    key: str | None = None
 
 
 class Scribe(Actor):
@@ -35,7 +38,7 @@ class Scribe(Actor):
 
     @on(WordSaid)
     async def write(self, said: WordSaid, ctx: Context[Any]) -> None:
-        await ctx.memory.put(said["word"], key=said["key"] or None)
+        await ctx.memory.put(said.word, key=said.key)
 
 
 keys = st.sampled_from(["a", "b", "c"])
@@ -148,7 +151,7 @@ async def test_the_servers_notes_equal_the_fold_of_the_log(
 
 async def test_notes_of_a_handler_are_in_the_fold_with_their_key(server_url: str, flock_name: str) -> None:
     async with Flock.open(flock_name, server_url) as flock, flock.work(Scribe):
-        await flock.append(WordSaid(word="hello", key="greeting"), WordSaid(word="again", key=""))
+        await flock.append(WordSaid("hello", "greeting"), WordSaid("again"))
         listed = NotesFold()
 
         async def both_are_written() -> bool:
