@@ -9,13 +9,17 @@ from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import DataError
 
 
 def _pack(arguments: tuple[Any, ...]) -> list[bytes]:
     """The command as it goes on the wire. Its name may hold several words, `XINFO CONSUMERS`, as redis-py has it."""
     name = arguments[0]
     words = name.split() if isinstance(name, str | bytes) else [name]
-    packed: bytes = cast(Any, hiredis).pack_command((*words, *arguments[1:]))  # its stub knows one word only
+    try:
+        packed: bytes = cast(Any, hiredis).pack_command((*words, *arguments[1:]))  # its stub knows one word only
+    except TypeError as error:
+        raise DataError(f"an argument of {name!r} is neither text, bytes nor a number") from error
     return [packed]
 
 
