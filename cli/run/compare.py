@@ -147,7 +147,7 @@ async def _join(
             if event.type == "part.offered":
                 sections.add(f"{flock} {event.data['note']}")
             assert event.position is not None
-            first_ms, last_ms = min(first_ms or event.position.ms, event.position.ms), event.position.ms
+            first_ms, last_ms = min(first_ms or event.position.ms, event.position.ms), max(last_ms, event.position.ms)
     figures: Figures = tallies.figures()
     account = accounts(figures, label=documents[0]["model"]["name"])
     return {
