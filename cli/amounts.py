@@ -22,12 +22,14 @@ def show_size(size: int) -> str:
 
 
 def show_span(span: timedelta) -> str:
-    """45 s, 3 min, 2 h, 29 d: the two largest digits of it, not more."""
-    seconds = span.total_seconds()
+    """45 s, 3 min, 2 h, 29 d; below two seconds 1.2 s, 340 ms."""
+    seconds = max(0.0, span.total_seconds())
     for unit_s, unit in _SPANS:
-        if seconds >= unit_s * 2 or (unit == "s" and seconds >= 1):
+        if seconds >= unit_s * 2:
             return f"{seconds / unit_s:.0f} {unit}"
-    return f"{max(0.0, seconds) * 1000:.0f} ms" if seconds > 0 else "0 s"
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 or not seconds else "under 1 ms"
 
 
 def show_moment(time_ms: int) -> str:

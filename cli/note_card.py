@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from roost.projections import Ancestor, Branch, Lineage, Use
+from roost.projections import Ancestor, Branch, Lineage, OddData, RecordedWork, Use
 from roost.streams import Note
 from roost.streams.printable import printable
 
@@ -78,9 +78,6 @@ def _record_table(note: Note) -> Any:
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column()
     record, left = note.record, _remaining(note)
-    work = (
-        "" if note.work is None else shorten_ids("  ".join(f"{k}={v}" for k, v in note.work.items() if v is not None))
-    )
     facts = {
         "Note": note.id,
         "Key": note.key or "",
@@ -91,12 +88,28 @@ def _record_table(note: Note) -> Any:
         "Size": f"{show_size(note.size)} of {record.form}",
         "Tags": ", ".join(note.tags),
         "Sources": ", ".join(source[:SHORT_ID] for source in note.sources),
-        "Work": work,
+        "Work": "" if note.work is None else _show_work(note.work),
     }
     for name, fact in facts.items():
         if fact:
-            rows.add_row(name, foreign(fact))
+            rows.add_row(name, foreign(fact, wrap=True))
     return rows
+
+
+def _show_work(data: dict[str, Any]) -> str:
+    """What computing it took: summarize by openai/x, 0.8 s, 1 call, 1,200 + 90 tokens, $0.0021."""
+    try:
+        work = RecordedWork.from_data(data)
+    except OddData:
+        return "recorded in a way that cannot be read"
+    facts = [work.kind if work.model is None else f"{work.kind} by {work.model}"]
+    facts.append(show_span(timedelta(microseconds=work.micros)))
+    if work.model is not None:
+        facts.append("1 call" if work.calls == 1 else f"{work.calls:,} calls")
+        estimated = " (estimated)" if work.tokens_estimated else ""
+        facts.append(f"{work.input_tokens:,} + {work.output_tokens:,} tokens{estimated}")
+        facts.append("price unknown" if work.cost_usd is None else f"${work.cost_usd.normalize():f}")
+    return ", ".join(facts)
 
 
 def _content_lines(note: Note) -> list[str]:

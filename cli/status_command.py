@@ -85,10 +85,10 @@ def _server_table(server: ServerStatus, durability: str | None) -> Any:
 
     rows = Table.grid(padding=(0, 3, 0, 0))
     rows.add_column(style="bold", no_wrap=True)
-    rows.add_column(overflow="fold")
+    rows.add_column()
 
     def row(name: str, text: str) -> None:
-        rows.add_row(name, foreign(text))
+        rows.add_row(name, foreign(text, wrap=True))
 
     if server.kind is not None:
         row("Server", f"{server.kind} {server.version}")

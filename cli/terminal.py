@@ -39,12 +39,12 @@ def show(*renderables: Any) -> None:
     write(*[line.rstrip() for line in captured.get().rstrip("\n").split("\n")])
 
 
-def foreign(text: str, style: str = "") -> Text:
-    """One line of text from documents, notes, events or names, for a table; cut with an ellipsis if it is too long."""
+def foreign(text: str, style: str = "", *, wrap: bool = False) -> Text:
+    """Text from documents, notes, events or names, for a table. Without `wrap`, what is too long is cut to one line."""
     from rich.text import Text
 
     line = printable(text).replace("\n", "\\n").replace("\t", " ")
-    return Text(line, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(line, style=style, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
 
 
 def table(*columns: str, right: Sequence[str] = (), keep: Sequence[str] = ()) -> Table:
