@@ -19,6 +19,7 @@ from roost.streams.patience import explain, is_passing
 
 from .actor import Actor
 from .desk import Desk, Outcome
+from .ending import end
 from .state import States
 
 if TYPE_CHECKING:
@@ -85,15 +86,10 @@ class Worker:
     async def stop(self, grace: timedelta = GRACE) -> None:
         """Take no more, finish what is in hand within the grace, hand back the rest."""
         self._stopping = True
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace.total_seconds())
-        left = list(self._tasks.items())
-        for task, _ in left:
-            task.cancel()
-        await asyncio.gather(*[task for task, _ in left], return_exceptions=True)
+        await end(list(self._tasks))
         if not self._gone:
             await self._leave()
         if not self.failed.done():
@@ -211,7 +207,7 @@ class Worker:
         every = self._lease.total_seconds() / 3
         cursor, swept, pause = "0-0", 0.0, 0.0
         try:
-            while True:
+            while not self._stopping:
                 await asyncio.sleep(pause)
                 try:
                     if not await self._lead(self._lease):

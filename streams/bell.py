@@ -67,7 +67,8 @@ class Bell:
             self._confirmed[channel] = asyncio.Event()
             await self._command("ssubscribe", channel)
         try:
-            await asyncio.wait_for(self._confirmed[channel].wait(), 1)
+            async with asyncio.timeout(1):  # not wait_for, which may swallow a cancellation
+                await self._confirmed[channel].wait()
         except TimeoutError:  # the connection is on its way back: the waiter looks again by itself
             log.debug("no confirmation for a push channel", channel=channel)
         return rung

@@ -1,38 +1,66 @@
-"""Connections that pack commands in C: redis-py's asyncio connections do it argument by argument in Python.
+"""Connections that pack commands in C, and that write them without hiding a cancellation.
 
-A call of the write script has thousands of arguments; packing them took a third of a process's time.
+redis-py's asyncio connections pack argument by argument in Python: a call of the write script has thousands of
+arguments, and packing them took a third of a process's time. And they write under `asyncio.wait_for`, which on Python
+3.11 swallows a cancellation that comes when the write has just ended: a worker told to stop would never stop.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
-def _pack(arguments: tuple[Any, ...]) -> list[bytes]:
-    """The command as it goes on the wire. Its name may hold several words, `XINFO CONSUMERS`, as redis-py has it."""
-    name = arguments[0]
-    words = name.split() if isinstance(name, str | bytes) else [name]
-    try:
-        packed: bytes = cast(Any, hiredis).pack_command((*words, *arguments[1:]))  # its stub knows one word only
-    except TypeError as error:
-        raise DataError(f"an argument of {name!r} is neither text, bytes nor a number") from error
-    return [packed]
+class Packing:
+    """What is different from redis-py's connections; to stand before one of them."""
 
-
-class PackingConnection(Connection):
     def pack_command(self, *args: Any) -> list[bytes]:
-        return _pack(args)
+        """The command as it goes on the wire. Its name may hold several words, `XINFO CONSUMERS`, as redis-py has it."""
+        name = args[0]
+        words = name.split() if isinstance(name, str | bytes) else [name]
+        try:
+            packed: bytes = cast(Any, hiredis).pack_command((*words, *args[1:]))  # its stub knows one word only
+        except TypeError as error:
+            raise DataError(f"an argument of {name!r} is neither text, bytes nor a number") from error
+        return [packed]
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        """Raises redis-py's TimeoutError and ConnectionError; whatever is raised, the connection is closed first."""
+        connection: Any = self
+        if not connection.is_connected:
+            await connection.connect_check_health(check_health=False)
+        if check_health:
+            await connection.check_health()
+        packed = command.encode() if isinstance(command, str) else command
+        try:
+            async with asyncio.timeout(connection.socket_timeout):
+                connection._writer.writelines([packed] if isinstance(packed, bytes) else packed)
+                await connection._writer.drain()
+        except TimeoutError:
+            await connection.disconnect(nowait=True)
+            raise RedisTimeoutError("the server took no more of a command in time") from None
+        except OSError as error:
+            await connection.disconnect(nowait=True)
+            raise RedisConnectionError(f"the connection broke while a command was written: {error}") from error
+        except BaseException:  # half a command may be on its way: what follows on this connection would not be one
+            await connection.disconnect(nowait=True)
+            raise
 
 
-class PackingSSLConnection(SSLConnection):
-    def pack_command(self, *args: Any) -> list[bytes]:
-        return _pack(args)
+class PackingConnection(Packing, Connection):
+    """Over TCP."""
 
 
-class PackingUnixConnection(UnixDomainSocketConnection):
-    def pack_command(self, *args: Any) -> list[bytes]:
-        return _pack(args)
+class PackingSSLConnection(Packing, SSLConnection):
+    """Over TLS."""
+
+
+class PackingUnixConnection(Packing, UnixDomainSocketConnection):
+    """Over a Unix socket."""
