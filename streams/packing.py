@@ -22,7 +22,7 @@ class Packing:
     """What is different from redis-py's connections; to stand before one of them."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """The command as it goes on the wire. Its name may hold several words, `XINFO CONSUMERS`, as redis-py has it."""
+        """The command as it goes on the wire. Its name may be several words, `XINFO CONSUMERS`, as redis-py has it."""
         name = args[0]
         words = name.split() if isinstance(name, str | bytes) else [name]
         try:
