@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
-from .line import DEEPEST, Markup, recognise
+from .line import DEEPEST, Found, Markup, recognise
 from .measure import Measure
 from .outline import Outline
 from .sentence import break_within, ends_sentence
@@ -26,6 +26,7 @@ _PARAGRAPH_END = re.compile(rb"\n(?=[ \t\f\v]*+\n)")
 _MAYBE_MARKED = re.compile(rb"\n[ \t]*+[#=\-~^\"*+`]")
 _MARKS = b'#=-~^"*+`'
 _KEY_BYTES = 48
+_LINES_BYTES = 16 * 1024
 _FRONT_MATTER_BYTES = 2_048
 
 
@@ -70,6 +71,13 @@ def key_of(raw: bytes, rank: int, level: int = 0) -> int:
     return (order << 32) | zlib.crc32(raw[:_KEY_BYTES].lstrip())
 
 
+def _rank_after(raw: bytes) -> Rank:
+    """How good a place for a cut it is after a line."""
+    if raw[-1:] != b"\n":
+        return Rank.PIECE
+    return Rank.LINE_AFTER_SENTENCE if ends_sentence(raw) else Rank.LINE
+
+
 class Scanner:
     """Iterates over the blocks from the window's start on, where `outline` is what came before."""
 
@@ -79,7 +87,6 @@ class Scanner:
         self._markup = markup
         self._measure = measure
         self._at = 0
-        self._below_heading = False
 
     def __iter__(self) -> Iterator[Block]:
         window, longest = self._window, self._measure.paragraph_bytes
@@ -155,23 +162,41 @@ class Scanner:
 
     def _long_paragraph(self, *, first: bool) -> Iterator[Block]:
         """Line by line up to a blank one, and a long line in pieces."""
-        window = self._window
+        window, longest = self._window, self._measure.line_bytes
         rank = Rank.PARAGRAPH if first else Rank.LINE
-        fresh = first
         while True:
+            fresh = first or self._outline.below_heading
             lines = self._next_lines(3 if fresh else 1)
-            found = recognise(lines, self._outline, self._markup, fresh=fresh)
+            found = Found(1, 0, self._outline)
+            if window.begins_line():
+                found = recognise(lines, self._outline, self._markup, fresh=fresh)
             raw = b"".join(lines[: found.lines])
-            after = replace(found.outline, inside=True)
-            block = self._block(raw, Rank.HEADING if found.level else rank, after, found.level)
+            block = self._block(
+                raw, Rank.HEADING if found.level else rank, replace(found.outline, inside=True), found.level
+            )
             if raw.strip(_BLANK):
                 yield block
-            fresh = bool(found.level)
-            rank = Rank.PIECE if raw[-1:] != b"\n" else Rank.LINE_AFTER_SENTENCE if ends_sentence(raw) else Rank.LINE
-            window.fill(self._measure.line_bytes)
-            if not window.size or (raw[-1:] == b"\n" and self._blank_bytes(self._measure.line_bytes)):
+            first, rank = False, _rank_after(raw)
+            if rank != Rank.PIECE:
+                rank = yield from self._plain_lines(longest, rank)
+            window.fill(longest)
+            if not window.size or (rank != Rank.PIECE and self._blank_bytes(longest)):
                 self._outline = replace(self._outline, inside=False)
                 return
+
+    def _plain_lines(self, longest: int, rank: Rank) -> Generator[Block, None, Rank]:
+        """Such of the next lines as are surely text, which most are, with little ado; answers the next one's rank."""
+        chunk = self._window.peek(_LINES_BYTES)
+        outline = self._outline
+        if outline.fence or outline.below_heading:
+            return rank
+        for line in chunk[: chunk.rfind(b"\n") + 1].splitlines(keepends=True):
+            words = line.strip(_BLANK)
+            if not words or len(line) > longest or (words[0] in _MARKS and self._markup is not Markup.NONE):
+                break
+            yield self._block(line, rank, outline)
+            rank = _rank_after(line)
+        return rank
 
     def _next_lines(self, count: int) -> list[bytes]:
         """The next lines, fewer when they are too long; if the first is, as much of it as makes a piece."""
@@ -194,8 +219,9 @@ class Scanner:
 
     def _block(self, raw: bytes, rank: Rank, after: Outline, level: int = 0) -> Block:
         """Make a block of `raw`, which begins where the window does, and pass it."""
-        if self._below_heading and not level:
+        if self._outline.below_heading and not level:
             rank = Rank.STUCK
+            after = replace(after, below_heading=False)
         window, at, before = self._window, self._at, self._outline
         body = raw[:-1] if raw[-1:] == b"\n" else raw
         characters = len(body) if body.isascii() else len(body.decode("utf-8", "replace"))
@@ -203,5 +229,4 @@ class Scanner:
         window.position += len(raw)
         self._at += characters + len(raw) - len(body)
         self._outline = after
-        self._below_heading = bool(level)
         return Block(start, start + len(body), at, characters, rank, key_of(raw, rank, level), level, before, after)

@@ -18,17 +18,19 @@ class Outline:
 
     `path` holds the open headings as (level, name); `fence` is the fence of the code block it is in, or empty;
     `adornments` are the kinds of underline met so far, outermost first; `inside` is true within a paragraph too long to
-    be held.
+    be held, `below_heading` right below a heading.
     """
 
     path: tuple[tuple[int, str], ...] = ()
     fence: str = ""
     adornments: tuple[str, ...] = ()
     inside: bool = False
+    below_heading: bool = False
 
     def under(self, level: int, name: str) -> Outline:
         """This outline after a heading: it closes the headings of its level and below."""
-        return replace(self, path=(*(open_ for open_ in self.path if open_[0] < level), (level, name)), inside=False)
+        path = (*(above for above in self.path if above[0] < level), (level, name))
+        return replace(self, path=path, below_heading=True)
 
     def names(self) -> tuple[str, ...]:
         return tuple(name for _, name in self.path)

@@ -25,13 +25,10 @@ def regions(blocks: Iterator[Block], measure: Measure) -> Iterator[list[Block]]:
         held = held[border:]
 
 
-def _reach(block: Block, measure: Measure) -> int:
-    # lines count only where no paragraph ends far and wide, that is, in paragraphs too long to be held
-    return measure.target if block.rank >= Rank.INNER else 4 * measure.target
-
-
 def _next_border(held: list[Block], blocks: Iterator[Block], measure: Measure) -> int:
     """The index in `held` where the next region begins, or its length at the text's end; `held` grows as needed."""
+    near, most = measure.target, measure.region_characters
+    far = 4 * near  # lines count only where no paragraph ends far and wide: in paragraphs too long to be held
     origin = held[0].at
     falling: list[int] = []  # blocks since the first that no later one was better than, best first
     hopeful: list[int] = []  # those of them with nothing better within reach before
@@ -41,19 +38,26 @@ def _next_border(held: list[Block], blocks: Iterator[Block], measure: Measure) -
             block = next(blocks, None)
             if block is None:
                 end = held[-1].until
-                return next((h for h in hopeful if end - held[h].at > _reach(held[h], measure)), i)
+                return next((h for h in hopeful if end - held[h].at > (near if held[h].rank >= Rank.INNER else far)), i)
             held.append(block)
         block = held[i]
-        if hopeful and block.at - held[hopeful[0]].at > _reach(held[hopeful[0]], measure):
-            return hopeful[0]
-        if block.at - origin > measure.region_characters:  # all alike, as in a table of equal lines
-            return next((f for f in falling if held[f].at - origin > measure.target), i)
+        if hopeful:
+            first = held[hopeful[0]]
+            if block.at - first.at > (near if first.rank >= Rank.INNER else far):
+                return hopeful[0]
+        if block.at - origin > most:
+            return _forced([f for f in falling if held[f].at - origin > near], held) or i
         if block.rank > Rank.STUCK:
             while falling and held[falling[-1]].key < block.key:
                 if falling.pop() == (hopeful[-1] if hopeful else -1):
                     hopeful.pop()
             before = held[falling[-1]].at if falling else origin
-            if block.at - before > _reach(block, measure):
+            if block.at - before > (near if block.rank >= Rank.INNER else far):
                 hopeful.append(i)
             falling.append(i)
         i += 1
+
+
+def _forced(falling: list[int], held: list[Block]) -> int:
+    """A border where none is better than all others nearby, as in a table of equal lines: the last of the best."""
+    return max((f for f in falling if held[f].key == held[falling[0]].key), default=0)

@@ -53,12 +53,18 @@ def divide(blocks: list[Block], descriptor: int, measure: Measure) -> Iterator[l
 
 
 def _best(run: list[Block], rank: Rank, least: int) -> int:
-    """The best place for a cut that leaves at least so many characters on both sides; 0 when there is none."""
-    first, last = run[0].at + least, run[-1].until - least
-    best, key = 0, -1
+    """The best place for a cut that leaves at least so many characters on both sides; 0 when there is none.
+
+    Of places that are equally good, as between lines that are alike, the one nearest to the middle.
+    """
+    start, end = run[0].at, run[-1].until
+    best, key, side = 0, -1, 0
     for i, block in enumerate(run):
-        if block.key > key and block.rank >= rank and i and first <= block.at <= last:
-            best, key = i, block.key
+        if block.key < key or block.rank < rank:
+            continue
+        smaller = min(block.at - start, end - block.at)
+        if i and smaller >= least and (block.key > key or smaller > side):
+            best, key, side = i, block.key, smaller
     return best
 
 

@@ -30,6 +30,9 @@ def sentences(text: str) -> list[str]:
 
 
 def ends_sentence(line: bytes) -> bool:
+    last = line.rstrip()[-1:]
+    if last.isascii() and last.isalnum():  # most lines
+        return False
     return _SENTENCE_END.search(line[-24:].decode("utf-8", "replace")) is not None
 
 

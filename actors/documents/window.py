@@ -27,6 +27,12 @@ class Window:
         """Bytes at hand."""
         return len(self.buffer) - self.position
 
+    def begins_line(self) -> bool:
+        """Whether the view begins where a line does."""
+        if self.position:
+            return self.buffer[self.position - 1 : self.position] == b"\n"
+        return not self.offset or os.pread(self._descriptor, 1, self.offset - 1) == b"\n"
+
     def fill(self, count: int) -> None:
         """Have at least `count` bytes at hand, or all that is left."""
         if self._ended or self.size >= count:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -109,6 +109,8 @@ def test_sections_hold_all_of_the_text_once_and_in_order(text: str, name: str) -
 
 @settings(max_examples=150, deadline=None)
 @given(_texts.filter(_has_words), _names, st.integers(1, 5))
+@example("x" * 500 + "\n# One\nTwo\n=====\n" + " " * 500 + ".", "text.md", 1)
+@example("word " * 200 + "# no heading " * 80, "text.md", 1)  # a line goes on in the middle
 def test_a_cut_goes_on_exactly_where_the_last_one_ended(text: str, name: str, limit: int) -> None:
     with TemporaryDirectory() as directory, open_text(Path(directory), text, name) as opened:
         whole = all_sections(opened, SMALL)
