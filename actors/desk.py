@@ -143,7 +143,7 @@ class Desk:
         attempt, conflicts, version = delivery.attempt, 0, 0
         patience = self._flock.shard.patience
         while True:
-            scope = Scope(self._settlement.reader(delivery), staged={})
+            scope = Scope(self._settlement.reader(delivery), self._flock.shard, staged={})
             self._hold(tokens, self._actor.timeout)
             try:
                 handled = await self._call(work, attempt, scope, version)
@@ -200,7 +200,7 @@ class Desk:
         failure = Failure.of(error, attempts)
         log.error("delivery parked", error=failure.message, attempts=attempts)
         self._hold(tokens or [delivery.token], self._actor.timeout + self._flock.shard.patience)
-        parking = Scope(self._settlement.reader(delivery), staged={})
+        parking = Scope(self._settlement.reader(delivery), self._flock.shard, staged={})
         if scope is not None:
             parking.pending = scope.owed()
         try:
@@ -214,5 +214,6 @@ class Desk:
             raise
         except Exception as trouble:  # parking must not fail for what the actor tells
             log.error("what a parked delivery should have told failed itself", error=message_of(trouble))
-        await self._settlement.park(delivery, handler, failure, [], Scope(parking.reader, pending=parking.pending))
+        bare = Scope(parking.reader, parking.shard, pending=parking.pending)
+        await self._settlement.park(delivery, handler, failure, [], bare)
         return Outcome.PARKED

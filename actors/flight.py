@@ -32,6 +32,7 @@ from roost.streams.answer import Answer, BlobMissing, Granted, Held, Present, St
 from roost.streams.note import NoteRecord, to_stored
 from roost.streams.unit import Unit
 
+from .ending import end
 from .failure import message_of
 from .heartbeat import Heartbeat
 from .scope import Scope, entered
@@ -40,9 +41,6 @@ from .work import Computed, Work
 log = structlog.get_logger(__name__)
 
 Compute = Callable[[], Awaitable[Any]]
-
-CLOSE_GRACE = timedelta(seconds=10)
-"""What computations that are cancelled with their flock get to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +91,11 @@ class _Flight:
         """Whether whoever asks for this may join. A note from before the call is not what `fresh` asks for."""
         return not self.task.done() and (self.awaits_new or not job.fresh)
 
+    def check(self) -> None:
+        """Raises CancelledError when nobody waits any more: the cancellation may have been swallowed (see `ending`)."""
+        if self.joiners == 0:
+            raise asyncio.CancelledError
+
 
 @dataclass(slots=True)
 class Flights:
@@ -132,10 +135,7 @@ class Flights:
     async def close(self) -> None:
         """Cancel what is being computed, and give the claims up: others need not wait for their leases."""
         self.closed = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_GRACE.total_seconds())
+        await end(list(self._tasks))
 
     def _landed(self, key: str, flight: _Flight, task: asyncio.Task[Note]) -> None:
         self._tasks.discard(task)
@@ -180,6 +180,7 @@ class Flights:
         rung: asyncio.Event | None = None
         try:
             while True:
+                flight.check()
                 # 2. Claim; an earlier look may be out of date, so the script looks again.
                 if rung is not None:
                     rung.clear()
@@ -234,6 +235,7 @@ class Flights:
         inner = job.scope.inner(job.key)
         started = time.perf_counter()
         try:
+            flight.check()
             with entered(inner):
                 computed = await job.run()
             if job.begun is None:

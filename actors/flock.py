@@ -45,6 +45,7 @@ from roost.streams.patience import PATIENCE
 from .actor import Actor
 from .completion import Ask, Guard, complete
 from .emission import subject_of
+from .ending import end
 from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl, fingerprint
 from .models import Model, model_from_name
@@ -87,7 +88,7 @@ class Flock:
         """Asked before each model call that this process makes."""
         self.slots: asyncio.Semaphore | None = None
         """How many model calls this process makes at once; None: as many as its handlers ask for."""
-        self._outside = Scope(Reader(agent), outside=True)
+        self._outside = Scope(Reader(agent), self.shard, outside=True)
         owner = f"{socket.gethostname()}-{os.getpid()}".replace(" ", "-")
         self.memory = Memory(
             self.shard, self.writer, connection, self._bell, self.heartbeat, self._outside,
@@ -144,9 +145,7 @@ class Flock:
     async def _close(self) -> None:
         for worker in self._workers:
             await worker.stop()
-        for job in self._jobs:
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await end(self._jobs)
         await self.memory.close()
         try:
             for scope in self._outsiders:
@@ -206,7 +205,7 @@ class Flock:
     @asynccontextmanager
     async def acting(self, agent: str, *, run: str | None = None) -> AsyncGenerator[None]:
         """Within this block, reads and writes are this agent's, and belong to this run."""
-        scope = Scope(Reader(agent, run), outside=True)
+        scope = Scope(Reader(agent, run), self.shard, outside=True)
         self._outsiders.append(scope)
         try:
             with entered(scope):

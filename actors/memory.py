@@ -39,7 +39,7 @@ from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
 from .cache import NoteCache
 from .flight import Flights, Job
 from .heartbeat import Heartbeat
-from .scope import SCOPE, Scope, Staged
+from .scope import Scope, Staged, scope_of
 from .work import Work
 
 DEFAULT_TTL = timedelta(days=30)
@@ -85,7 +85,7 @@ class Memory:
     @property
     def scope(self) -> Scope:
         """Who acts now."""
-        return SCOPE.get() or self._outside
+        return scope_of(self._shard) or self._outside
 
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),

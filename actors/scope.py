@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import orjson
 
-from roost.streams import Event, Note, Reader, ServerUnavailable, Writer
+from roost.streams import Event, Note, Reader, ServerUnavailable, Shard, Writer
 from roost.streams.answer import Answer
 from roost.streams.unit import Unit
 
@@ -36,6 +37,8 @@ class Scope:
     """
 
     reader: Reader
+    shard: Shard
+    """Whose memory it reads and writes. What it does with that of another flock is not this scope's."""
     outside: bool = False
     computing: frozenset[str] = frozenset()
     sources: dict[str, None] = field(default_factory=dict[str, None])
@@ -127,6 +130,7 @@ class Scope:
         """The scope of the computation for a key: reads of its own, on top of what was read before."""
         return Scope(
             self.reader,
+            self.shard,
             outside=False,
             computing=self.computing | {key},
             sources=dict(self.sources) if not self.outside else {},
@@ -154,14 +158,19 @@ class Staged:
     raw: bytes
 
 
-SCOPE: ContextVar[Scope | None] = ContextVar("roost_scope", default=None)
+SCOPES: ContextVar[Mapping[Shard, Scope]] = ContextVar("roost_scopes", default=MappingProxyType({}))
+
+
+def scope_of(shard: Shard) -> Scope | None:
+    """Who acts now, on that shard."""
+    return SCOPES.get().get(shard)
 
 
 @contextmanager
 def entered(scope: Scope) -> Generator[Scope]:
     """Act in that scope."""
-    before = SCOPE.set(scope)
+    before = SCOPES.set({**SCOPES.get(), scope.shard: scope})
     try:
         yield scope
     finally:
-        SCOPE.reset(before)
+        SCOPES.reset(before)
