@@ -75,9 +75,9 @@ def test_a_file_of_200_megabytes_takes_little_memory(tmp_path: Path) -> None:
 )
 def test_a_text_without_paragraphs_takes_little_memory(tmp_path: Path, part: bytes, end: bytes) -> None:
     path = tmp_path / "endless.txt"
-    path.write_bytes(b"Beginning. " + part * (8 * MIB // len(part)) + end)
+    path.write_bytes(b"Beginning. " + part * (4 * MIB // len(part)) + end)
     if part == b"\n":
-        path.write_bytes(b"a line\n" * 40_000 + part * (8 * MIB) + b"a line\n" * 40_000)
+        path.write_bytes(b"a line\n" * 15_000 + part * (4 * MIB) + b"a line\n" * 15_000)
     size, count, resumed, longest, middle, _, grown = _run(path)
     assert (count, resumed) == (64, 64)
     assert longest <= 4_000
