@@ -1,0 +1,14 @@
+"""A session of real use, for the tests that hold the documents against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from roost_tests.session import Session, play_session
+
+
+@pytest.fixture
+async def session(server_url: str, flock_name: str, tmp_path: Path) -> Session:
+    """What a session has left on the shared server; its flock is closed."""
+    return await play_session(server_url, flock_name, tmp_path)

@@ -1,0 +1,194 @@
+"""One session of real use, in which everything happens that leaves a trace on the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roost.actors import Actor, Computed, Context, Flock, Retry, Work, on
+from roost.actors.documents import Source
+from roost.actors.report import RunStarted, end, follow, start, working
+from roost.streams import Event, NoteNotFound
+from roost.streams.declaration import event
+from roost_tests.waiting import wait_until
+
+PAGE = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
+MODEL_WORK = Work(kind="section", model="offline", calls=1, input_tokens=9, output_tokens=3, tokens_estimated=True)
+
+
+@event("test.egg_laid")
+@dataclass(frozen=True, slots=True)
+class EggLaid:
+    bird: str
+    fate: str
+
+
+@event("test.egg_counted")
+@dataclass(frozen=True, slots=True)
+class EggCounted:
+    bird: str
+
+
+@event("test.egg_numbered")
+@dataclass(frozen=True, slots=True)
+class EggNumbered:
+    number: int
+
+
+@dataclass(frozen=True)
+class Clutch:
+    eggs: int = 0
+
+
+class Keeper(Actor):
+    """Handles well, fails once, or fails always, as the egg's fate will have it."""
+
+    retry = Retry(2, timedelta(milliseconds=300))
+
+    @on(EggLaid)
+    async def keep(self, egg: EggLaid, ctx: Context[Any]) -> EggCounted:
+        if egg.fate == "broken" or (egg.fate == "cracked" and ctx.attempt == 1):
+            raise ValueError(f"{egg.fate} at {ctx.now()}")
+        await ctx.memory.put(f"{egg.bird} at {ctx.now()}")
+        return EggCounted(egg.bird)
+
+
+class Counter(Actor):
+    """Counts the eggs of each bird."""
+
+    state = Clutch
+
+    @on(EggCounted, key=lambda counted: counted.bird)
+    async def count(self, counted: EggCounted, ctx: Context[Clutch]) -> EggNumbered:
+        return EggNumbered(ctx.state.eggs + 1)
+
+    def evolve(self, state: Clutch, event: EggNumbered) -> Clutch:
+        return Clutch(event.number)
+
+
+@dataclass
+class Session:
+    """What a session has left: all its events; of each kind of key the Redis type and, of a hash, all its fields."""
+
+    flock: Flock
+    events: list[Event] = field(default_factory=list[Event])
+    types: dict[str, str] = field(default_factory=dict[str, str])
+    fields: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+    async def look(self) -> None:
+        """Note which keys there are now: some are there for a moment only."""
+        client, prefix = self.flock.connection.client, self.flock.shard.keys.prefix
+        cursor = 0
+        while True:
+            reply = await client.execute_command("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1000)
+            for key in reply[1]:
+                kind = key.decode().removeprefix(prefix).partition(":")[0]
+                found = (await client.execute_command("TYPE", key)).decode()
+                if found == "none":  # it has gone meanwhile
+                    continue
+                self.types[kind] = found
+                if found == "hash":
+                    names = await client.execute_command("HKEYS", key)
+                    self.fields.setdefault(kind, set()).update(name.decode() for name in names)
+            cursor = int(reply[0])
+            if cursor == 0:
+                return
+
+
+async def play_session(server_url: str, flock_name: str, place: Path) -> Session:
+    """The whole session, in a flock of that name; documents are made in `place`."""
+    async with AsyncExitStack() as stack:
+
+        async def join(**more: Any) -> Flock:
+            more = {"claim_lease": timedelta(milliseconds=300)} | more
+            return await stack.enter_async_context(Flock.open(flock_name, server_url, **more))
+
+        flock, other, aside = await join(), await join(agent="other"), await join(agent="aside", sharing="cache")
+        session = Session(flock)
+        await _use_memory(session, other, aside)
+        await _hand_eggs(session)
+        await _report(session, place)
+        for each in (flock, other, aside):
+            await each.flush()
+        session.events = [event async for event in flock.log.read()]
+        await session.look()
+        return session
+
+
+async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
+    memory = session.flock.memory
+    page = await memory.put(PAGE, key="page", tags=["page"])
+    await memory.put({"of": page.id}, sources=[page.id])
+    await memory.put(b"\xff", ttl=None)
+    large = await memory.put("owl" * 30_000)
+    assert [(await each.get(large.id)).size for each in (memory, other.memory)] == [90_000, 90_000]
+    assert await memory.find("page") is not None
+    assert await memory.find("nothing") is None
+    with pytest.raises(NoteNotFound):
+        await memory.get("0" * 24)
+    asked = [each.memory.once("night", _slowly(session)) for each in (session.flock, session.flock, other)]
+    assert len({note.id for note in await asyncio.gather(*asked)}) == 1
+    async with session.flock.acting("reader", run="run-1"):
+        await memory.once("night", _slowly(session))
+        await memory.once("page", _slowly(session))  # was put: nobody knows what it took
+    await aside.memory.once("aside", _at_once)
+    with pytest.raises(ZeroDivisionError):
+        await memory.once("broken", _fail)
+
+    async def overtaken() -> Computed:
+        await other.memory.put("sooner", key="overtaken")
+        return Computed("later", MODEL_WORK)
+
+    await memory.once("overtaken", overtaken, fresh=True)
+    await memory.forget(page.id)
+    await memory.put("soon gone", ttl=timedelta(milliseconds=1))
+    await wait_until(session.flock.notes.expire)
+
+
+def _slowly(session: Session) -> Callable[[], Awaitable[Computed]]:
+    async def compute() -> Computed:
+        await session.look()  # while the claim stands
+        return Computed("It is dark.", MODEL_WORK)
+
+    return compute
+
+
+async def _at_once() -> str:
+    return "It is light."
+
+
+async def _fail() -> str:
+    return str(1 / 0)
+
+
+async def _hand_eggs(session: Session) -> None:
+    flock = session.flock
+    async with flock.work(Keeper, Counter):
+        fates = ["well", "cracked", "broken"]
+        await flock.append(*[EggLaid("owl", fate) for fate in fates])
+
+        async def settled() -> bool:
+            await session.look()  # while deliveries wait
+            seen = [event.type async for event in flock.log.read()]
+            return seen.count("delivery.parked") == 1 and seen.count("delivery.handled") == 4
+
+        await wait_until(settled)
+
+
+async def _report(session: Session, place: Path) -> None:
+    (place / "birds.md").write_text(PAGE)
+    (place / "empty.md").write_text("")
+    names = ("birds.md", "empty.md")
+    sources = [Source("file", str(place / name), name) for name in names]
+    spec = RunStarted("run-2", ("What do owls hear?",), names, "offline", max_calls=100)
+    since = await start(session.flock, spec, sources, place)
+    async with working(session.flock, spec, place):
+        finished = await follow(session.flock, spec, since, lambda event: None)
+    await end(session.flock, spec, finished)
