@@ -1,0 +1,274 @@
+"""Deliveries when workers die, freeze and block, replies are lost, the server goes: once, whoever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+from roost_tests.crew import LEASE, Doubler, Given, events_of, open_flock
+from roost_tests.own_server import OwnServer
+from roost_tests.peer import Peer, peers
+from roost_tests.proxy import Proxy
+from roost_tests.waiting import wait_until
+
+from roost.actors import Actor, Context, Flock, on
+from roost.streams import Inbox, derived_id
+
+LEASE_S = LEASE.total_seconds()
+
+Join = Callable[..., Awaitable[Flock]]
+
+
+async def has_ended(flock: Flock, count: int) -> bool:
+    return len(await events_of(flock, "delivery.handled", "delivery.parked")) >= count
+
+
+async def check_once(flock: Flock, count: int) -> None:
+    """Each event given has led to its effects once, under the IDs that belong to it, and is out of the inbox."""
+    given = await events_of(flock, "crew.given")
+    doubled = await events_of(flock, "crew.doubled")
+    assert len(given) == count
+    expected = [derived_id("", event.id, "Doubler", "double", index) for event in given for index in range(2)]
+    assert sorted(event.id for event in doubled) == sorted(expected)
+    written = Counter(event.data["key"] for event in await events_of(flock, "note.written"))
+    assert written == {f"double/{event.data['n']}": 1 for event in given}
+    handled = Counter(event.data["event"] for event in await events_of(flock, "delivery.handled"))
+    assert handled == {event.id: 1 for event in given}
+    assert await left_in(flock) == (0, 0, 0)
+
+
+async def left_in(flock: Flock, inbox: str = "Doubler") -> tuple[int, int, int]:
+    state = await Inbox(flock.shard, inbox, "nobody").state()
+    return state.length, state.pending, state.waiting
+
+
+@pytest.mark.parametrize("fault", ["die", "die after"])
+async def test_a_killed_worker_leaves_nothing_half_done(flock: Flock, settings: dict[str, Any], fault: str) -> None:
+    async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,):
+        await flock.append(*[Given(n, act=fault if n == 3 else "sleep:0.05") for n in range(8)])
+        await doomed.end()
+        died = time.monotonic()
+        assert len(await events_of(flock, "delivery.handled")) < 8
+        async with flock.work(Doubler):
+            await wait_until(lambda: has_ended(flock, 8), timeout=10)
+        assert time.monotonic() - died < 3 * LEASE_S + 2
+    await check_once(flock, 8)
+    attempts = {event.data["event"]: event.data["attempt"] for event in await events_of(flock, "delivery.handled")}
+    (fatal,) = [event.id for event in await events_of(flock, "crew.given") if event.data["n"] == 3]
+    assert attempts[fatal] == 2  # the attempt whose worker died counts
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_lost_reply_to_the_commit_does_not_repeat_it(
+    flock: Flock, settings: dict[str, Any], proxy: Any, killed: bool
+) -> None:
+    faulty: Proxy = await proxy(settings["url"])
+    lost = faulty.lose_reply(lambda request: any(b"delivery.handled" in word for word in request))
+    async with peers(Peer("work", **settings | {"url": faulty.url}, actors=["Doubler"])) as (worker,):
+        await flock.append(Given(1))
+        await asyncio.wait_for(lost.happened.wait(), 10)
+        if killed:
+            worker.kill()
+            await worker.end()
+        await flock.append(Given(2))
+        if killed:
+            async with flock.work(Doubler):
+                await wait_until(lambda: has_ended(flock, 2), timeout=10)
+        else:
+            await wait_until(lambda: has_ended(flock, 2), timeout=10)
+            await wait_until(lambda: is_empty(flock))
+    await check_once(flock, 2)
+
+
+async def is_empty(flock: Flock) -> bool:
+    return await left_in(flock) == (0, 0, 0)
+
+
+async def test_a_lost_reply_to_a_read_strands_nothing(flock: Flock, settings: dict[str, Any], proxy: Any) -> None:
+    faulty: Proxy = await proxy(settings["url"])
+    async with open_flock(settings | {"url": faulty.url}) as cut_off, cut_off.work(Doubler):
+        await flock.append(Given(1))
+        await wait_until(lambda: has_ended(flock, 1))
+        lost = faulty.lose_reply("XREADGROUP")  # the next one: that which waits now has gone through
+        await flock.append(Given(2))
+        await wait_until(lambda: has_ended(flock, 2))
+        await flock.append(Given(3))
+        await asyncio.wait_for(lost.happened.wait(), 10)
+        started = time.monotonic()
+        await wait_until(lambda: has_ended(flock, 3))
+        assert time.monotonic() - started < LEASE_S  # by the worker itself, before any sweep
+    await check_once(flock, 3)
+
+
+async def test_a_delivery_that_kills_its_workers_is_parked_at_the_limit(flock: Flock, settings: dict[str, Any]) -> None:
+    await flock.shard.open()
+    await Inbox(flock.shard, "Doubler", "nobody").subscribe(["crew.given"])
+    await flock.append(Given(7, act="always die"))
+    for _ in range(Doubler.retry.attempts):
+        async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,):
+            await doomed.end()
+    await flock.append(Given(8))
+    async with flock.work(Doubler):
+        await wait_until(lambda: has_ended(flock, 2), timeout=10)
+    (parked,) = await events_of(flock, "delivery.parked")
+    assert parked.data["attempts"] == Doubler.retry.attempts
+    assert "workers died" in parked.data["message"]
+    ((_, fields),) = await flock.connection.client.xrange(flock.shard.keys.key("dead", "Doubler"))
+    assert orjson.loads(fields[b"data"])["n"] == 7
+    assert {event.data["n"] for event in await events_of(flock, "crew.doubled")} == {16, -16}
+    assert await left_in(flock) == (0, 0, 0)
+
+
+async def test_a_frozen_worker_is_fenced_when_it_wakes(flock: Flock, settings: dict[str, Any]) -> None:
+    async with peers(Peer("work", **settings, actors=["Doubler"])) as (frozen,):
+        await flock.append(Given(1, act="sleep:0.3"))
+        await wait_until(lambda: is_pending(flock))
+        frozen.freeze()
+        async with flock.work(Doubler):
+            await wait_until(lambda: has_ended(flock, 1), timeout=10)
+            frozen.thaw()
+            await flock.append(*[Given(n) for n in range(2, 6)])
+            await wait_until(lambda: has_ended(flock, 5))
+            frozen.go()
+            await frozen.hear("left")
+    await check_once(flock, 5)
+
+
+async def is_pending(flock: Flock) -> bool:
+    return (await left_in(flock))[1] == 1
+
+
+async def test_a_worker_whose_event_loop_is_blocked_keeps_its_delivery(flock: Flock, settings: dict[str, Any]) -> None:
+    async with peers(Peer("work", **settings, actors=["Doubler"])) as (blocked,):
+        await flock.append(Given(1, act=f"block:{2.5 * LEASE_S}"))
+        await wait_until(lambda: is_pending(flock))
+        async with flock.work(Doubler):
+            await wait_until(lambda: has_ended(flock, 1), timeout=10)
+        blocked.go()
+        await blocked.hear("left")
+    await check_once(flock, 1)
+    (handled,) = await events_of(flock, "delivery.handled")
+    assert handled.data["attempt"] == 1
+
+
+async def test_a_worker_that_stops_finishes_or_hands_back_what_it_has(flock: Flock, settings: dict[str, Any]) -> None:
+    async with peers(Peer("work", **settings, actors=["Doubler"], grace_s=0.3)) as (leaving,):
+        await flock.append(Given(1, act="sleep:0.2"), Given(2, act="sleep:4"))
+        await wait_until(lambda: has_pending(flock, 2))
+        leaving.go()
+        await leaving.hear("left")
+        assert await leaving.end() == 0
+    assert len(await events_of(flock, "delivery.handled")) == 1
+    assert (await left_in(flock))[:2] == (1, 1)
+    started = time.monotonic()
+    async with flock.work(Doubler):
+        await wait_until(lambda: has_ended(flock, 2))
+        assert time.monotonic() - started < LEASE_S  # nobody waits for the lease of one who has said good-bye
+    await check_once(flock, 2)
+
+
+async def has_pending(flock: Flock, count: int) -> bool:
+    return (await left_in(flock))[1] == count
+
+
+async def test_consumers_that_are_gone_are_removed(flock: Flock, settings: dict[str, Any]) -> None:
+    quick = settings | {"lease_s": 0.15}
+    async with peers(Peer("work", **quick, actors=["Doubler"])) as (doomed,):
+        await wait_until(lambda: are_consumers(flock, 1))
+        doomed.kill()
+        await doomed.end()
+    async with open_flock(quick) as other, other.work(Doubler):
+        await wait_until(lambda: are_consumers(flock, 2))
+        await wait_until(lambda: are_consumers(flock, 1), timeout=8)
+    assert await consumers(flock) == []
+
+
+async def consumers(flock: Flock) -> list[tuple[str, int, int]]:
+    return await Inbox(flock.shard, "Doubler", "nobody").consumers()
+
+
+async def are_consumers(flock: Flock, count: int) -> bool:
+    return len(await consumers(flock)) == count
+
+
+async def test_a_full_worker_lets_others_sweep_for_the_dead(flock: Flock, settings: dict[str, Any], join: Join) -> None:
+    class Slow(Actor):
+        name = "Doubler"
+        concurrency = 1
+
+        @on(Given)
+        async def double(self, given: Given, ctx: Context[None]) -> None:
+            await asyncio.sleep(30 if given.act == "long" else 0)
+
+    async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,), flock.work(Slow, grace=LEASE / 10):
+        await flock.append(*[Given(n, act="long") for n in range(8)])
+        await wait_until(lambda: has_pending(flock, 8))
+        doomed.kill()  # seven were with it, and whoever sweeps may well be the one that has no room
+        await doomed.end()
+        async with (await join()).work(Doubler):
+            await wait_until(lambda: has_ended(flock, 7), timeout=10)
+
+
+@pytest.mark.parametrize("ending", ["restart", "kill"])
+async def test_a_server_that_restarts_loses_and_doubles_nothing(own_server: Any, ending: str) -> None:
+    server: OwnServer = await own_server()
+    settings = {"url": server.url, "flock": "f"}
+    async with open_flock(settings) as flock, open_flock(settings) as other:
+        async with flock.work(Doubler), other.work(Doubler):
+            await flock.append(*[Given(n, act="sleep:0.3") for n in range(10)])
+            await asyncio.sleep(1.1)  # the file is written through once a second
+            await flock.append(*[Given(n, act="sleep:0.3") for n in range(10, 20)])
+            await (server.restart() if ending == "restart" else kill_and_start(server))
+            await flock.append(*[Given(n) for n in range(20, 30)])
+            count = len(await events_of(flock, "crew.given"))
+            await wait_until(lambda: has_ended(flock, count), timeout=20)
+        if ending == "restart":
+            assert count == 30
+        await check_once(flock, count)
+
+
+async def kill_and_start(server: OwnServer) -> None:
+    await server.kill()
+    await server.start()
+
+
+async def test_workers_go_on_when_the_log_has_started_anew(own_server: Any) -> None:
+    server: OwnServer = await own_server()
+    async with open_flock({"url": server.url, "flock": "f"}) as flock, flock.work(Doubler):
+        await flock.append(Given(1))
+        await wait_until(lambda: has_ended(flock, 1))
+        await flock.connection.client.execute_command("FLUSHALL")
+        await wait_until(lambda: is_subscribed(flock), timeout=10)
+        await flock.append(Given(2))
+        await wait_until(lambda: has_ended(flock, 1))
+        assert [event.data["n"] for event in await events_of(flock, "crew.given")] == [2]
+
+
+async def is_subscribed(flock: Flock) -> bool:
+    return bool(await flock.connection.client.exists(flock.shard.keys.key("inbox", "Doubler")))
+
+
+async def test_several_processes_share_the_work_and_do_each_piece_once(flock: Flock, settings: dict[str, Any]) -> None:
+    async with peers(Peer("work", **settings, actors=["Doubler"], processes=3)) as (crowd,):
+        await flock.append(*[Given(n) for n in range(100)])
+        await flock.append(*[Given(n) for n in range(100, 200)])
+        await wait_until(lambda: has_ended(flock, 200), timeout=15)
+        crowd.go()
+        await crowd.hear_all("left")
+    await check_once(flock, 200)
+    doubled = await events_of(flock, "crew.doubled")
+    assert {event.data["n"] for event in doubled} == {n * sign for n in range(0, 400, 2) for sign in (1, -1)}
+
+
+async def test_routes_that_a_writer_did_not_know_of_miss_nothing(flock: Flock, join: Join) -> None:
+    writer = await join()
+    await writer.append(Given(0))  # it has learned the routes: there are none
+    async with flock.work(Doubler):
+        await writer.append(Given(1))
+        await wait_until(lambda: has_ended(flock, 1))
+    assert {event.data["n"] for event in await events_of(flock, "crew.doubled")} == {2, -2}
