@@ -1,10 +1,11 @@
 """Map, shuffle and reduce over notes: a user's functions, run by agents that pass notes by ID."""
 
-from .agents import Collector, Finisher, Mapper, Reducer, Shuffler
+from .collector import Collector
 from .events import (
     BatchMapped,
     GroupFormed,
     GroupReduced,
+    GroupsListed,
     JobFinished,
     JobShuffled,
     Missing,
@@ -12,8 +13,13 @@ from .events import (
     PartOffered,
     StreamClosed,
 )
-from .job import GiveUp, Mapped, MapReduce, Step
+from .failing import GiveUp
+from .finisher import Finisher
+from .job import Mapped, MapReduce, Step
+from .mapper import Mapper
+from .reducer import Reducer
 from .run import BATCH, agents_of, helping, map_reduce, offer, wait_for
+from .shuffler import Shuffler
 
 __all__ = [
     "BATCH",
@@ -23,6 +29,7 @@ __all__ = [
     "GiveUp",
     "GroupFormed",
     "GroupReduced",
+    "GroupsListed",
     "JobFinished",
     "JobShuffled",
     "MapReduce",

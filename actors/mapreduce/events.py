@@ -48,13 +48,17 @@ class PartMapped:
 @event("stream.closed")
 @dataclass(frozen=True, slots=True)
 class StreamClosed:
-    """An input stream has ended with so many batches; `streams` is how many the job has in all."""
+    """An input stream has ended with so many batches; `streams` is how many the job has in all.
+
+    With an error, what the stream still held is missing; `label` is what people call the stream.
+    """
 
     job: str
     stream: str
     batches: int
     streams: int
     error: str | None = None
+    label: str = ""
 
 
 @event("part.collected")
@@ -91,6 +95,7 @@ class StreamCounted:
     batches: int
     streams: int
     error: str | None = None
+    label: str = ""
 
 
 @event("batch.counted")
@@ -102,6 +107,17 @@ class BatchCounted:
     batch: int
     manifest: str
     missing: tuple[Missing, ...] = ()
+
+
+@event("groups.listed")
+@dataclass(frozen=True, slots=True)
+class GroupsListed:
+    """The groups of a job stand in the note `listing`; from number `first` on they are still to be formed."""
+
+    job: str
+    groups: int
+    listing: str
+    first: int = 0
 
 
 @event("group.formed")
@@ -146,25 +162,31 @@ class MissingCounted:
     """The finisher has noted what the maps could not do."""
 
     missing: tuple[Missing, ...]
+    unnamed: int = 0
 
 
 @event("job.shuffled")
 @dataclass(frozen=True, slots=True)
 class JobShuffled:
-    """All parts are in and grouped. With no group at all the job ends here."""
+    """All parts are in and grouped. `unnamed` is how many are missing besides those that are named."""
 
     job: str
     groups: int
     parts: int
     missing: tuple[Missing, ...] = ()
+    unnamed: int = 0
 
 
 @event("job.finished")
 @dataclass(frozen=True, slots=True)
 class JobFinished:
-    """The job has ended: the result of each group, the note that joins them, and what is missing."""
+    """The job has ended: the result of each group, the note that joins them, and what is missing.
+
+    `unnamed` is how many parts are missing besides those that are named.
+    """
 
     job: str
     results: dict[str, str | None]
     result: str | None
     missing: tuple[Missing, ...] = ()
+    unnamed: int = 0

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from roost.streams import Note, RoostError
+from roost.streams import Note
 
 from ..context import Context
 from .events import Missing
 
-
-class GiveUp(RoostError):
-    """This part cannot be done, and trying again would not help: it will be named as missing."""
-
-    retryable = False
+READS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +48,9 @@ class MapReduce:
     max_missing: int = 100
     """How many missing parts a job names one by one; further ones are counted."""
 
+    max_groups: int = 1000
+    """How many groups a job may have, since their results stand together in one event."""
+
     async def map(self, note: Note, label: str, ctx: Context[Any]) -> Any:
         """What a part is mapped to. Raise GiveUp to have it named as missing."""
         raise NotImplementedError
@@ -63,9 +62,9 @@ class MapReduce:
     async def shuffle(self, parts: Sequence[Mapped], ctx: Context[Any]) -> Mapping[str, Sequence[str]]:
         """The groups: for each the IDs of its notes (mapped ones, or those they were mapped from), in their order."""
         groups: dict[str, list[str]] = {}
-        for part in parts:
-            note = await ctx.memory.get(part.mapped)
-            groups.setdefault(self.key(note), []).append(note.id)
+        for first in range(0, len(parts), READS_AT_ONCE):
+            for note in await ctx.memory.get_all([part.mapped for part in parts[first : first + READS_AT_ONCE]]):
+                groups.setdefault(self.key(note), []).append(note.id)
         return groups
 
     async def reduce(self, step: Step, notes: Sequence[Note], ctx: Context[Any]) -> Any:
@@ -80,8 +79,12 @@ class MapReduce:
         ctx: Context[Any],
     ) -> Any:
         """A last note over all groups' results, or None. `members` names for each group the note that lists
-        its notes and their labels."""
+        its notes and their labels. Raise GiveUp to end the job without a last note."""
         return None
+
+    def title(self, group: str) -> str:
+        """What people call a group, where it is named as missing."""
+        return group
 
     @property
     def code(self) -> str:
@@ -91,3 +94,8 @@ class MapReduce:
         except (OSError, TypeError):
             source = type(self).__qualname__
         return blake2b(source.encode(), digest_size=8).hexdigest()
+
+
+async def as_note(result: Any, ctx: Context[Any]) -> Note:
+    """What a job's function returned, as a note."""
+    return result if isinstance(result, Note) else await ctx.memory.put(result)

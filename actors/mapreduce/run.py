@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -10,9 +10,13 @@ from roost.streams import Event, Position, RoostError, decode, new_id
 
 from ..actor import Actor
 from ..flock import Flock
-from .agents import Collector, Finisher, Mapper, Reducer, Shuffler
+from .collector import Collector
 from .events import JobFinished, PartOffered, StreamClosed
+from .finisher import Finisher
 from .job import MapReduce
+from .mapper import Mapper
+from .reducer import Reducer
+from .shuffler import Shuffler
 
 BATCH = 64
 """Parts offered together: the size of one collector's state, and of one append."""
@@ -24,7 +28,7 @@ def agents_of(job: MapReduce) -> list[Actor]:
 
 
 @asynccontextmanager
-async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncIterator[None]:
+async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncGenerator[None]:
     """Work for a job that another process has started, or will start, under that run."""
     async with flock.work(*agents_of(job), run=run):
         yield
