@@ -71,6 +71,7 @@ def _load_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        del sys.modules[path.stem]
         raise _failure(str(path), error) from error
     return module
 

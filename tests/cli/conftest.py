@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from roost_tests.command import RoostCommand
 
 from roost.actors import Flock
-from roost.streams import event
+from roost.streams import Event
 from roost.streams.server import stop_server
-
-
-@event("cli.ticked", subject=lambda ticked: "clock")
-@dataclass(frozen=True, slots=True)
-class Ticked:
-    text: str
 
 
 @pytest.fixture
@@ -46,4 +39,4 @@ async def flock(server_url: str, flock_name: str) -> AsyncGenerator[Flock]:
 async def long_log(flock: Flock) -> None:
     """More in the log than a pipe holds."""
     for _ in range(10):
-        await flock.append(*[Ticked("x" * 100) for _ in range(100)])
+        await flock.append(*[Event(type="clock.ticked", subject="clock", body=b'{"text":"tick"}') for _ in range(100)])
