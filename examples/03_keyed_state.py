@@ -2,8 +2,7 @@
 
     python examples/03_keyed_state.py
 
-Events of one key are handled one at a time. The state is an account of eggs, and no nest may go below zero. Run it
-again: the nests still have what they had.
+The state counts a nest's eggs, and never goes below zero. Run it again: the nests still have what they had.
 """
 
 from __future__ import annotations
@@ -35,17 +34,14 @@ class Nest:
 class Keeper(Actor):
     state = Nest
 
-    def __init__(self, wanted: int) -> None:
-        self.wanted = wanted
-        self.done = asyncio.Event()
+    def __init__(self) -> None:
+        self.moved = asyncio.Semaphore(0)
 
     @on(EggsMoved, key=lambda moved: moved.nest)
     async def move(self, moved: EggsMoved, ctx: Context[Nest]) -> EggsCounted:
         change = max(moved.count, -ctx.state.eggs)
         print(f"{moved.nest}: {ctx.state.eggs} {change:+d}")
-        self.wanted -= 1
-        if not self.wanted:
-            self.done.set()
+        self.moved.release()
         return EggsCounted(change)
 
     def evolve(self, state: Nest, event: EggsCounted) -> Nest:
@@ -54,10 +50,11 @@ class Keeper(Actor):
 
 async def main() -> None:
     moves = [EggsMoved("oak", 3), EggsMoved("oak", -1), EggsMoved("reed", 2), EggsMoved("oak", -5)]
-    keeper = Keeper(wanted=len(moves))
+    keeper = Keeper()
     async with Flock.open("example-state") as flock, flock.work(keeper):
         await flock.append(*moves)
-        await keeper.done.wait()
+        for _ in moves:
+            await keeper.moved.acquire()
 
 
 asyncio.run(main())
