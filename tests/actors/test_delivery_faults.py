@@ -214,6 +214,35 @@ async def test_a_full_worker_lets_others_sweep_for_the_dead(flock: Flock, settin
             await wait_until(lambda: has_ended(flock, 7), timeout=10)
 
 
+async def test_what_the_sweep_brings_counts_among_what_is_handled_at_once(
+    flock: Flock, settings: dict[str, Any]
+) -> None:
+    at_once = most = 0
+
+    class Alone(Actor):
+        name = "Doubler"
+        concurrency = 1
+
+        @on(Given)
+        async def double(self, given: Given, ctx: Context[None]) -> None:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.3)
+            at_once -= 1
+
+    async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,):
+        await flock.append(Given(1, act="sleep:4"))
+        await wait_until(lambda: has_pending(flock, 1))
+        doomed.kill()
+        await doomed.end()
+    async with flock.work(Alone):  # it waits for something new, with room for one, when the sweep fills the room
+        await wait_until(lambda: at_once == 1)
+        await flock.append(Given(2))
+        await wait_until(lambda: has_ended(flock, 2))
+    assert most == 1
+
+
 @pytest.mark.parametrize("ending", ["restart", "kill"])
 async def test_a_server_that_restarts_loses_and_doubles_nothing(own_server: Any, ending: str) -> None:
     server: OwnServer = await own_server()

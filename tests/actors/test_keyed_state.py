@@ -14,7 +14,7 @@ from roost_tests.crew import LEASE, Added, Sum, Summed, Summer, events_of
 from roost_tests.peer import Peer, peers
 from roost_tests.waiting import wait_until
 
-from roost.actors import Actor, Context, Failure, Flock, Retry, on
+from roost.actors import Actor, Context, Failure, Flock, Retry, desk, on
 from roost.actors.state import States
 from roost.streams import Event, SettingsError
 
@@ -76,7 +76,11 @@ async def test_keys_do_not_wait_for_one_another(flock: Flock) -> None:
     await check_sums(flock, {"slow": 1, "quick": 5}, Waiting)
 
 
-async def test_who_waits_in_line_longer_than_a_lease_is_not_taken_for_dead(flock: Flock, join: Join) -> None:
+async def test_who_waits_in_line_longer_than_a_lease_is_not_taken_for_dead(
+    flock: Flock, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "COMMIT_MARGIN", timedelta(milliseconds=100))
+
     class Slow(Summer):
         timeout = timedelta(seconds=1)
 

@@ -41,8 +41,9 @@ class Peer:
 
     async def start(self) -> None:
         pipe = asyncio.subprocess.PIPE
+        path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, env={**os.environ, "PYTHONPATH": str(SUPPORT)}
+            *self._command, stdin=pipe, stdout=pipe, env={**os.environ, "PYTHONPATH": path}
         )
         self._reading = asyncio.create_task(self._read())
         await self.hear_all("ready", timeout=20)
