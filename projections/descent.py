@@ -66,13 +66,16 @@ class DescentFold:
             self.odd += 1
 
     def _known(self, note_id: str) -> _Known:
-        return self._notes.setdefault(note_id, _Known(Ancestor(id=note_id)))
+        known = self._notes.get(note_id)
+        if known is None:
+            known = self._notes[note_id] = _Known(Ancestor(id=note_id))
+        return known
 
     def _written(self, event: Event) -> None:
         record = record_of(event)
         known = self._known(record.id)
-        known.facts = replace(
-            known.facts,
+        known.facts = Ancestor(
+            id=record.id,
             fate="kept",
             key=record.key,
             author=record.author,

@@ -41,7 +41,9 @@ def text_of(data: Data, name: str) -> str:
 
 def texts_of(data: Data, name: str) -> tuple[str, ...]:
     """A list of texts; empty when it is not there. Raises OddData."""
-    value: object = data.get(name, [])
+    value: object = data.get(name)
+    if value is None and name not in data:
+        return ()
     listed = cast("list[object]", value) if isinstance(value, list) else [None]
     if not all(isinstance(each, str) for each in listed):
         raise OddData(f"{name} is no list of texts")
