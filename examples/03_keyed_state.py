@@ -33,9 +33,7 @@ class Nest:
 
 class Keeper(Actor):
     state = Nest
-
-    def __init__(self) -> None:
-        self.moved = asyncio.Semaphore(0)
+    moved = asyncio.Semaphore(0)
 
     @on(EggsMoved, key=lambda moved: moved.nest)
     async def move(self, moved: EggsMoved, ctx: Context[Nest]) -> EggsCounted:
@@ -50,11 +48,10 @@ class Keeper(Actor):
 
 async def main() -> None:
     moves = [EggsMoved("oak", 3), EggsMoved("oak", -1), EggsMoved("reed", 2), EggsMoved("oak", -5)]
-    keeper = Keeper()
-    async with Flock.open("example-state") as flock, flock.work(keeper):
+    async with Flock.open("example-state") as flock, flock.work(Keeper):
         await flock.append(*moves)
         for _ in moves:
-            await keeper.moved.acquire()
+            await Keeper.moved.acquire()
 
 
 asyncio.run(main())

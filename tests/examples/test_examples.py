@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -107,7 +107,7 @@ async def test_workers_in_other_processes_add_up(newcomer: Newcomer, examples: P
 
 
 @asynccontextmanager
-async def at_work(newcomer: Newcomer, *words: str | Path) -> AsyncIterator[None]:
+async def at_work(newcomer: Newcomer, *words: str | Path) -> AsyncGenerator[None]:
     """`roost work` while the block runs; its workers have begun. Stopped, it must end well."""
     process = await newcomer.start(*newcomer.command("work", *words))
     assert process.stderr is not None

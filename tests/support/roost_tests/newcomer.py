@@ -46,4 +46,4 @@ class Newcomer:
 
     def _environment(self) -> dict[str, str]:
         passed_on = {name: value for name, value in os.environ.items() if not name.startswith(("ROOST_", "OPENAI_"))}
-        return passed_on | {"HOME": str(self.home), "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
+        return passed_on | {"HOME": str(self.home), "COLUMNS": "100"}
