@@ -18,7 +18,7 @@ from .finisher import Finisher
 from .job import Mapped, MapReduce, Step
 from .mapper import Mapper
 from .reducer import Reducer
-from .run import BATCH, agents_of, helping, map_reduce, offer, wait_for
+from .run import BATCH, agents_of, helping, map_reduce, offer, unless_failed, wait_for
 from .shuffler import Shuffler
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     "helping",
     "map_reduce",
     "offer",
+    "unless_failed",
     "wait_for",
 ]

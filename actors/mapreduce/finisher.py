@@ -77,8 +77,9 @@ class Finisher(Actor):
     async def _finish(self, job: str, state: Results, ctx: Context[Results]) -> Sequence[Any]:
         if not state.shuffled or state.groups is None or len(state.results) < state.groups:
             return []
+        more = (Missing(f"{state.unnamed:,} more", "their part.mapped events say why"),) if state.unnamed else ()
         try:
-            result = await self.job.finish(state.results, state.members, state.missing, ctx)
+            result = await self.job.finish(state.results, state.members, (*state.missing, *more), ctx)
         except GiveUp as error:
             missing = (*state.missing, Missing("the whole", shorten(str(error))))
             return [JobFinished(job, state.results, None, missing, state.unnamed)]

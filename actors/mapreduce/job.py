@@ -79,7 +79,8 @@ class MapReduce:
         ctx: Context[Any],
     ) -> Any:
         """A last note over all groups' results, or None. `members` names for each group the note that lists
-        its notes and their labels. Raise GiveUp to end the job without a last note."""
+        its notes and their labels; what is missing past `max_missing` is one entry. Raise GiveUp to end the job
+        without a last note."""
         return None
 
     def title(self, group: str) -> str:

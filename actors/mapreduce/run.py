@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from roost.streams import Event, Position, RoostError, decode, new_id
 
 from ..actor import Actor
 from ..flock import Flock
+from ..worker import Worker
 from .collector import Collector
 from .events import JobFinished, PartOffered, StreamClosed
 from .finisher import Finisher
@@ -17,6 +20,8 @@ from .job import MapReduce
 from .mapper import Mapper
 from .reducer import Reducer
 from .shuffler import Shuffler
+
+T = TypeVar("T")
 
 BATCH = 64
 """Parts offered together: the size of one collector's state, and of one append."""
@@ -28,10 +33,10 @@ def agents_of(job: MapReduce) -> list[Actor]:
 
 
 @asynccontextmanager
-async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncGenerator[None]:
+async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncGenerator[list[Worker]]:
     """Work for a job that another process has started, or will start, under that run."""
-    async with flock.work(*agents_of(job), run=run):
-        yield
+    async with flock.work(*agents_of(job), run=run) as workers:
+        yield workers
 
 
 async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run: str | None = None) -> JobFinished:
@@ -41,12 +46,32 @@ async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run:
     """
     run = run or new_id()
     since = await flock.log.last()
-    async with flock.work(*agents_of(job), run=run) as workers:
-        await offer(flock, job=run, stream="notes", notes=notes)
-        finished = await wait_for(flock, "job.finished", run, since)
-    for worker in workers:
-        await worker.take_away()
+    workers: list[Worker] = []
+    try:
+        async with flock.work(*agents_of(job), run=run) as workers:
+            await offer(flock, job=run, stream="notes", notes=notes)
+            finished = await unless_failed(workers, wait_for(flock, "job.finished", run, since))
+    finally:
+        for worker in workers:
+            await worker.take_away()
     return decode(finished)  # type: ignore[no-any-return]  # declared by the event's type
+
+
+async def unless_failed(workers: Sequence[Worker], awaited: Coroutine[Any, Any, T]) -> T:
+    """What is awaited; or the error of the first of these workers that can go on no more, so that nobody waits for
+    work that nobody does."""
+    waiting = asyncio.ensure_future(awaited)
+    ends: list[asyncio.Future[Any]] = [waiting, *[worker.failed for worker in workers]]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            for worker in workers:
+                if worker.failed.done() and not worker.failed.cancelled():
+                    raise worker.failed.exception() or RoostError("a worker ended")
+        return await waiting
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def offer(flock: Flock, *, job: str, stream: str, notes: Sequence[str], streams: int = 1) -> None:

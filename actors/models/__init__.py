@@ -15,6 +15,7 @@ from .errors import (
     ModelNotConfigured,
     ModelRefusedRequest,
     ModelUnavailable,
+    NoSuchModel,
     QuotaExhausted,
     UnknownModel,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ModelNotConfigured",
     "ModelRefusedRequest",
     "ModelUnavailable",
+    "NoSuchModel",
     "OfflineModel",
     "Price",
     "PriceTable",

@@ -10,6 +10,7 @@ ModelError
 ├── QuotaExhausted           the account has no credit left
 ├── ModelNotAllowed          a wrong key, or one that may not use this model
 ├── ModelRefusedRequest      the server will not take this request, however often it is sent
+│   └── NoSuchModel          nor any other: it has no such model, or does not speak chat completions
 └── AnswerError              the model answered, but the answer must not be used or kept
     ├── EmptyAnswer          nothing in it
     ├── AnswerCutOff         it ended because of its length
@@ -70,6 +71,10 @@ class ModelNotAllowed(ModelError):
 
 class ModelRefusedRequest(ModelError):
     """The model server will not take this request; sending it again would not help."""
+
+
+class NoSuchModel(ModelRefusedRequest):
+    """The server has no such model, or it is no model server; check the name and OPENAI_BASE_URL."""
 
 
 class AnswerError(ModelError):

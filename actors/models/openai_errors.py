@@ -17,6 +17,7 @@ from .errors import (
     ModelNotAllowed,
     ModelRefusedRequest,
     ModelUnavailable,
+    NoSuchModel,
     QuotaExhausted,
 )
 
@@ -80,7 +81,7 @@ def _from_status(error: openai.APIStatusError, *, model: str, server: str, redac
     if status == 403:
         return ModelNotAllowed(f"{server} does not let this key use {model}: {said}")
     if status == 404:
-        return ModelRefusedRequest(f"{server} has no model {model}, or no chat completions: {said}")
+        return NoSuchModel(f"{server} has no model {model}, or no chat completions: {said}")
     if status >= 500 or status in TRY_LATER:
         return ModelUnavailable(f"{server} failed with status {status}: {said}", retry_after=wait)
     return ModelRefusedRequest(f"{server} refused the request with status {status}: {said}")

@@ -1,11 +1,11 @@
 """Roost's own job: a flock reads documents and answers questions about them."""
 
 from .budget import Budget, BudgetSpent
-from .edit import Answer, cited, edit
+from .edit import Answer, cited, edit, name_missing
 from .reader import DocumentOffered, DocumentOpened, Reader
 from .report import Report
-from .run import agents_for, end, follow, model_for, start, working
-from .spec import Mode, RunEnded, RunStarted, find_run
+from .run import agents_for, end, follow, model_for, start, unfinished, working
+from .spec import Mode, RunEnded, RunHalted, RunStarted, find_run
 
 __all__ = [
     "Answer",
@@ -17,6 +17,7 @@ __all__ = [
     "Reader",
     "Report",
     "RunEnded",
+    "RunHalted",
     "RunStarted",
     "agents_for",
     "cited",
@@ -25,6 +26,8 @@ __all__ = [
     "find_run",
     "follow",
     "model_for",
+    "name_missing",
     "start",
+    "unfinished",
     "working",
 ]

@@ -39,9 +39,14 @@ def edit(answers: Sequence[Answer], missing: Sequence[Missing]) -> str:
         lines += [""] if answer.sources else []
     if missing:
         lines += ["## Missing", ""]
-        lines += [f"- {_one_line(each.what)}: {_one_line(each.reason)}" for each in missing]
+        lines += [f"- {_one_line(name_missing(each.what, each.reason))}" for each in missing]
         lines += [""]
     return "\n".join(lines)
+
+
+def name_missing(what: str, reason: str) -> str:
+    """What is missing and why; errors of documents name the document themselves."""
+    return reason if reason.startswith(f"{what}:") else f"{what}: {reason}"
 
 
 def _one_line(text: str) -> str:

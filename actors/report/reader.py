@@ -19,6 +19,7 @@ from ..context import Context
 from ..documents import CUTTER_VERSION, DocumentError, Mark, Opened, Source, cut, open_document
 from ..documents.errors import DocumentChanged
 from ..mapreduce import PartOffered, StreamClosed
+from ..mapreduce.failing import shorten
 from ..memory import fingerprint
 from ..work import Computed, Work
 
@@ -75,7 +76,7 @@ class Reader(Actor):
         try:
             note, modified_ns = await self._opened(source, ctx)
         except DocumentError as error:  # it will not get better by being tried again
-            return StreamClosed(offered.job, offered.stream, 0, offered.streams, str(error)[:300])
+            return StreamClosed(offered.job, offered.stream, 0, offered.streams, shorten(str(error)), offered.name)
         return DocumentOpened(
             offered.job, offered.stream, offered.streams, offered.kind, offered.location, offered.name, note.id,
             modified_ns,
@@ -114,7 +115,8 @@ class Reader(Actor):
         try:
             batch = await ctx.memory.once(key, lambda: self._cut(opened, document, mark, ctx), tags=["cut"])
         except DocumentError as error:
-            return [StreamClosed(opened.job, opened.stream, opened.batch, opened.streams, str(error)[:300])]
+            reason = shorten(str(error))
+            return [StreamClosed(opened.job, opened.stream, opened.batch, opened.streams, reason, opened.name)]
         sections, after = batch.content["sections"], batch.content["mark"]
         parts: list[Any] = [
             PartOffered(opened.job, opened.stream, opened.batch, index, len(sections), note, f"{opened.name}: {title}")
@@ -164,7 +166,8 @@ class Reader(Actor):
     async def parked(self, event: Event, failure: Failure) -> StreamClosed:
         payload: DocumentOffered | DocumentOpened = decode(event)
         batches = payload.batch if isinstance(payload, DocumentOpened) else 0
-        return StreamClosed(payload.job, payload.stream, batches, payload.streams, failure.message[:300])
+        reason = shorten(failure.message)
+        return StreamClosed(payload.job, payload.stream, batches, payload.streams, reason, payload.name)
 
 
 def _kind(kind: str) -> Any:

@@ -7,20 +7,25 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from roost.streams import Note, RoostError
+from roost.streams import Note
 
 from ..actor import Actor, Retry
 from ..completion import Ask
 from ..context import Context
 from ..mapreduce import Collector, Finisher, GiveUp, Mapped, Mapper, MapReduce, Missing, Reducer, Shuffler, Step
+from ..models import ModelNotAllowed, NoSuchModel, QuotaExhausted
 from .edit import Answer, cited, edit
 from .ranking import rank
+from .spec import RunHalted
 from .words import ANSWER, ANSWER_SENTENCES, OVERVIEW, SUMMARIZE, SUMMARY_SENTENCES
 
 BEST = 8
 """Sections that a question is answered from."""
 FAN_IN = 8
 READS_AT_ONCE = 100
+OVERVIEW_TITLE = "What the documents are about"
+HOPELESS = (ModelNotAllowed, NoSuchModel, QuotaExhausted)
+"""Errors of the model that every further call would meet."""
 
 
 class Summarizer(Mapper):
@@ -62,15 +67,26 @@ class Report(MapReduce):
 
     fan_in = FAN_IN
 
-    def __init__(self, questions: Sequence[str], *, model: str) -> None:
+    def __init__(self, questions: Sequence[str]) -> None:
         self.questions = tuple(questions)
-        self.model = model
+        self._halted: str | None = None
 
     def agents(self) -> list[Actor]:
         return [Summarizer(self), ReportCollector(), Ranker(self), Answerer(self), Editor(self)]
 
     async def map(self, note: Note, label: str, ctx: Context[Any]) -> Note:
-        return await ctx.complete(Ask(instructions=SUMMARIZE, sentences=SUMMARY_SENTENCES, kind="summary"), note)
+        return await self._ask(Ask(instructions=SUMMARIZE, sentences=SUMMARY_SENTENCES, kind="summary"), [note], ctx)
+
+    async def _ask(self, ask: Ask, notes: Sequence[Note], ctx: Context[Any]) -> Note:
+        """The model's answer. An error that every further call would meet halts the run: whoever follows it ends it."""
+        if self._halted is not None:
+            raise GiveUp(self._halted)
+        try:
+            return await ctx.complete(ask, *notes)
+        except HOPELESS as error:
+            self._halted = str(error)
+            ctx.emit(RunHalted(ctx.run or "", self._halted))
+            raise GiveUp(self._halted) from error
 
     async def shuffle(self, parts: Sequence[Mapped], ctx: Context[Any]) -> Mapping[str, Sequence[str]]:
         # A section that stands twice says nothing new. Equal sections have summaries of one key, though not always one
@@ -106,7 +122,10 @@ class Report(MapReduce):
             instructions=OVERVIEW if question is None else ANSWER, question=question, sentences=ANSWER_SENTENCES,
             labels=labels, kind="answer", texts=texts,
         )  # fmt: skip
-        return await ctx.complete(ask, *notes)
+        return await self._ask(ask, notes, ctx)
+
+    def title(self, group: str) -> str:
+        return OVERVIEW_TITLE if group == "0" else self.questions[int(group) - 1]
 
     async def finish(
         self,
@@ -116,16 +135,18 @@ class Report(MapReduce):
         ctx: Context[Any],
     ) -> Note:
         answers: list[Answer] = []
-        for group in sorted(results, key=int):
-            question = self.questions[int(group) - 1] if group != "0" else "What the documents are about"
-            listed = (await ctx.memory.get(members[group])).content
-            result = results[group]
+        if not results and not missing:
+            raise GiveUp("there is nothing to answer from: the documents have no text")
+        for number in range(1, len(self.questions) + 1) if self.questions else [0]:
+            group, result = str(number), results.get(str(number))
+            listed: list[list[str]] = (await ctx.memory.get(members[group])).content if group in members else []
             text = None if result is None else (await ctx.memory.get(result)).text
-            numbers = cited(text or "")
-            sources = [(number, *listed[number - 1]) for number in numbers if number <= len(listed)]
-            answers.append(Answer(question, text, result, tuple(sources)))
-        if not answers and not missing:
-            raise RoostError("there was nothing to answer from: the documents have no sections")
+            sources = [
+                (label, listed[label - 1][0], listed[label - 1][1])
+                for label in cited(text or "")
+                if 0 < label <= len(listed)
+            ]
+            answers.append(Answer(self.title(group), text, result, tuple(sources)))
         return await ctx.memory.put(edit(answers, missing), tags=["report"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -15,9 +15,9 @@ from roost.streams import Event, Inbox, Position, decode
 from ..actor import Actor
 from ..documents import Source
 from ..flock import Flock
-from ..mapreduce import JobFinished
+from ..mapreduce import JobFinished, Missing
 from ..models import Model, model_from_name
-from ..worker import inbox_name
+from ..worker import Worker, inbox_name
 from .budget import Budget
 from .reader import DocumentOffered, Reader
 from .report import Report
@@ -25,10 +25,13 @@ from .spec import RunEnded, RunStarted
 
 Watch = Callable[[Event], None]
 
+GRACE = timedelta(seconds=2)
+"""What is in hand when a run is stopped gets so long; when a run ends by itself, nothing is."""
+
 
 def agents_for(spec: RunStarted, spool: Path) -> list[Actor]:
     """The agents of a run: reader, summarizer, collector, shuffler, reducer, editor."""
-    report = Report(spec.questions, model=spec.model)
+    report = Report(spec.questions)
     return [Reader(spool, allow_private=spec.allow_private), *report.agents()]
 
 
@@ -39,13 +42,13 @@ def model_for(spec: RunStarted) -> Model:
 
 
 @asynccontextmanager
-async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncIterator[None]:
-    """Work for a run in this process while the block runs."""
+async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncGenerator[list[Worker]]:
+    """Work for a run in this process while the block runs; the workers, one of which may fail."""
     cost = None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd)
     flock.guard = Budget(spec.run, spec.max_calls, cost).guard(flock.shard)
     flock.slots = asyncio.Semaphore(spec.agents)
-    async with flock.work(*agents_for(spec, spool), run=spec.run):
-        yield
+    async with flock.work(*agents_for(spec, spool), run=spec.run, grace=GRACE) as workers:
+        yield workers
 
 
 async def start(flock: Flock, spec: RunStarted, sources: Sequence[Source], spool: Path) -> Position:
@@ -65,7 +68,7 @@ async def start(flock: Flock, spec: RunStarted, sources: Sequence[Source], spool
 
 
 async def follow(flock: Flock, spec: RunStarted, since: Position, watch: Watch) -> JobFinished:
-    """Show each event of a run to `watch` until the run's job has finished."""
+    """Show each event of a run to `watch` until the run's job has finished, or the run is halted."""
     client = flock.connection.dedicated(block=timedelta(seconds=5))
     try:
         async for batch in flock.log.tail(client, since):
@@ -74,19 +77,27 @@ async def follow(flock: Flock, spec: RunStarted, since: Position, watch: Watch) 
                     watch(event)
                     if event.type == "job.finished":
                         return decode(event)  # type: ignore[no-any-return]  # declared by the event's type
+                    if event.type == "run.halted":
+                        return unfinished(spec, decode(event).reason)
     finally:
         await client.aclose()
     raise AssertionError("unreachable: the tail has no end")
 
 
+def unfinished(spec: RunStarted, reason: str) -> JobFinished:
+    """What a run came to that was ended before its job had finished."""
+    return JobFinished(spec.run, {}, None, (Missing("all that was not done yet", reason),))
+
+
 async def end(flock: Flock, spec: RunStarted, finished: JobFinished) -> RunEnded:
-    """Record how a run ended, and take its inboxes away; what is parked stays for a person to look at."""
+    """Record how a run ended, and take its inboxes away, with what they still hold if it was ended before its time;
+    what is parked stays for a person to look at."""
     complete = finished.result is not None and not finished.missing
     outcome: Literal["done", "partial", "failed"] = (
         "done" if complete else "failed" if finished.result is None else "partial"
     )
-    ended = RunEnded(spec.run, outcome, finished.result, finished.missing)
+    ended = RunEnded(spec.run, outcome, finished.result, finished.missing, finished.unnamed)
     await flock.append(ended, run=spec.run)
     for actor in agents_for(spec, Path()):
-        await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe()
+        await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe(drop=finished.result is None)
     return ended

@@ -31,15 +31,28 @@ class RunStarted:
     allow_private: bool = False
 
 
+@event("run.halted")
+@dataclass(frozen=True, slots=True)
+class RunHalted:
+    """Something makes all further work of the run pointless, such as a wrong key: it ends without it."""
+
+    run: str
+    reason: str
+
+
 @event("run.ended")
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """How a run ended: `done`, `partial` when something is missing, `failed` when there is no report."""
+    """How a run ended: `done`, `partial` when something is missing, `failed` when there is no report.
+
+    `unnamed` is how many parts are missing besides those that are named.
+    """
 
     run: str
     outcome: Literal["done", "partial", "failed"]
     report: str | None
     missing: tuple[Missing, ...] = ()
+    unnamed: int = 0
 
 
 async def find_run(flock: Flock, run: str) -> RunStarted:
