@@ -45,5 +45,7 @@ class Newcomer:
         return out.decode()
 
     def _environment(self) -> dict[str, str]:
-        passed_on = {name: value for name, value in os.environ.items() if not name.startswith(("ROOST_", "OPENAI_"))}
+        passed_on = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ROOST_", "OPENAI_", "PYTHON"))
+        }
         return passed_on | {"HOME": str(self.home), "COLUMNS": "100"}
