@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from roost.streams import Event
 
-from .recorded import Data, OddData, data_of, optional_text, text_of, texts_of
+from .recorded import Data, OddData, count_of, data_of, optional_text, text_of, texts_of
 
 RunStatus = Literal["seen", "running", "done", "partial", "failed"]
 """`seen`: events carry its ID, and nobody has said that it began."""
@@ -26,7 +26,8 @@ class RunState:
     """A run. Times are milliseconds of the server's clock; `last_ms` is that of the last event of the run.
 
     A run whose processes died stays `running`: see whether `last_ms` moves. `spec` is the data of `run.started`, as it
-    was written; `missing` holds what could not be done and why.
+    was written; `missing` holds what could not be done and why, `unnamed` counts what is missing besides. `halted` is
+    why all further work was pointless, if it was.
     """
 
     id: str
@@ -38,6 +39,8 @@ class RunState:
     spec: Data = field(default_factory=dict[str, Any])
     report: str | None = None
     missing: tuple[tuple[str, str], ...] = ()
+    unnamed: int = 0
+    halted: str | None = None
     started_ms: int | None = None
     ended_ms: int | None = None
     first_ms: int = 0
@@ -64,6 +67,8 @@ class RunState:
             "mode": self.mode,
             "report": self.report,
             "missing": [{"what": what, "reason": reason} for what, reason in self.missing],
+            "unnamed": self.unnamed,
+            "halted": self.halted,
             "started_ms": self.started_ms,
             "ended_ms": self.ended_ms,
             "last_ms": self.last_ms,
@@ -102,6 +107,8 @@ class RunsFold:
                 run = replace(run, **{counted: getattr(run, counted) + 1})
             elif event.type == "run.started":
                 run = _started(run, data_of(event), ms)
+            elif event.type == "run.halted":
+                run = replace(run, halted=text_of(data_of(event), "reason"))
             elif event.type == "run.ended":
                 run = _ended(run, data_of(event), ms)
         except OddData:
@@ -121,6 +128,7 @@ def _started(run: RunState, spec: Data, ms: int) -> RunState:
         spec=spec,
         started_ms=run.started_ms if run.started_ms is not None else ms,
         ended_ms=None,
+        halted=None,
     )
 
 
@@ -132,7 +140,14 @@ def _ended(run: RunState, data: Data, ms: int) -> RunState:
     if not isinstance(listed, list):
         raise OddData("missing is no list")
     missing = tuple([_missing(each) for each in cast("list[object]", listed)])
-    return replace(run, status=status, report=optional_text(data, "report"), missing=missing, ended_ms=ms)
+    return replace(
+        run,
+        status=status,
+        report=optional_text(data, "report"),
+        missing=missing,
+        unnamed=count_of(data, "unnamed", 0),
+        ended_ms=ms,
+    )
 
 
 def _missing(stored: object) -> tuple[str, str]:

@@ -55,6 +55,15 @@ def test_a_run_runs_until_somebody_says_that_it_has_ended() -> None:
     assert told["missing"] == ended["missing"]
 
 
+def test_a_run_that_was_halted_says_why_until_it_is_resumed() -> None:
+    halted = [an_event("run.started", 1, SPEC), an_event("run.halted", 2, {"run": "r", "reason": "no such key"})]
+    assert (runs_of(*halted).by_id["r"].status, runs_of(*halted).by_id["r"].halted) == ("running", "no such key")
+    ended = an_event("run.ended", 3, {"outcome": "failed", "unnamed": 7})
+    run = runs_of(*halted, ended).by_id["r"]
+    assert (run.status, run.halted, run.unnamed) == ("failed", "no such key", 7)
+    assert runs_of(*halted, ended, an_event("run.started", 4, SPEC)).by_id["r"].halted is None
+
+
 @pytest.mark.parametrize("outcome", ["done", "partial", "failed"])
 def test_each_outcome_is_a_status(outcome: str) -> None:
     folded = runs_of(an_event("run.started", 1, SPEC), an_event("run.ended", 2, {"outcome": outcome}))
@@ -88,6 +97,8 @@ def test_the_latest_run_is_the_one_that_began_last() -> None:
         ("run.started", {"questions": "why?"}),
         ("run.started", {"model": 1}),
         ("run.ended", {}),
+        ("run.ended", {"outcome": "done", "unnamed": -1}),
+        ("run.halted", {"run": "r"}),
         ("run.ended", {"outcome": "splendid"}),
         ("run.ended", {"outcome": "done", "missing": "b.md"}),
         ("run.ended", {"outcome": "done", "missing": ["b.md"]}),
