@@ -166,7 +166,9 @@ local function judge_claims(from, to, granted)
       line = judge_claim(ARGV[i + 1], ARGV[i + 2], ARGV[i + 4])
       if not line then
         granted[i] = true
-        claims[ARGV[i + 1]] = { nonce = ARGV[i + 2], owner = ARGV[i + 5], lease = ARGV[i + 3] }
+        local subject = 'key/' .. ARGV[i + 1]
+        claims[ARGV[i + 1]] = { nonce = ARGV[i + 2], owner = ARGV[i + 5], lease = ARGV[i + 3],
+          entry = version[subject] == stored_version[subject] and stored_entry[subject] }
         load(ARGV[i + 6])
         version[ARGV[i + 6]] = version[ARGV[i + 6]] + 1
       end
