@@ -1,13 +1,15 @@
 """One of several runs that are compared: `python -m roost.cli.run_child`.
 
 Reads its order as a line of JSON from standard input, says `ready` on standard output, waits for a line that says go,
-makes the run, and writes its document as a line.
+makes the run, and writes its document as a line. When standard input ends before that, nobody wants it any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,12 @@ from typing import Any
 import orjson
 
 from roost.actors.documents import Source
-from roost.streams import RoostError, Settings
+from roost.streams import Settings
 
-from .failure import tell
-from .logging import set_up_logging
+from .failure import FAILED, report_failure
 from .run.conduct import conduct
 from .run.order import Order
+from .run.quiet import set_up_run_logging
 
 
 async def make(given: dict[str, Any]) -> dict[str, Any]:
@@ -37,24 +39,32 @@ async def make(given: dict[str, Any]) -> dict[str, Any]:
         mode=given["mode"],
         allow_private=given["allow_private"],
     )
-    loop = asyncio.get_running_loop()
 
     async def gate() -> None:
         print("ready", flush=True)  # noqa: T201 the parent waits for it
-        await loop.run_in_executor(None, sys.stdin.readline)
+        if not await asyncio.to_thread(sys.stdin.readline):
+            os._exit(FAILED)
+        threading.Thread(target=_end_with_parent, name="roost parent", daemon=True).start()
 
     return await conduct(order, url, flock, lambda _: None, gate=gate)
 
 
+def _end_with_parent() -> None:
+    """At once: the flock is made to be thrown away, and whoever would read the document has gone."""
+    sys.stdin.read()
+    os._exit(FAILED)
+
+
 def main() -> int:
-    set_up_logging(verbose=0, as_json=False)
+    given = orjson.loads(sys.stdin.readline())
+    set_up_run_logging(verbose=given["verbose"])
     try:
-        document = asyncio.run(make(orjson.loads(sys.stdin.readline())))
-    except RoostError as error:
-        tell(str(error))
-        return 1
+        document = asyncio.run(make(given))
+    except Exception as error:
+        return report_failure(error, debug=given["verbose"] > 0)
     sys.stdout.write(orjson.dumps(document).decode() + "\n")
-    return 0
+    sys.stdout.flush()
+    os._exit(0)  # the thread that waits for the parent's end holds standard input, which Python would wait for
 
 
 if __name__ == "__main__":

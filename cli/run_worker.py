@@ -1,6 +1,6 @@
-"""A process that works for a run: `python -m roost.cli.run_worker RUN`, told the rest by ROOST_URL and ROOST_FLOCK.
+"""A process that works for a run: `python -m roost.cli.run_worker SPOOL VERBOSE`, told the rest by ROOST_*.
 
-It ends when its standard input does (its parent has gone), and on SIGTERM or SIGINT, in good order.
+It works until SIGTERM, SIGINT, or the end of its lifeline; then it finishes what is in hand and gives back the rest.
 """
 
 from __future__ import annotations
@@ -8,43 +8,52 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from roost.actors import Flock
-from roost.actors.report import find_run, model_for, working
-from roost.streams import RoostError
+from .failure import report_failure
+from .lifeline import Lifeline
 
-from .failure import tell
-from .logging import set_up_logging
+if TYPE_CHECKING:
+    from roost.actors.report import RunStarted
+
+MARGIN = timedelta(seconds=10)
+"""From the end of the parent to the end of this process, at most."""
 
 
-async def work(run: str, spool: Path) -> None:
-    """Work for a run until told to stop."""
+async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
+    """Work for a run until told to stop. Raises what ended a worker."""
+    from roost.actors import Flock
+    from roost.actors.mapreduce import unless_failed
+    from roost.actors.report import model_for, working
+
+    from .run.order import sharing_of
+
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    loop.add_reader(sys.stdin, _listen, stop)
-    async with Flock.open() as looking:
-        spec = await find_run(looking, run)
-    sharing = "cache" if spec.mode == "cache" else "once"
-    async with Flock.open(model=model_for(spec), sharing=sharing) as flock, working(flock, spec, spool):
-        await stop.wait()
-
-
-def _listen(stop: asyncio.Event) -> None:
-    if not sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]  # buffered readers have it
-        asyncio.get_running_loop().remove_reader(sys.stdin)
-        stop.set()
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with (
+        Flock.open(model=model_for(spec), sharing=sharing_of(spec.mode)) as flock,
+        working(flock, spec, spool) as workers,
+    ):
+        lifeline.say_ready(f"run {spec.run}")
+        await unless_failed(workers, stop.wait())
 
 
 def main() -> int:
-    set_up_logging(verbose=0, as_json=False)
+    lifeline = Lifeline.take()
+    spool, verbose = Path(sys.argv[1]), int(sys.argv[2])
+    from .run.quiet import set_up_run_logging
+
+    set_up_run_logging(verbose=verbose)
+    lifeline.watch(MARGIN)
     try:
-        asyncio.run(work(sys.argv[1], Path(sys.argv[2])))
-    except RoostError as error:
-        tell(str(error))
-        return 1
+        from .run.order import read_spec
+
+        asyncio.run(work(read_spec(spool), spool, lifeline))
+    except Exception as error:
+        return report_failure(error, debug=verbose > 0)
     return 0
 
 

@@ -5,7 +5,7 @@ from .edit import Answer, cited, edit, name_missing
 from .reader import DocumentOffered, DocumentOpened, Reader
 from .report import Report
 from .run import agents_for, end, follow, model_for, start, unfinished, working
-from .spec import Mode, RunEnded, RunHalted, RunStarted, find_run
+from .spec import Mode, RunEnded, RunHalted, RunStarted
 
 __all__ = [
     "Answer",
@@ -23,7 +23,6 @@ __all__ = [
     "cited",
     "edit",
     "end",
-    "find_run",
     "follow",
     "model_for",
     "name_missing",

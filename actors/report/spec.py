@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from roost.streams import RoostError, decode, event
+from roost.streams import event
 
-from ..flock import Flock
 from ..mapreduce import Missing
 
 Mode = Literal["shared", "cache", "isolated"]
@@ -53,11 +52,3 @@ class RunEnded:
     report: str | None
     missing: tuple[Missing, ...] = ()
     unnamed: int = 0
-
-
-async def find_run(flock: Flock, run: str) -> RunStarted:
-    """The specification of a run, from the log. Raises RoostError when there is no such run."""
-    for stored in await flock.log.subject(f"run/{run}"):
-        if stored.type == "run.started":
-            return decode(stored)  # type: ignore[no-any-return]  # declared by the event's type
-    raise RoostError(f"there is no run {run} in flock {flock.name!r}")

@@ -16,6 +16,7 @@ from roost.streams.erase import erase_flock
 
 from .order import Order
 from .result import accounts
+from .sections import Sections
 
 Way = Literal["isolated", "cache", "shared"]
 WAYS: tuple[Way, ...] = ("isolated", "cache", "shared")
@@ -30,7 +31,8 @@ async def compare(order: Order, connection: Connection, tell: Callable[[str], No
         raise RoostError(f"--compare runs a process for each question, for at most {MAX_QUESTIONS} questions")
     found: dict[str, dict[str, Any]] = {}
     for way in WAYS:
-        tell(f"{way}: {len(asked)} processes, {_memories(way)}")
+        several = "1 process" if len(asked) == 1 else f"{len(asked)} processes"
+        tell(f"{way}: {several}, {_memories(way)}")
         flocks = [f"compare-{new_id()[:8]}-{way}" for _ in (asked if way == "isolated" else asked[:1])]
         try:
             children = [
@@ -38,7 +40,8 @@ async def compare(order: Order, connection: Connection, tell: Callable[[str], No
                 for index, question in enumerate(asked)
             ]
             documents = await _together(children)
-            found[way] = await _join(order, connection, flocks, documents, way)
+            one = found[way] = await _join(order, connection, flocks, documents, way)
+            tell(f"{way}: {one['model']['calls']:,} model calls in {one['elapsed_s']:.1f} s")
         finally:
             for flock in flocks:
                 await erase_flock(connection.client, flock)
@@ -76,7 +79,7 @@ class _Child:
         """Start the process; returns when it is ready to begin."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "roost.cli.run_child", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            limit=256 * 1024 * 1024,
+            limit=256 * 1024 * 1024, process_group=0,  # Ctrl-C is this process's to pass on
         )  # fmt: skip
         stdin, stdout = self._pipes()
         stdin.write(orjson.dumps(self._order) + b"\n")
@@ -91,14 +94,18 @@ class _Child:
         await stdin.drain()
         line = await stdout.readline()
         assert self._process is not None
-        if await self._process.wait() != 0 or not line:
+        code = await self._process.wait()  # with its input open: it takes the end of that for our own
+        stdin.close()
+        if code != 0 or not line:
             raise RoostError("a process of the comparison failed; its reason stands above")
         document: dict[str, Any] = orjson.loads(line)
         return document
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Returns when it has ended: nothing of it must write into a flock that is being erased."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
+            await self._process.wait()
 
     def _pipes(self) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
         assert self._process is not None
@@ -120,6 +127,7 @@ def _child(order: Order, url: str, flock: str, question: str, way: Way) -> _Chil
             "agents": order.agents,
             "mode": way,
             "allow_private": order.allow_private,
+            "verbose": order.verbose,
         }
     )
 
@@ -130,8 +138,7 @@ async def _together(children: Sequence[_Child]) -> list[dict[str, Any]]:
         await asyncio.gather(*[child.prepare() for child in children])
         return list(await asyncio.gather(*[child.run() for child in children]))
     finally:
-        for child in children:
-            child.stop()
+        await asyncio.gather(*[child.stop() for child in children])
 
 
 async def _join(
@@ -139,13 +146,12 @@ async def _join(
 ) -> dict[str, Any]:
     """The runs of one way as one document; its figures from their logs, its time from the first event to the last."""
     tallies, first_ms, last_ms = Tally(), 0, 0
-    sections: set[str] = set()
+    sections = Sections()
     for flock in flocks:
         log = Log(Shard(connection.client, Keys(flock)))
         async for event in log.read():
             tallies.evolve(event)
-            if event.type == "part.offered":
-                sections.add(f"{flock} {event.data['note']}")
+            sections.evolve(event)
             assert event.position is not None
             first_ms, last_ms = min(first_ms or event.position.ms, event.position.ms), max(last_ms, event.position.ms)
     figures: Figures = tallies.figures()

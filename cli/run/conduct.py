@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
-from roost.actors import Flock
-from roost.actors.report import RunStarted, end, follow, start, working
-from roost.streams import Event, new_id
+import structlog
 
-from .crew import Crew
-from .order import Order
+from roost.actors import Flock
+from roost.actors.mapreduce import JobFinished, unless_failed
+from roost.actors.report import RunStarted, end, follow, start, unfinished, working
+from roost.streams import Event, RoostError, new_id
+
+from ..failure import tell
+from ..processes import Processes, ProcessesFailed
+from .order import Order, sharing_of, write_spec
 from .result import gather, to_document
+
+log = structlog.get_logger(__name__)
 
 Watch = Callable[[Event], None]
 Gate = Callable[[], Awaitable[None]]
+
+STOP = timedelta(seconds=15)
+"""What the processes of a run are given to end, before they are killed."""
+LAST_WORD = timedelta(seconds=5)
+"""What a run that is stopped takes at most to say so in the log."""
 
 
 def spec_of(order: Order) -> RunStarted:
@@ -39,34 +52,56 @@ def spec_of(order: Order) -> RunStarted:
 async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate: Gate | None = None) -> dict[str, Any]:
     """Make a run and answer its document. `gate` is waited for when all is ready and nothing has begun."""
     spec = spec_of(order)
-    sharing = "cache" if order.mode == "cache" else "once"
-    async with (
-        Flock.open(flock_name, url, model=order.make_model(), sharing=sharing) as flock,
-        AsyncExitStack() as stack,
-    ):
+    async with Flock.open(flock_name, url, model=order.make_model(), sharing=sharing_of(order.mode)) as flock:
         if gate is not None:
             await gate()
-        since = await start(flock, spec, order.sources, order.spool)
-        crew: Crew | None = None
-        if order.processes > 1:
-            crew = await stack.enter_async_context(Crew(order, url, flock_name, spec.run))
-        else:
-            await stack.enter_async_context(working(flock, spec, order.spool))
-        finished = await _first(follow(flock, spec, since, watch), crew)
-        await stack.aclose()
+        try:
+            since = await start(flock, spec, order.sources, order.spool)
+            finished = await _worked(order, url, flock, spec, lambda: follow(flock, spec, since, watch))
+        except asyncio.CancelledError:
+            await _abandon(flock, spec, "the run was stopped")
+            raise
+        except ProcessesFailed as error:
+            await _abandon(flock, spec, str(error))
+            raise
         await end(flock, spec, finished)
         return await to_document(flock, await gather(flock, spec.run, since))
 
 
-async def _first(following: Any, crew: Crew | None) -> Any:
-    """What the run came to, or the error of a crew that can go on no more."""
-    if crew is None:
-        return await following
-    run, trouble = asyncio.ensure_future(following), asyncio.ensure_future(crew.trouble())
+async def _worked(
+    order: Order, url: str, flock: Flock, spec: RunStarted, following: Callable[[], Coroutine[Any, Any, JobFinished]]
+) -> JobFinished:
+    """What the run comes to, by the work of this process or of others. Raises what ends those that work for it."""
+    if order.processes == 1:
+        async with working(flock, spec, order.spool) as workers:
+            return await unless_failed(workers, following())
+    write_spec(order.spool, spec)
+    argv = [sys.executable, "-m", "roost.cli.run_worker", str(order.spool), str(order.verbose)]
+    # Not on the command line, where others could read a password.
+    environment = os.environ | {"ROOST_URL": url, "ROOST_FLOCK": flock.name}
+    async with Processes(argv, order.processes, environment=environment, grace=STOP, report=_report) as processes:
+        run, trouble = asyncio.create_task(following()), asyncio.create_task(processes.failed())
+        try:
+            await asyncio.wait([run, trouble], return_when=asyncio.FIRST_COMPLETED)
+            if not run.done():
+                trouble.result()
+            return await run
+        finally:
+            run.cancel()
+            trouble.cancel()
+            await asyncio.gather(run, trouble, return_exceptions=True)
+
+
+def _report(line: str) -> None:
+    """What people need to know of the processes: that they work shows by itself."""
+    if " works: " not in line:
+        tell(line)
+
+
+async def _abandon(flock: Flock, spec: RunStarted, reason: str) -> None:
+    """Let the log say that the run is over, and take its inboxes away, if that goes quickly."""
     try:
-        await asyncio.wait([run, trouble], return_when=asyncio.FIRST_COMPLETED)
-        return run.result() if run.done() else trouble.result()
-    finally:
-        run.cancel()
-        trouble.cancel()
-        await asyncio.gather(run, trouble, return_exceptions=True)
+        async with asyncio.timeout(LAST_WORD.total_seconds()):
+            await end(flock, spec, unfinished(spec, reason))
+    except (RoostError, TimeoutError) as error:
+        log.warning("the log does not say that the run was stopped", run=spec.run, error=str(error))

@@ -15,18 +15,21 @@ import click
 from rich.console import Console
 
 from roost.actors.documents import Discovery, Source, discover, open_document
-from roost.cli.failure import tell
-from roost.cli.json_lines import dump_safely
-from roost.cli.options import Common
+from roost.actors.report import name_missing
 from roost.streams import Connection, RoostError, new_id
 from roost.streams.erase import erase_flock
 from roost.streams.printable import printable
 
-from .compare import compare
+from ..failure import tell
+from ..json_lines import dump_safely
+from ..options import Common
+from .compare import WAYS, compare
 from .conduct import conduct
+from .interrupt import Interrupted, interruptible
 from .order import Order
 from .plan import plan
 from .progress import Progress
+from .quiet import quieten
 from .show import show_comparison, show_figures, show_plan, show_report
 
 MAX_LATENCY_S = 60
@@ -36,8 +39,13 @@ MAX_QUESTION_CHARACTERS = 10_000
 
 def run_order(common: Common, **given: Any) -> int:
     """Do what was ordered; the exit code. Raises RoostError, click.UsageError."""
+    quieten(common.verbose)
     with tempfile.TemporaryDirectory(prefix="roost-") as spool:
-        return asyncio.run(_run(common, given, Path(spool)))
+        try:
+            return asyncio.run(interruptible(_run(common, given, Path(spool))))
+        except Interrupted as stopped:
+            tell("stopped; what was computed stays in the flock: the same command goes on from there")
+            return stopped.code
 
 
 async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
@@ -55,7 +63,10 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
         max_calls=given["max_calls"],
         max_cost_usd=_cost(given["max_cost"]),
         allow_private=given["allow_private"],
+        verbose=common.verbose,
     )
+    _check_compare(given)
+    _check_out(given["out"])
     await order.make_model().close()  # a model that cannot be used is said now, before anything is read
     found = discover(given["paths"], allow_private=order.allow_private)
     _tell_skipped(found)
@@ -74,7 +85,7 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
     own = order.mode == "isolated"
     flock = f"isolated-{new_id()}" if own else order.settings.flock
     try:
-        with Progress(questions=len(order.questions)) as progress:
+        with Progress(questions=len(order.questions), sources=len(order.sources)) as progress:
             document = await conduct(order, connection.url, flock, progress.watch)
     finally:
         if own:
@@ -88,10 +99,20 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
         show_figures(document, Console(highlight=False, markup=False, stderr=out is None))
     if document["outcome"] == "done":
         return 0
-    missing = document["missing"]
-    first = f"; the first: {missing[0]['what']}: {missing[0]['reason']}" if missing else ""
-    tell(f"the report is not complete: {len(missing)} parts are missing{first}")
+    tell(_incomplete(document))
     return 1
+
+
+def _incomplete(document: dict[str, Any]) -> str:
+    """In a line, that something is missing, how much, and why."""
+    missing, count = document["missing"], len(document["missing"]) + document["missing_unnamed"]
+    if not missing:
+        return "there is no report"
+    first = name_missing(missing[0]["what"], missing[0]["reason"])
+    if document["report"] is None and count == 1:
+        return f"there is no report: {first}"
+    said = "1 part is" if count == 1 else f"{count:,} parts are"
+    return f"the report is not complete: {said} missing{'; the first' if count > 1 else ''}: {first}"
 
 
 async def _compared(order: Order, connection: Connection, common: Common, out: str | None) -> int:
@@ -108,7 +129,10 @@ async def _compared(order: Order, connection: Connection, common: Common, out: s
     if order.model == "offline" and not compared["same_answers"]:
         tell("the answers differ, though the offline model answers the same question the same way")
         return 1
-    return 1 if any(compared[way]["missing"] for way in ("isolated", "cache", "shared")) else 0
+    if any(compared[way]["missing"] for way in WAYS):
+        tell("something is missing: see `missing` of --json, or the end of the report")
+        return 1
+    return 0
 
 
 def _planned(planned: dict[str, Any], common: Common) -> int:
@@ -185,6 +209,20 @@ def _cost(given: str | None) -> Decimal | None:
     if not cost.is_finite() or cost < 0:
         raise click.UsageError(f"--max-cost {given}: give US dollars, like 0.50")
     return cost
+
+
+def _check_compare(given: dict[str, Any]) -> None:
+    if given["mode"] == "compare" and (given["max_calls"] is not None or given["max_cost"] is not None):
+        raise click.UsageError("--compare makes several runs, in full: leave --max-calls and --max-cost out")
+
+
+def _check_out(out: str | None) -> None:
+    """Before anything is paid for: whether the report will find its place."""
+    if out is None:
+        return
+    place = Path(out)
+    if place.is_dir() or not os.access(place if place.exists() else place.absolute().parent, os.W_OK):
+        raise RoostError(f"the report cannot be written to {out}: choose another --out")
 
 
 def _write_out(out: str | None, report: str | None) -> None:

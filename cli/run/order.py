@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+
+from pydantic import TypeAdapter
 
 from roost.actors.documents import Source
+from roost.actors.memory import Sharing
 from roost.actors.models import Model, ModelNotConfigured, Usage, model_from_name
+from roost.actors.report import Mode, RunStarted
 from roost.streams import Settings
 
-Mode = Literal["shared", "cache", "isolated"]
+SPEC = TypeAdapter(RunStarted)
+SPEC_FILE = "run.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class Order:
     max_calls: int | None = None
     max_cost_usd: Decimal | None = None
     allow_private: bool = False
+    verbose: int = 0
 
     def make_model(self) -> Model:
         """The model, or why it cannot be used. Raises UnknownModel, ModelNotConfigured."""
@@ -38,3 +43,17 @@ class Order:
         if self.max_cost_usd is not None and model.cost(Usage(1000, 1000, 0)) is None:
             raise ModelNotConfigured(f"--max-cost needs a known price, and none is known for {self.model}")
         return model
+
+
+def sharing_of(mode: Mode) -> Sharing:
+    """How a run of that mode asks its memory; runs that are isolated share it among their own agents."""
+    return "cache" if mode == "cache" else "once"
+
+
+def write_spec(spool: Path, spec: RunStarted) -> None:
+    """Leave a run's specification where the processes that work for it find it: in the log it may be far back."""
+    (spool / SPEC_FILE).write_bytes(SPEC.dump_json(spec))
+
+
+def read_spec(spool: Path) -> RunStarted:
+    return SPEC.validate_json((spool / SPEC_FILE).read_bytes())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from roost.actors.completion import Ask, key_for, request_for
-from roost.actors.documents import DocumentError, Opened, cut, open_document
+from roost.actors.documents import DocumentError, Mark, Opened, cut, open_document
 from roost.actors.models import Model, Usage
 from roost.actors.report.report import BEST
 from roost.actors.report.words import SUMMARIZE, SUMMARY_SENTENCES
@@ -58,9 +59,9 @@ async def plan(order: Order, connection: Connection, flock: str) -> dict[str, An
     }
 
 
-async def _keys_of(opened: Opened, model: Model) -> Any:
+async def _keys_of(opened: Opened, model: Model) -> AsyncIterator[dict[str, int]]:
     """Keys of the summaries of a document's sections with their input tokens, a batch at a time."""
-    place: Any = 0
+    place: Mark | int | None = 0
     while place is not None:
         found = await asyncio.to_thread(cut, opened, place, BATCH)
         keys: dict[str, int] = {}

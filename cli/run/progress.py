@@ -36,19 +36,24 @@ class Seen:
                 self.computing.pop(data["key"], None)
                 self.counts["failed"] += 1
             case "work.reused":
-                self.counts[data["how"]] += (data.get("work") or {}).get("model") is not None
+                work: dict[str, Any] = data.get("work") or {}
+                self.counts[data["how"]] += work.get("model") is not None
             case "group.reduced":
                 self.counts["answers"] += data["result"] is not None
             case "part.mapped":
                 self.counts["summaries"] += data["mapped"] is not None
                 self.counts["missing"] += data["mapped"] is None
-            case "part.offered" | "document.offered" | "delivery.retried" | "delivery.parked":
+            case "document.opened":
+                self.counts["documents"] += data["batch"] == 0
+            case "part.offered" | "delivery.retried" | "delivery.parked":
                 self.counts[event.type] += 1
             case _:
                 pass
 
-    def line(self, questions: int) -> str:
+    def line(self, documents: int, questions: int) -> str:
         counts = self.counts
+        if not counts["part.offered"]:
+            return f"{counts['documents']}/{documents} documents opened"
         parts = [
             f"{counts['summaries']}/{counts['part.offered']} sections",
             f"{counts['answers']}/{questions} answers",
@@ -65,9 +70,9 @@ class Seen:
 class Progress:
     """Live on a terminal; elsewhere a line every two seconds while something happens."""
 
-    def __init__(self, *, questions: int, quiet: bool = False) -> None:
+    def __init__(self, *, sources: int, questions: int) -> None:
         self._console = Console(stderr=True, highlight=False, markup=False)
-        self._quiet = quiet
+        self._documents = sources
         self._questions = max(1, questions)
         self._started = time.monotonic()
         self._said = self._started
@@ -75,7 +80,7 @@ class Progress:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._quiet:
+        if self._console.is_terminal:
             self._live = Live(get_renderable=self._table, console=self._console, transient=True, refresh_per_second=8)
             self._live.start()
         return self
@@ -85,16 +90,19 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        if not self._quiet and error is None:
-            self._console.print(self._seen.line(self._questions), soft_wrap=True)
+        if error is None:
+            self._say()
 
     def watch(self, event: Event) -> None:
         """Take one event of the run into account."""
         self._seen.take(event)
         now = time.monotonic()
-        if self._live is None and not self._quiet and now - self._said >= PLAIN_EVERY_S:
+        if self._live is None and now - self._said >= PLAIN_EVERY_S:
             self._said = now
-            self._console.print(self._seen.line(self._questions), soft_wrap=True)
+            self._say()
+
+    def _say(self) -> None:
+        self._console.print(self._seen.line(self._documents, self._questions), soft_wrap=True)
 
     def _table(self) -> Table:
         counts, at_work = self._seen.counts, Counter(self._seen.computing.values())
@@ -105,6 +113,7 @@ class Progress:
         width = 30
         filled = width * (counts["summaries"] + counts["missing"]) // offered if offered else 0
         bar = "━" * filled + "╺" * (width - filled)
+        table.add_row("documents", f"{counts['documents']}/{self._documents} opened")
         table.add_row("sections", f"{bar} {counts['summaries']}/{offered}")
         table.add_row("answers", f"{counts['answers']}/{self._questions}")
         table.add_row("calls", f"{counts['computed']} made · {counts['found']} found · {counts['joined']} joined")

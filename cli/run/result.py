@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from roost.actors import Flock
-from roost.actors.mapreduce import GroupReduced, JobFinished, PartOffered
+from roost.actors.mapreduce import GroupReduced
 from roost.actors.report import RunEnded, RunStarted, cited
 from roost.projections import Figures, Tally, WorkFigures
 from roost.projections.figures import plain_money
 from roost.streams import Event, NoteNotFound, Position, decode
+
+from .sections import Sections
 
 MODEL_KINDS = ("summary", "answer")
 
@@ -21,26 +23,25 @@ class Gathered:
         self.run = run
         self.tally = Tally()
         self.documents: set[str] = set()
-        self.sections: set[str] = set()
+        self.sections = Sections()
         self.started: RunStarted | None = None
         self.ended: RunEnded | None = None
-        self.finished: JobFinished | None = None
         self.reduced: dict[str, GroupReduced] = {}
 
     def add(self, event: Event) -> None:
+        if event.run != self.run:
+            if event.type == "note.written":
+                self.sections.evolve(event)
+            return
         self.tally.evolve(event)
+        self.sections.evolve(event)
         match event.type:
             case "run.started":
                 self.started = decode(event)
             case "run.ended":
                 self.ended = decode(event)
-            case "job.finished":
-                self.finished = decode(event)
             case "document.opened":
                 self.documents.add(event.data["stream"])
-            case "part.offered":
-                part: PartOffered = decode(event)
-                self.sections.add(part.note)
             case "group.reduced":
                 reduced: GroupReduced = decode(event)
                 self.reduced[reduced.group] = reduced
@@ -56,8 +57,7 @@ async def gather(flock: Flock, run: str, since: Position | None = None) -> Gathe
     """A run's events, from the log."""
     gathered = Gathered(run)
     async for event in flock.log.read(since):
-        if event.run == run:
-            gathered.add(event)
+        gathered.add(event)
     return gathered
 
 
@@ -65,18 +65,19 @@ async def to_document(flock: Flock, gathered: Gathered) -> dict[str, Any]:
     """The run's document, as `--json` prints it."""
     figures, spec, ended = gathered.figures, gathered.started, gathered.ended
     assert spec is not None
-    finished = gathered.finished
-    missing = () if finished is None else finished.missing
+    assert ended is not None
+    groups = [str(number) for number in range(1, len(spec.questions) + 1)] or ["0"]
     return {
         "run": gathered.run,
         "flock": flock.name,
         "mode": spec.mode,
-        "outcome": "failed" if ended is None else ended.outcome,
+        "outcome": ended.outcome,
         "documents": len(gathered.documents),
         "sections": len(gathered.sections),
-        "report": await _text(flock, None if finished is None else finished.result),
-        "answers": [await _answer(flock, spec, gathered.reduced[group]) for group in _ordered(gathered.reduced)],
-        "missing": [{"what": each.what, "reason": each.reason} for each in missing],
+        "report": await _text(flock, ended.report),
+        "answers": [await _answer(flock, spec, group, gathered.reduced.get(group)) for group in groups],
+        "missing": [{"what": each.what, "reason": each.reason} for each in ended.missing],
+        "missing_unnamed": ended.unnamed,
         **accounts(figures, label=spec.model if figures.model.name is None else figures.model.name),
     }
 
@@ -115,23 +116,20 @@ def model_work(figures: Figures) -> WorkFigures:
     )
 
 
-def _ordered(reduced: dict[str, GroupReduced]) -> list[str]:
-    return sorted(reduced, key=lambda group: (len(group), group))
-
-
-async def _answer(flock: Flock, spec: RunStarted, reduced: GroupReduced) -> dict[str, Any]:
+async def _answer(flock: Flock, spec: RunStarted, group: str, reduced: GroupReduced | None) -> dict[str, Any]:
+    question = spec.questions[int(group) - 1] if group != "0" else None
+    if reduced is None:
+        reason = "the run ended before it was answered"
+        return {"question": question, "answer": None, "note": None, "sources": [], "error": reason}
     text = await _text(flock, reduced.result)
-    question = spec.questions[int(reduced.group) - 1] if reduced.group != "0" else None
-    members = (await flock.memory.get(reduced.notes)).content
+    members: list[list[str]] = (await flock.memory.get(reduced.notes)).content
     sources = [
         {"label": f"[{number}]", "note": members[number - 1][0], "title": members[number - 1][1]}
         for number in cited(text or "")
-        if number <= len(members)
+        if 0 < number <= len(members)
     ]
-    answer = {"question": question, "answer": text, "note": reduced.result, "sources": sources}
-    if reduced.error is not None:
-        answer["error"] = reduced.error
-    return answer
+    answer: dict[str, Any] = {"question": question, "answer": text, "note": reduced.result, "sources": sources}
+    return answer if reduced.error is None else answer | {"error": reduced.error}
 
 
 async def _text(flock: Flock, note: str | None) -> str | None:

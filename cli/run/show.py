@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -9,30 +10,33 @@ from rich.table import Table
 
 from roost.streams.printable import printable
 
+Document = dict[str, Any]
 
-def show_report(document: dict[str, Any]) -> str:
+
+def show_report(document: Document) -> str:
     """The report as text that a terminal may have."""
-    return printable(document["report"] or "There is no report: see what is missing.\n")
+    return printable((document["report"] or "There is no report.\n").rstrip("\n") + "\n")
 
 
-def show_figures(document: dict[str, Any], console: Console) -> None:
+def show_figures(document: Document, console: Console) -> None:
     """What the run did and what sharing saved it."""
     model, work, saved = document["model"], document["work"], document["saved"]
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    table.add_row("sections", f"{document['sections']:,}", f"of {document['documents']} documents")
-    table.add_row("model calls", f"{model['calls']:,}", f"by {model['name']}")
-    table.add_row(
-        "reused", f"{work['found'] + work['joined']:,}", f"{work['found']:,} found, {work['joined']:,} joined"
-    )
+    table = _facts()
+    table.add_row("sections", f"{document['sections']:,}", f"of {plural(document['documents'], 'document')}")
+    failed = f", {model['failed']:,} failed" if model["failed"] else ""
+    table.add_row("model calls", f"{model['calls']:,}", f"by {model['name']}{failed}")
+    reused = work["found"] + work["joined"]
+    table.add_row("reused", f"{reused:,}", f"{work['found']:,} found, {work['joined']:,} joined")
     tokens = model["input_tokens"] + model["output_tokens"]
     table.add_row("tokens", f"{tokens:,}", "estimated" if model["tokens_estimated"] else "")
-    table.add_row("tokens saved", f"{saved['tokens']:,}", f"{saved['seconds']:.1f} s of computing")
+    table.add_row("tokens saved", f"{saved['tokens']:,}", f"and {saved['seconds']:,.1f} s of computing")
     table.add_row("cost", money(model["cost_usd"]), f"saved {money(saved['cost_usd'])}")
     table.add_row("elapsed", f"{document['elapsed_s']:.2f} s", f"run {document['run']}")
     console.print(table)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def money(cost: str | None) -> str:
@@ -40,13 +44,10 @@ def money(cost: str | None) -> str:
     return "unknown" if cost is None else f"${cost}"
 
 
-def show_plan(planned: dict[str, Any], console: Console) -> None:
+def show_plan(planned: Document, console: Console) -> None:
     """What is to come."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    table.add_row("sections", f"{planned['sections']:,}", f"of {planned['documents']} documents")
+    table = _facts()
+    table.add_row("sections", f"{planned['sections']:,}", f"of {plural(planned['documents'], 'document')}")
     table.add_row("already known", f"{planned['known']:,}", "their summaries are in the memory")
     table.add_row("calls to come", f"{planned['calls']:,}", f"at most, to {planned['model']}")
     table.add_row("tokens in", f"{planned['input_tokens']:,}", "estimated")
@@ -54,10 +55,19 @@ def show_plan(planned: dict[str, Any], console: Console) -> None:
     table.add_row("cost", money(planned["cost_usd"]), "estimated")
     console.print(table)
     for skipped in planned["skipped"]:
-        console.print(printable(f"skipped {skipped['what']}: {skipped['reason']}"))
+        console.print(printable(f"skipped {skipped['what']}: {skipped['reason']}"), soft_wrap=True)
 
 
-def show_comparison(compared: dict[str, Any], console: Console) -> None:
+def _facts() -> Table:
+    """What, how much, and a word on it."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    return table
+
+
+def show_comparison(compared: Document, console: Console) -> None:
     """The three ways, a column each."""
     label = compared["shared"]["model"]["name"]
     console.print(f"The same questions, three ways. Model: {label}", soft_wrap=True)
@@ -66,8 +76,8 @@ def show_comparison(compared: dict[str, Any], console: Console) -> None:
     for way in ("isolated", "cache", "shared"):
         table.add_column(way, justify="right", style="bold" if way == "shared" else "")
 
-    def row(name: str, pick: Any) -> None:
-        table.add_row(name, *[str(pick(compared[way])) for way in ("isolated", "cache", "shared")])
+    def row(name: str, pick: Callable[[Document], str]) -> None:
+        table.add_row(name, *[pick(compared[way]) for way in ("isolated", "cache", "shared")])
 
     row("documents fetched", lambda each: f"{each['fetched']:,}")
     row("model calls: computed", lambda each: f"{each['model']['calls']:,}")
@@ -82,7 +92,8 @@ def show_comparison(compared: dict[str, Any], console: Console) -> None:
     ratio = compared["ratio"]
     console.print(
         f"shared to isolated: calls {_times(ratio['calls'])}, tokens {_times(ratio['tokens'])}, "
-        f"time {_times(ratio['elapsed'])}; same answers: {'yes' if compared['same_answers'] else 'no'}"
+        f"time {_times(ratio['elapsed'])}; same answers: {'yes' if compared['same_answers'] else 'no'}",
+        soft_wrap=True,
     )
 
 
