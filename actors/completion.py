@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from roost.streams import LimitExceeded, Note
 
 from .memory import fingerprint
-from .models import Completion, Input, Model, Request
+from .models import Completion, Input, Model, ModelError, Request
 from .work import Computed, Work
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ async def complete(
 
     async def compute() -> Computed:
         called = await guard() if guard is not None else None
-        answer = await model.complete(request)
+        try:
+            answer = await model.complete(request)
+        except ModelError as error:
+            error.model = model.label
+            raise
         if called is not None:
             await called(answer)
         work = Work(

@@ -35,6 +35,7 @@ from roost.streams.unit import Unit
 from .ending import end
 from .failure import message_of
 from .heartbeat import Heartbeat
+from .models.errors import ModelError
 from .scope import Scope, entered
 from .work import Computed, Work
 
@@ -249,7 +250,10 @@ class Flights:
             self.heartbeat.drop_claim(job.key, nonce)
 
     async def _give_up(self, job: Job, nonce: str, error: BaseException, inner: Scope) -> None:
-        body = orjson.dumps({"key": job.key, "error": type(error).__name__, "message": message_of(error)[:500]})
+        data = {"key": job.key, "error": type(error).__name__, "message": message_of(error)[:500]}
+        if isinstance(error, ModelError) and error.model is not None:
+            data["model"] = error.model
+        body = orjson.dumps(data)
         try:
             failed = inner.reader.event("work.failed", inner.reader.subject, body)
             await inner.write(self.writer, Unit().event(failed))
@@ -296,6 +300,9 @@ class Flights:
                     job.scope.remember(note)
                     return note
                 case Stale():
+                    # The key was written meanwhile, yet the claim may stand: we must not wait for our own.
+                    self.heartbeat.drop_claim(job.key, nonce)
+                    await self.claims.release(job.key, nonce)
                     return await self._too_late(job, computed, asked, flight)
                 case answer:
                     raise RoostError(f"a completion was answered with {answer}")

@@ -82,7 +82,7 @@ class Flock:
         self.notes = Notes(self.shard)
         self.log = Log(self.shard)
         self.heartbeat = Heartbeat(connection, self.shard, claim_lease=claim_lease, delivery_lease=delivery_lease)
-        self._bell = Bell(connection.pubsub, self.shard.keys)
+        self._bell = Bell(connection.pushes(), self.shard.keys)
         self._model = model
         self.guard: Guard | None = None
         """Asked before each model call that this process makes."""

@@ -6,154 +6,72 @@ A push may be lost with a connection. It only shortens waiting: whoever waits lo
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
-from .client import PubSub
+from .errors import ServerUnavailable
 from .keys import Keys
+from .pushes import Pushes, Receive
 
 log = structlog.get_logger(__name__)
 
-MAX_CHANNELS = 10_000
+MAX_WAITERS = 10_000
+CONFIRMED_WITHIN = timedelta(seconds=1)
 
 
 class Bell:
-    """One subscription connection a process and shard, shared by all who wait."""
+    """One connection for pushes a process and shard, shared by all who wait."""
 
-    def __init__(self, make: Callable[[], Awaitable[PubSub]], keys: Keys) -> None:
-        self._make = make
+    def __init__(self, pushes: Pushes, keys: Keys) -> None:
+        self._pushes = pushes
         self._keys = keys
         self._all = keys.key("bell", "")
-        self._pubsub: PubSub | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._confirmed: dict[str, asyncio.Event] = {}
+        self._waiters: dict[asyncio.Event, Receive] = {}
         self._news: list[Callable[[str], None]] = []
-        self._up = asyncio.Event()
-        self._work = asyncio.Lock()
 
     @property
     def is_up(self) -> bool:
         """Whether pushes arrive: only then may what they would take back be served from a cache."""
-        return self._up.is_set()
+        return self._pushes.arrive_on(self._all)
 
     def on_news(self, hear: Callable[[str], None]) -> None:
-        """Call with `forgotten <id>` or `epoch <number>`, and with `down` when pushes stop arriving."""
+        """Call with `forgotten <id>` or `epoch <number>`, and with `down` when pushes have stopped arriving."""
         self._news.append(hear)
 
     async def start(self) -> None:
-        """Subscribe to the news; answers when pushes arrive."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._listen(), name="roost bell")
-        await self._up.wait()
+        """Subscribe to the news; answers when pushes arrive. Raises ServerUnavailable."""
+        await self._pushes.subscribe(self._all, self._hear)
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-        await self._hang_up()
+        self._waiters.clear()
+        await self._pushes.close()
 
     async def listen(self, key: str) -> asyncio.Event:
-        """An event that is set at the next push about that key. Answers once the server has confirmed."""
-        if len(self._waiters) >= MAX_CHANNELS:
-            return asyncio.Event()  # no push: the waiter looks again when the claim's lease ends
-        channel = self._keys.key("bell", key)
+        """An event that is set at the next push about that key. Answers once the server has confirmed, or cannot."""
         rung = asyncio.Event()
-        self._waiters[channel].add(rung)
-        if channel not in self._confirmed:
-            self._confirmed[channel] = asyncio.Event()
-            await self._command("ssubscribe", channel)
+        if len(self._waiters) >= MAX_WAITERS:
+            return rung  # no push: the waiter looks again when the claim's lease ends
+
+        def receive(_: bytes | None) -> None:  # None: a push may have been missed, so look too
+            rung.set()
+
         try:
-            async with asyncio.timeout(1):  # not wait_for, which may swallow a cancellation
-                await self._confirmed[channel].wait()
-        except TimeoutError:  # the connection is on its way back: the waiter looks again by itself
-            log.debug("no confirmation for a push channel", channel=channel)
+            await self._pushes.subscribe(self._keys.key("bell", key), receive, timeout=CONFIRMED_WITHIN)
+        except ServerUnavailable as error:  # the connection is on its way back: the waiter looks again by itself
+            log.debug("no confirmation for pushes about a key", key=key, error=str(error))
+            return rung
+        self._waiters[rung] = receive
         return rung
 
     async def leave(self, key: str, rung: asyncio.Event) -> None:
         """No longer listen."""
-        channel = self._keys.key("bell", key)
-        self._waiters[channel].discard(rung)
-        if not self._waiters[channel]:
-            del self._waiters[channel]
-            self._confirmed.pop(channel, None)
-            await self._command("sunsubscribe", channel)
+        receive = self._waiters.pop(rung, None)
+        if receive is not None:
+            await self._pushes.unsubscribe(self._keys.key("bell", key), receive)
 
-    async def _command(self, name: str, channel: str) -> None:
-        async with self._work:
-            if self._pubsub is None:
-                return  # on its way back: it subscribes to all that is waited for
-            try:
-                await getattr(self._pubsub, name)(channel)
-            except Exception as error:  # the listener sees the same dead connection and mends it
-                log.debug("push connection lost", error=str(error))
-
-    async def _listen(self) -> None:
-        pause = 0.05
-        while True:
-            try:
-                await self._connect()
-                pause = 0.05
-                while True:
-                    pubsub = self._pubsub
-                    assert pubsub is not None
-                    message = await pubsub.get_message(timeout=30)
-                    if message is not None:
-                        self._hear(message)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                log.debug("push connection lost", error=str(error))
-            self._down()
-            await self._hang_up()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2)
-
-    async def _connect(self) -> None:
-        pubsub = await self._make()
-        async with self._work:
-            self._pubsub = pubsub
-            for channel in self._confirmed.values():
-                channel.clear()
-            await pubsub.ssubscribe(self._all, *self._confirmed)
-
-    def _hear(self, message: dict[str, object]) -> None:
-        channel = message["channel"]
-        assert isinstance(channel, bytes)
-        name = channel.decode()
-        match message["type"]:
-            case "ssubscribe":
-                if name == self._all:
-                    self._up.set()
-                elif name in self._confirmed:
-                    self._confirmed[name].set()
-            case "smessage":
-                text = message["data"]
-                assert isinstance(text, bytes)
-                if name == self._all:
-                    for hear in self._news:
-                        hear(text.decode())
-                for rung in self._waiters.get(name, ()):
-                    rung.set()
-            case _:
-                pass
-
-    def _down(self) -> None:
-        self._up.clear()
+    def _hear(self, message: bytes | None) -> None:
+        news = "down" if message is None else message.decode()
         for hear in self._news:
-            hear("down")
-        for waiters in self._waiters.values():  # a push may have been missed: look
-            for rung in waiters:
-                rung.set()
-
-    async def _hang_up(self) -> None:
-        async with self._work:
-            pubsub, self._pubsub = self._pubsub, None
-        if pubsub is not None:
-            try:
-                await pubsub.aclose()
-            except Exception as error:
-                log.debug("push connection did not close", error=str(error))
+            hear(news)

@@ -38,8 +38,9 @@ class _Channel:
 class Pushes:
     """One connection, of a client that becomes its own, for the sharded channels of one slot (one shard of a flock).
 
-    It connects when the first channel is subscribed, and again, for ever, after it was cut. Each time it tells every
-    receiver by None, since what was sent meanwhile is lost. Receivers are plain functions and must be quick.
+    It connects when the first channel is subscribed, and again, for ever, after it was cut. It tells every receiver by
+    None when it was cut, and again when it is back: what was sent meanwhile is lost. Receivers are plain functions and
+    must be quick.
     """
 
     def __init__(self, client: CommandClient, shown_url: str) -> None:
@@ -57,6 +58,11 @@ class Pushes:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def arrive_on(self, channel: str) -> bool:
+        """Whether messages of that channel arrive now, as far as this side knows."""
+        entry = self._channels.get(channel)
+        return entry is not None and entry.confirmed.is_set()
 
     async def subscribe(self, channel: str, receive: Receive, *, timeout: timedelta = timedelta(seconds=10)) -> None:
         """Returns when the server has confirmed: what is sent from now on reaches `receive`.
@@ -146,8 +152,10 @@ class Pushes:
             finally:
                 self._connection = None
                 self._leaving.clear()
-                for entry in self._channels.values():
-                    entry.confirmed.clear()
+                for entry in list(self._channels.values()):
+                    if entry.confirmed.is_set():
+                        entry.confirmed.clear()
+                        self._give(entry, None)
                 if connection is not None:
                     await connection.disconnect(nowait=True)
             # 3. Wait a little, and ask a cluster where the slot is now.

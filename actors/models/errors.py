@@ -33,6 +33,8 @@ class ModelError(RoostError):
 
     def __init__(self, message: str | None = None, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
+        self.model: str | None = None
+        """The label of the model that was asked, once it is known."""
         self.retry_after = retry_after
         """How long the server asked to be left alone, if it did."""
 

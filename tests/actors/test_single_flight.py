@@ -364,3 +364,16 @@ async def test_a_decorated_function_is_computed_once_for_equal_arguments(flock: 
     assert calls == [(1, 2), (2, 2)]
     assert await flock.shared(version=2)(add)(1) == {"sum": 3}
     assert len(calls) == 3
+
+
+async def test_who_was_overtaken_by_a_note_that_is_gone_already_does_not_wait_for_its_own_claim(flock: Flock) -> None:
+    async def overtaken() -> str:
+        sooner = await flock.memory.put("sooner", key="k")
+        await flock.memory.forget(sooner.id)
+        return "mine"
+
+    async with asyncio.timeout(LEASE.total_seconds() / 2):
+        note = await flock.memory.once("k", overtaken)
+    assert note.content == "mine"
+    async with asyncio.timeout(LEASE.total_seconds() / 2):
+        assert (await flock.memory.once("k", overtaken, fresh=True)).content == "mine"

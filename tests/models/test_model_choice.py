@@ -59,5 +59,5 @@ def test_every_error_says_whether_to_try_again_and_what_to_do() -> None:
     errors = [value for name in models.__all__ if isinstance(value := getattr(models, name), type)]
     leaves = [error for error in errors if issubclass(error, models.ModelError)]
     assert {error.__name__ for error in leaves if error.retryable} == {"ModelBusy", "ModelUnavailable"}
-    assert len(leaves) == 13
+    assert len(leaves) == 14
     assert all(str(error()) and "\n" not in str(error()) for error in leaves)

@@ -67,9 +67,9 @@ async def _a_moved_slot_is_followed(connection: Connection, cluster: BareCluster
     got: list[bytes | None] = []
     await connection.pushes().subscribe(channel, got.append)
     await cluster.move_slot(slot, source, target)
-    await wait_until(lambda: got == [None], timeout=10)
+    await wait_until(lambda: got == [None, None], timeout=10)
     await connection.client.execute_command("SPUBLISH", channel, "moved")
-    await wait_until(lambda: got == [None, b"moved"])
+    await wait_until(lambda: got == [None, None, b"moved"])
 
 
 async def _blocking_reads_work(connection: Connection) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from roost.actors import Actor, Computed, Context, Flock, Retry, Work, on
 from roost.actors.documents import Source
+from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
 from roost.streams import Event, NoteNotFound
 from roost.streams.declaration import event
@@ -141,6 +142,8 @@ async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
     await aside.memory.once("aside", _at_once)
     with pytest.raises(ZeroDivisionError):
         await memory.once("broken", _fail)
+    with pytest.raises(EmptyAnswer):
+        await session.flock.complete("Sum it up.", await memory.put(""), model=OfflineModel())
 
     async def overtaken() -> Computed:
         await other.memory.put("sooner", key="overtaken")
