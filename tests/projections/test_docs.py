@@ -173,7 +173,7 @@ def test_every_figure_is_documented_and_no_other() -> None:
 async def test_a_sessions_figures_are_what_happened_in_it(session: Session) -> None:
     figures = await figures_of(session.events)
     assert figures.odd == 0
-    assert (figures.parked, figures.retries, figures.failed) == (1, 2, 2)
+    assert (figures.parked, figures.retries, figures.failed, figures.model.failed) == (1, 2, 3, 1)
     assert (await figures_of(session.events, "run-2")).model.name == "offline"
 
 
