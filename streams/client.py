@@ -60,17 +60,6 @@ class CommandClient(Protocol):
     async def aclose(self) -> None: ...
 
 
-class PubSub(Protocol):
-    """redis-py's pub/sub, as far as Roost uses it."""
-
-    async def ssubscribe(self, *channels: str) -> None: ...
-    async def sunsubscribe(self, *channels: str) -> None: ...
-    async def get_message(
-        self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
-    ) -> dict[str, Any] | None: ...
-    async def aclose(self) -> None: ...
-
-
 class RawConnection(Protocol):
     """One of redis-py's connections, below its clients: what is sent and what comes back are not paired."""
 
@@ -135,32 +124,6 @@ def on_close(client: CommandClient, tell: Callable[[CommandClient], None]) -> No
         await close()
 
     cast(Any, client).aclose = aclose
-
-
-async def make_pubsub(client: CommandClient) -> PubSub:
-    """A pub/sub on connections of its own. The client becomes its own too, and is closed with it."""
-    untyped = cast(Any, client)
-    if not isinstance(untyped, RedisCluster):
-        pubsub = untyped.pubsub()
-        return _PubSub(client, pubsub, pubsub.get_message)
-    await untyped.initialize()  # before it, ssubscribe does not know which node has the channel
-    pubsub = untyped.pubsub()
-    return _PubSub(client, pubsub, pubsub.get_sharded_message)
-
-
-class _PubSub:
-    """Of a single server or of a cluster, whose methods redis-py gives different names."""
-
-    def __init__(self, client: CommandClient, pubsub: Any, get_message: Any) -> None:
-        self._client = client  # redis-py's pub/sub does not keep it, and a client that is dropped ends its connections
-        self._pubsub = pubsub
-        self.ssubscribe = pubsub.ssubscribe
-        self.sunsubscribe = pubsub.sunsubscribe
-        self.get_message = get_message
-
-    async def aclose(self) -> None:
-        await self._pubsub.aclose()
-        await self._client.aclose()
 
 
 async def ask_one_node(client: CommandClient, *args: Argument) -> Reply:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, PubSub, make_client, make_pubsub, on_close
+from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, make_client, on_close
 from .errors import ServerUnavailable
 from .facts import ServerFacts, find_facts
 from .pushes import Pushes
@@ -51,13 +51,6 @@ class Connection:
     def separate(self, *, command_timeout: timedelta = COMMAND_TIMEOUT) -> CommandClient:
         """A client that this connection does not own: for the event loop of another thread, which must close it."""
         return make_client(self._url, connections=1, command_timeout=command_timeout)
-
-    async def pubsub(self) -> PubSub:
-        """Pub/sub for the sharded channels of one slot, on a connection of its own.
-
-        After a cut its reads raise once, and later ones go on, subscribed anew; what was sent between is lost.
-        """
-        return await make_pubsub(self.dedicated(block=COMMAND_TIMEOUT))
 
     def pushes(self) -> Pushes:
         """Sharded pub/sub of one slot that looks after itself: see Pushes. Closed with this connection."""

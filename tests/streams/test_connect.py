@@ -82,33 +82,29 @@ async def test_a_blocking_read_may_last_as_long_as_it_blocks(server_url: str) ->
 
 async def test_closing_a_connection_closes_all_its_clients(server_url: str, connection: Connection) -> None:
     one = await connect(server_url)
-    further, pubsub, pushes = one.dedicated(), await one.pubsub(), one.pushes()
+    further, pushes = one.dedicated(), one.pushes()
     await further.ping()
-    await pubsub.ssubscribe("roost:{none.0}:bell")
     await pushes.subscribe("roost:{none.0}:bell", print)
     before = await _count_clients(connection)
-    await pubsub.aclose()
     await one.close()
-    assert before >= 4
-    await wait_until(lambda: _is_alone(connection, before - 4))
+    assert before >= 3
+    await wait_until(lambda: _is_alone(connection, before - 3))
 
 
 async def test_what_was_closed_is_not_kept_until_the_connection_ends(connection: Connection) -> None:
     kept = weakref.WeakSet[object]()
     for _ in range(10):
-        client, pubsub, pushes = connection.dedicated(), await connection.pubsub(), connection.pushes()
+        client, pushes = connection.dedicated(), connection.pushes()
         await client.ping()
-        await pubsub.ssubscribe("roost:{none.0}:bell")
         await pushes.subscribe("roost:{none.0}:bell", print)
         gc.collect()
-        assert (await pubsub.get_message(timeout=5) or {})["type"] == "ssubscribe", "in use, it is not collected"
-        for one in (client, pubsub, pushes):
+        assert pushes.arrive_on("roost:{none.0}:bell"), "in use, it is not collected"
+        for one in (client, pushes):
             kept.add(one)
         await client.aclose()
-        await pubsub.aclose()
         await pushes.close()
     gc.collect()
-    assert len(kept) <= 3, "only those of the last round are still known, to this test itself"
+    assert len(kept) <= 2, "only those of the last round are still known, to this test itself"
     await wait_until(lambda: _is_alone(connection, 1))
 
 
