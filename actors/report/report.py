@@ -15,6 +15,7 @@ from ..context import Context
 from ..mapreduce import Collector, Finisher, GiveUp, Mapped, Mapper, MapReduce, Missing, Reducer, Shuffler, Step
 from ..models import ModelNotAllowed, NoSuchModel, QuotaExhausted
 from .edit import Answer, cited, edit
+from .halt import Halt
 from .ranking import rank
 from .spec import RunHalted
 from .words import ANSWER, ANSWER_SENTENCES, OVERVIEW, SUMMARIZE, SUMMARY_SENTENCES
@@ -67,9 +68,9 @@ class Report(MapReduce):
 
     fan_in = FAN_IN
 
-    def __init__(self, questions: Sequence[str]) -> None:
+    def __init__(self, questions: Sequence[str], halt: Halt | None = None) -> None:
         self.questions = tuple(questions)
-        self._halted: str | None = None
+        self._halt = halt or Halt()
 
     def agents(self) -> list[Actor]:
         return [Summarizer(self), ReportCollector(), Ranker(self), Answerer(self), Editor(self)]
@@ -79,14 +80,12 @@ class Report(MapReduce):
 
     async def _ask(self, ask: Ask, notes: Sequence[Note], ctx: Context[Any]) -> Note:
         """The model's answer. An error that every further call would meet halts the run: whoever follows it ends it."""
-        if self._halted is not None:
-            raise GiveUp(self._halted)
         try:
             return await ctx.complete(ask, *notes)
         except HOPELESS as error:
-            self._halted = str(error)
-            ctx.emit(RunHalted(ctx.run or "", self._halted))
-            raise GiveUp(self._halted) from error
+            self._halt.reason = str(error)
+            ctx.emit(RunHalted(ctx.run or "", self._halt.reason))
+            raise GiveUp(self._halt.reason) from error
 
     async def shuffle(self, parts: Sequence[Mapped], ctx: Context[Any]) -> Mapping[str, Sequence[str]]:
         # A section that stands twice says nothing new. Equal sections have summaries of one key, though not always one

@@ -19,6 +19,7 @@ from ..mapreduce import JobFinished, Missing
 from ..models import Model, model_from_name
 from ..worker import Worker, inbox_name
 from .budget import Budget
+from .halt import Halt
 from .reader import DocumentOffered, Reader
 from .report import Report
 from .spec import RunEnded, RunStarted
@@ -29,9 +30,9 @@ GRACE = timedelta(seconds=2)
 """What is in hand when a run is stopped gets so long; when a run ends by itself, nothing is."""
 
 
-def agents_for(spec: RunStarted, spool: Path) -> list[Actor]:
+def agents_for(spec: RunStarted, spool: Path, halt: Halt | None = None) -> list[Actor]:
     """The agents of a run: reader, summarizer, collector, shuffler, reducer, editor."""
-    report = Report(spec.questions)
+    report = Report(spec.questions, halt)
     return [Reader(spool, allow_private=spec.allow_private), *report.agents()]
 
 
@@ -45,9 +46,10 @@ def model_for(spec: RunStarted) -> Model:
 async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncGenerator[list[Worker]]:
     """Work for a run in this process while the block runs; the workers, one of which may fail."""
     cost = None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd)
-    flock.guard = Budget(spec.run, spec.max_calls, cost).guard(flock.shard)
+    halt = Halt()
+    flock.guard = halt.guard(Budget(spec.run, spec.max_calls, cost).guard(flock.shard))
     flock.slots = asyncio.Semaphore(spec.agents)
-    async with flock.work(*agents_for(spec, spool), run=spec.run, grace=GRACE) as workers:
+    async with flock.work(*agents_for(spec, spool, halt), run=spec.run, grace=GRACE) as workers:
         yield workers
 
 
