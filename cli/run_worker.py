@@ -26,7 +26,7 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     """Work for a run until told to stop. Raises what ended a worker."""
     from roost.actors import Flock
     from roost.actors.mapreduce import unless_failed
-    from roost.actors.report import model_for, working
+    from roost.actors.report import LEASE, model_for, working
 
     from .run.order import sharing_of
 
@@ -34,7 +34,7 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with (
-        Flock.open(model=model_for(spec), sharing=sharing_of(spec.mode)) as flock,
+        Flock.open(model=model_for(spec), sharing=sharing_of(spec.mode), delivery_lease=LEASE) as flock,
         working(flock, spec, spool) as workers,
     ):
         lifeline.say_ready(f"run {spec.run}")

@@ -4,10 +4,11 @@ from .budget import Budget, BudgetSpent
 from .edit import Answer, cited, edit, name_missing
 from .reader import DocumentOffered, DocumentOpened, Reader
 from .report import Report
-from .run import agents_for, end, follow, model_for, start, unfinished, working
+from .run import LEASE, agents_for, end, follow, model_for, start, unfinished, working
 from .spec import Mode, RunEnded, RunHalted, RunStarted
 
 __all__ = [
+    "LEASE",
     "Answer",
     "Budget",
     "BudgetSpent",

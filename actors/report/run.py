@@ -26,6 +26,9 @@ from .spec import RunEnded, RunStarted
 
 Watch = Callable[[Event], None]
 
+LEASE = timedelta(seconds=5)
+"""After so long without a word of its worker, a delivery of a run goes to another: somebody sits and waits for the run.
+To be wrong about a worker that is only slow costs little, since whoever takes over joins the work that goes on."""
 GRACE = timedelta(seconds=2)
 """What is in hand when a run is stopped gets so long; when a run ends by itself, nothing is."""
 

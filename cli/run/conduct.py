@@ -13,7 +13,7 @@ import structlog
 
 from roost.actors import Flock
 from roost.actors.mapreduce import JobFinished, unless_failed
-from roost.actors.report import RunStarted, end, follow, start, unfinished, working
+from roost.actors.report import LEASE, RunStarted, end, follow, start, unfinished, working
 from roost.streams import Event, RoostError, new_id
 
 from ..failure import tell
@@ -52,7 +52,9 @@ def spec_of(order: Order) -> RunStarted:
 async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate: Gate | None = None) -> dict[str, Any]:
     """Make a run and answer its document. `gate` is waited for when all is ready and nothing has begun."""
     spec = spec_of(order)
-    async with Flock.open(flock_name, url, model=order.make_model(), sharing=sharing_of(order.mode)) as flock:
+    async with Flock.open(
+        flock_name, url, model=order.make_model(), sharing=sharing_of(order.mode), delivery_lease=LEASE
+    ) as flock:
         if gate is not None:
             await gate()
         try:

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from roost.actors.documents import Discovery, Source, discover, open_document
+from roost.actors.documents.errors import AddressRefused
 from roost.actors.report import name_missing
 from roost.streams import Connection, RoostError, new_id
 from roost.streams.erase import erase_flock
@@ -68,7 +69,10 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
     _check_compare(given)
     _check_out(given["out"])
     await order.make_model().close()  # a model that cannot be used is said now, before anything is read
-    found = discover(given["paths"], allow_private=order.allow_private)
+    try:
+        found = discover(given["paths"], allow_private=order.allow_private)
+    except AddressRefused as error:
+        raise AddressRefused(f"{error} (--allow-private)") from None
     _tell_skipped(found)
     order = replace(order, sources=_named(await _spooled(found.sources, spool)))
     async with common.connect(settings) as connection:
