@@ -2,7 +2,7 @@
 
     python examples/08_retries.py
 
-`parked` tells the others what will be missing. `roost status --flock example-retries` counts what is parked.
+`parked` tells the others what will be missing. `roost status` counts what is parked.
 """
 
 from __future__ import annotations

@@ -252,6 +252,7 @@ def test_the_json_documents_of_run_have_the_fields_that_are_told(
 
     def run(*options: str) -> Any:
         result = CliRunner().invoke(cli, ["run", str(page), "-q", "How do owls hunt?", "--json", *options])
+        assert result.stdout, result.stderr or repr(result.exception)
         return orjson.loads(result.stdout)
 
     told = first_cells("running.md", "The JSON document")
