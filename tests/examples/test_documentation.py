@@ -33,7 +33,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Fenced text, the line it begins in, and whether nothing but blank lines stand between it and the block before."""
+    """Fenced text, the line it begins in, and whether it belongs to the block before: no heading stands between."""
 
     language: str
     text: str
@@ -51,7 +51,7 @@ def blocks_of(page: Path) -> list[Block]:
     found: list[Block] = []
     end = -1
     for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        follows = end >= 0 and not text[end : match.start()].strip()
+        follows = end >= 0 and "\n#" not in text[end : match.start()]
         found.append(Block(match[1], match[2], text.count("\n", 0, match.start()) + 1, follows))
         end = match.end()
     return found
