@@ -31,25 +31,44 @@ def forget(common: Common, id: str, yes: bool) -> None:
     """
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on: add --yes")
-    asyncio.run(_forget(common, id, yes))
+    asked = None if yes else _ask(asyncio.run(_find(common, id)))
+    asyncio.run(_forget(common, id if asked is None else asked))
 
 
-async def _forget(common: Common, text: str, yes: bool) -> None:
-    from roost.streams import Keys, NoteNotFound, Notes, Reader, RoostError, Shard
+def _ask(note: LiveNote) -> str:
+    """The ID of the note if it is to be forgotten. Outside of any event loop, which would keep Ctrl-C to itself."""
+    from roost.streams import RoostError
+
+    if not click.confirm(f"Forget {_describe(note)}?", err=True):
+        raise RoostError("nothing was forgotten")
+    return note.record.id
+
+
+async def _find(common: Common, text: str) -> LiveNote:
+    from roost.streams import Keys, NoteNotFound, Shard
+
+    from .live_notes import find_live, look_up
+
+    settings = common.settings()
+    async with common.connect(settings) as connection:
+        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
+        [note] = await find_live(shard, [await look_up(shard, text)])
+    if note is None:
+        raise NoteNotFound(text)
+    return note
+
+
+async def _forget(common: Common, text: str) -> None:
+    from roost.streams import Keys, Notes, Reader, Shard
 
     from .json_lines import dump_safely
-    from .live_notes import find_live, look_up
+    from .live_notes import look_up
     from .terminal import write
 
     settings = common.settings()
     async with common.connect(settings) as connection:
         shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
         note_id = await look_up(shard, text)
-        [note] = await find_live(shard, [note_id])
-        if note is None:
-            raise NoteNotFound(text)
-        if not yes and not await asyncio.to_thread(click.confirm, f"Forget {_describe(note)}?", err=True):
-            raise RoostError("nothing was forgotten")
         await Notes(shard).forget(note_id, Reader(FORGETTER))
     write(dump_safely({"forgotten": note_id}) if common.json else f"forgot note {note_id}")
 

@@ -166,10 +166,13 @@ async def test_lineage_shows_sources_what_was_built_and_who_used_it_even_of_a_fo
 
 async def test_forget_asks_on_a_terminal_and_otherwise_wants_a_yes(roost: RoostCommand, flock: Flock) -> None:
     note = await flock.memory.put("private", key=f"key/{EVIL}")
-    refused, silent = await asyncio.gather(
-        roost.on_terminal("forget", note.id[:8], typed=b"n\n"), roost("forget", note.id)
+    refused, left, silent = await asyncio.gather(
+        roost.on_terminal("forget", note.id[:8], typed=b"n\n"),
+        roost.on_terminal("forget", note.id[:8], interrupt_at="[y/N]"),
+        roost("forget", note.id),
     )
-    assert refused.code == 1
+    assert (refused.code, left.code) == (1, 130)
+    assert left.out.endswith("roost: interrupted\r\n")
     assert f"Forget note {note.id[:8]} (key/a\\x1b" in refused.out
     assert refused.danger == []
     assert (silent.code, silent.out) == (2, "")

@@ -8,9 +8,12 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ import orjson
 
 ROOST = [sys.executable, "-m", "roost.cli.main"]
 SEVERAL_SECONDS = 60
+REACTION_S = 0.3
+"""What a person needs at least before Ctrl-C."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 """What must not reach a terminal from a document. Lines of a terminal end in \\r\\n: take that and COLOUR out first."""
@@ -70,8 +75,10 @@ class RoostCommand:
             env=self.environment | environment,
         )  # fmt: skip
 
-    async def on_terminal(self, *words: str, typed: bytes = b"", columns: int = 100, **environment: str) -> Ran:
-        """With a terminal for input and both outputs; `typed` is typed at once."""
+    async def on_terminal(
+        self, *words: str, typed: bytes = b"", columns: int = 100, interrupt_at: str = "", **environment: str
+    ) -> Ran:
+        """With a terminal for input and both outputs; `typed` is typed at once. Ctrl-C when it shows `interrupt_at`."""
         ours, theirs = pty.openpty()
         try:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -82,9 +89,22 @@ class RoostCommand:
             os.close(theirs)
             theirs = -1
             os.write(ours, typed)
-            reading = asyncio.to_thread(_read_all, ours)
-            async with asyncio.timeout(SEVERAL_SECONDS):
-                out, code = await asyncio.gather(reading, process.wait())
+
+            waiting = [interrupt_at.encode()] if interrupt_at else []
+
+            def look(shown: bytes) -> None:
+                if waiting and waiting[0] in shown:
+                    waiting.clear()
+                    time.sleep(REACTION_S)  # a signal between prompt and read is only seen after the next line
+                    process.send_signal(signal.SIGINT)
+
+            reading = asyncio.to_thread(_read_all, ours, look)
+            try:
+                async with asyncio.timeout(SEVERAL_SECONDS):
+                    out, code = await asyncio.gather(reading, process.wait())
+            finally:
+                if process.returncode is None:
+                    process.kill()  # which ends the reading, too
         finally:
             os.close(ours)
             if theirs >= 0:
@@ -92,8 +112,8 @@ class RoostCommand:
         return Ran(code, out.decode(errors="replace"), "")
 
 
-def _read_all(terminal: int) -> bytes:
-    """Until nobody has the other side any more."""
+def _read_all(terminal: int, look: Callable[[bytes], None]) -> bytes:
+    """Until nobody has the other side any more. `look` is told what has been read so far."""
     read = b""
     while True:
         try:
@@ -105,3 +125,4 @@ def _read_all(terminal: int) -> bytes:
         if not more:
             return read
         read += more
+        look(read)
