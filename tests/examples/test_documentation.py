@@ -238,7 +238,8 @@ def fields_of(document: Any, path: str = "") -> set[str]:
         members = cast("dict[str, Any]", document)
         return {field for name, value in members.items() for field in fields_of(value, f"{path}.{name}".lstrip("."))}
     if isinstance(document, list) and document:
-        return {path, *(field for value in cast("list[Any]", document) for field in fields_of(value, f"{path}[]"))}
+        values: list[Any] = document
+        return {path, *(field for value in values for field in fields_of(value, f"{path}[]"))}
     return {path}
 
 
