@@ -8,6 +8,7 @@ import inspect
 import os
 import random
 import socket
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Appended:
     versions: tuple[int, ...]
 
 
+def _to_standard_error(*_: Any) -> structlog.PrintLogger:
+    return structlog.PrintLogger(sys.stderr)
+
+
 class Flock:
     """A named set of agents with one memory. Open it with `async with Flock.open(…) as flock`."""
 
@@ -113,6 +118,8 @@ class Flock:
         `openai/gpt-5` or a model object; `patience` is how long to wait for a server that is away.
         Raises ServerUnavailable or SettingsError.
         """
+        if not structlog.is_configured():  # its default is standard output, which is the program's own
+            structlog.configure(logger_factory=_to_standard_error)
         settings = Settings.read(url=url, flock=name, home=home)
         connection = await connect(settings.url, home=settings.home)
         try:

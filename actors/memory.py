@@ -9,7 +9,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, Literal
+from inspect import iscoroutine
+from typing import Any, Literal, cast
 
 import orjson
 
@@ -183,6 +184,11 @@ class Memory:
         computations go on at once; who waits for another's takes none. Raises SelfWait when `compute` asks for its own
         key, ComputeTimeout, LimitExceeded.
         """
+        given: Any = compute  # not all programs are type-checked
+        if not callable(given):
+            if iscoroutine(given):
+                given.close()
+            raise TypeError("once takes a function that computes when it is called: write lambda: f(x), not f(x)")
         scope = self.scope
         if check_key(key) in scope.computing:
             raise SelfWait(f"the computation for {key!r} asks for {key!r} itself and would wait for ever")
@@ -277,6 +283,8 @@ class Memory:
         chosen = self._ttl if isinstance(ttl, _FlockDefault) else ttl
         if chosen is None:
             return None
+        if not isinstance(cast(Any, chosen), timedelta):  # not all programs are type-checked
+            raise TypeError(f"ttl is a timedelta, like timedelta(days=1), or None: not {chosen!r}")
         if chosen <= timedelta(0):
             raise LimitExceeded("a note's time to live must be positive; None keeps it for ever")
         return max(1, round(chosen.total_seconds() * 1000))

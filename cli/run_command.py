@@ -9,7 +9,7 @@ import click
 from .command import Command
 from .options import Common, common_options
 
-MAX_AGENTS = 256
+MAX_AGENTS = 64
 MAX_PROCESSES = 64
 
 

@@ -132,4 +132,7 @@ def to_stored(content: Any) -> tuple[str, bytes]:
         return "text", content.encode()
     if isinstance(content, bytes | bytearray | memoryview):
         return "bytes", bytes(cast("memoryview[int]", content))
-    return "json", orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    try:
+        return "json", orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise TypeError(f"a note holds text, bytes or what JSON holds, and this is not: {error}") from error

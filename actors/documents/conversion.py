@@ -65,7 +65,9 @@ async def convert(
     )
     answer = await _run(job, name, limits)
     if "missing" in answer:
-        raise ConverterMissing(f'{name}: reading {ending} needs one more package: pip install "roost[docs]"')
+        raise ConverterMissing(
+            f'{name}: reading {ending} needs the extra "docs": pip install ".[docs]" where Roost was installed from'
+        )
     if "error" in answer:
         raise ConversionFailed(f"{name}: cannot be converted: {answer['error']}")
     return target, str(answer.get("title") or "")

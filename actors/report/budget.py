@@ -37,9 +37,9 @@ class Budget:
         async def before() -> Callable[[Completion], Awaitable[None]]:
             verdict = await self._spend(shard, 1, Decimal(0))
             if verdict == b"calls":
-                raise BudgetSpent(f"the run may make {self.max_calls} model calls (--max-calls), and has")
+                raise BudgetSpent(f"the run has made as many model calls as it may ({self.max_calls}, by --max-calls)")
             if verdict == b"cost":
-                raise BudgetSpent(f"the run may cost {self.max_cost_usd} USD (--max-cost), and has")
+                raise BudgetSpent(f"the run has cost as much as it may ({self.max_cost_usd} USD, by --max-cost)")
             return after
 
         async def after(answer: Completion) -> None:

@@ -18,7 +18,7 @@ from .edit import Answer, cited, edit
 from .halt import Halt
 from .ranking import rank
 from .spec import RunHalted
-from .words import ANSWER, ANSWER_SENTENCES, OVERVIEW, SUMMARIZE, SUMMARY_SENTENCES
+from .words import ANSWER, ANSWER_SENTENCES, OVERVIEW, SUMMARY
 
 BEST = 8
 """Sections that a question is answered from."""
@@ -76,7 +76,7 @@ class Report(MapReduce):
         return [Summarizer(self), ReportCollector(), Ranker(self), Answerer(self), Editor(self)]
 
     async def map(self, note: Note, label: str, ctx: Context[Any]) -> Note:
-        return await self._ask(Ask(instructions=SUMMARIZE, sentences=SUMMARY_SENTENCES, kind="summary"), [note], ctx)
+        return await self._ask(SUMMARY, [note], ctx)
 
     async def _ask(self, ask: Ask, notes: Sequence[Note], ctx: Context[Any]) -> Note:
         """The model's answer. An error that every further call would meet halts the run: whoever follows it ends it."""

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from roost.actors.completion import Ask, key_for, request_for
+from roost.actors.completion import key_for, request_for
 from roost.actors.documents import DocumentError, Mark, Opened, cut, open_document
 from roost.actors.models import Model, Usage
 from roost.actors.report.report import BEST
-from roost.actors.report.words import SUMMARIZE, SUMMARY_SENTENCES
+from roost.actors.report.words import SUMMARY
 from roost.projections.figures import plain_money
 from roost.streams import Connection, Keys, Notes, Shard
 
@@ -66,8 +66,7 @@ async def _keys_of(opened: Opened, model: Model) -> AsyncIterator[dict[str, int]
         found = await asyncio.to_thread(cut, opened, place, BATCH)
         keys: dict[str, int] = {}
         for section in found.sections:
-            ask = Ask(instructions=SUMMARIZE, sentences=SUMMARY_SENTENCES, kind="summary")
-            request = request_for(ask, [section.text])
+            request = request_for(SUMMARY, [section.text])
             keys[key_for(model, request)] = request.estimated_input_tokens()
         yield keys
         place = found.mark

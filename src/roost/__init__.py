@@ -12,19 +12,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roost.actors import Actor, Computed, Context, Flock, Memory, Retry, Work, fingerprint, on
-    from roost.streams import Event, Note, Position, RoostError, event, upcast
+    from roost.actors import Actor, Ask, Computed, Context, Failure, Flock, Memory, Retry, Work, fingerprint, on
+    from roost.streams import Conflict, Event, Note, NoteNotFound, Position, RoostError, event, upcast
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Actor",
+    "Ask",
     "Computed",
+    "Conflict",
     "Context",
     "Event",
+    "Failure",
     "Flock",
     "Memory",
     "Note",
+    "NoteNotFound",
     "Position",
     "Retry",
     "RoostError",
@@ -35,14 +39,10 @@ __all__ = [
     "upcast",
 ]
 
-_ROOMS = {
-    "roost.actors": ("Actor", "Computed", "Context", "Flock", "Memory", "Retry", "Work", "fingerprint", "on"),
-    "roost.streams": ("Event", "Note", "Position", "RoostError", "event", "upcast"),
-}
+_STREAMS = ("Conflict", "Event", "Note", "NoteNotFound", "Position", "RoostError", "event", "upcast")
 
 
 def __getattr__(name: str) -> Any:
-    for room, names in _ROOMS.items():
-        if name in names:
-            return getattr(import_module(room), name)
+    if name in __all__:
+        return getattr(import_module("roost.streams" if name in _STREAMS else "roost.actors"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -243,5 +243,5 @@ async def test_a_missing_extra_is_said_with_the_command_that_installs_it(
     tmp_path: Path, convert_by: Callable[..., Path]
 ) -> None:
     page = convert_by("pass", "raise ModuleNotFoundError('no such module')")
-    with pytest.raises(ConverterMissing, match=r'page\.html: reading \.html needs .*: pip install "roost\[docs\]"'):
+    with pytest.raises(ConverterMissing, match=r'page\.html: reading \.html needs .*: pip install "\.\[docs\]"'):
         await open_file(page)
