@@ -24,11 +24,11 @@ async def test_progress_is_drawn_on_a_terminal_and_taken_away_before_the_report(
 
 
 async def test_in_a_pipe_progress_is_lines_on_standard_error(roost: RoostCommand, tmp_path: Path) -> None:
-    path = write_handbook(tmp_path / "doc.md", 16)
+    path = write_handbook(tmp_path / "doc.md", 8)
     ran = await roost("run", str(path), "-q", QUESTIONS[0], "--latency", "700ms", "--agents", "2")
     lines = [line for line in ran.err.splitlines() if " sections · " in line]
     assert len(lines) >= 2
-    assert lines[-1].startswith("16/16 sections · 1/1 answers · calls: 17 made, 0 found, 0 joined")
+    assert lines[-1].startswith("8/8 sections · 1/1 answers · calls: 9 made, 0 found, 0 joined")
     assert "at work: summarizer 2" in ran.err
     assert "\x1b" not in ran.err
 
