@@ -119,6 +119,8 @@ class Worker:
         except InboxGone as gone:
             self._gone = True
             log.info("a worker has nothing left to do", actor=self.actor.name, reason=str(gone))
+            if not self.failed.done():  # whoever waits for the run's end must know: it may not have ended
+                self.failed.set_exception(gone)
         except Exception as error:
             log.error("a worker ended", actor=self.actor.name, error=str(error))
             if not self.failed.done():

@@ -27,18 +27,23 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     from roost.actors import Flock
     from roost.actors.mapreduce import unless_failed
     from roost.actors.report import LEASE, model_for, working
+    from roost.streams import RoostError
+    from roost.streams.inbox import InboxGone
 
-    from .run.order import sharing_of
+    from .run.order import RUN_LOST, sharing_of
 
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with (
-        Flock.open(model=model_for(spec), sharing=sharing_of(spec.mode), delivery_lease=LEASE) as flock,
-        working(flock, spec, spool) as workers,
-    ):
-        lifeline.say_ready(f"run {spec.run}")
-        await unless_failed(workers, stop.wait())
+    async with Flock.open(model=model_for(spec), sharing=sharing_of(spec.mode), delivery_lease=LEASE) as flock:
+        if not await flock.log.subject(f"run/{spec.run}", limit=1):
+            raise RoostError(RUN_LOST)  # or this process would wait at an inbox into which nobody puts anything
+        try:
+            async with working(flock, spec, spool) as workers:
+                lifeline.say_ready(f"run {spec.run}")
+                await unless_failed(workers, stop.wait())
+        except InboxGone as error:
+            raise RoostError(RUN_LOST) from error
 
 
 def main() -> int:

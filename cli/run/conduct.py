@@ -15,10 +15,11 @@ from roost.actors import Flock
 from roost.actors.mapreduce import JobFinished, unless_failed
 from roost.actors.report import LEASE, RunStarted, end, follow, start, unfinished, working
 from roost.streams import Event, RoostError, new_id
+from roost.streams.inbox import InboxGone
 
 from ..failure import tell
 from ..processes import Processes, ProcessesFailed
-from .order import Order, sharing_of, write_spec
+from .order import RUN_LOST, Order, sharing_of, write_spec
 from .result import gather, to_document
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,8 @@ async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate
         try:
             since = await start(flock, spec, order.sources, order.spool)
             finished = await _worked(order, url, flock, spec, lambda: follow(flock, spec, since, watch))
+        except InboxGone as error:
+            raise RoostError(RUN_LOST) from error
         except asyncio.CancelledError:
             await _abandon(flock, spec, "the run was stopped")
             raise

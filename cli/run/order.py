@@ -17,6 +17,10 @@ from roost.streams import Settings
 
 SPEC = TypeAdapter(RunStarted)
 SPEC_FILE = "run.json"
+RUN_LOST = (
+    "the server has lost the run: its log was emptied, or its last second was not on disk when it died; "
+    "start the run again"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,3 +174,26 @@ async def test_a_wrong_password_is_one_line_that_does_not_show_it(
     assert len(ran.err.splitlines()) == 1
     assert "password" in ran.err
     assert "wrong-word" not in ran.err
+
+
+@pytest.mark.parametrize("processes", ["1", pytest.param("2", marks=pytest.mark.long)])
+async def test_a_run_that_the_server_has_lost_is_said_to_be_lost(
+    tmp_path: Path, long_book: Path, own_server: Callable[[], Awaitable[OwnServer]], processes: str
+) -> None:
+    server = await own_server()
+    roost = RoostCommand(tmp_path, ROOST_URL=server.url, ROOST_FLOCK="f")
+    process = await roost.start(
+        "run", str(long_book), "-q", QUESTIONS[0], "--latency", "2s", "--agents", "1", "--processes", processes
+    )
+    async with await connect(server.url) as connection:
+        log = Log(Shard(connection.client, Keys("f")))
+
+        async def under_way() -> bool:
+            return any([event.type == "work.claimed" async for event in log.read()])
+
+        await wait_until(under_way, timeout=20, every=0.1)
+        await connection.client.execute_command("FLUSHALL")
+    async with asyncio.timeout(40):
+        _, err = await process.communicate()
+    assert process.returncode == 1
+    assert "start the run again" in err.decode()

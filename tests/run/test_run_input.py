@@ -139,3 +139,22 @@ async def test_an_address_of_this_machine_is_read_only_when_allowed(roost: Roost
     assert "--allow-private" in refused.err
     assert allowed.code == 0, allowed.err
     assert allowed.json["sections"] == 2
+
+
+async def test_a_format_whose_converter_is_not_installed_says_what_to_install(
+    roost: RoostCommand, tmp_path: Path
+) -> None:
+    (tmp_path / "without" / "markitdown").mkdir(parents=True)
+    (tmp_path / "without" / "markitdown" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'markitdown'\", name='markitdown')\n"
+    )
+    (tmp_path / "page.html").write_text(f"<html><body><p>{section(1)}</p></body></html>")
+    write_handbook(tmp_path / "doc.md", 2)
+    paths = (str(tmp_path / "page.html"), str(tmp_path / "doc.md"))
+    ran = await roost("run", *paths, "-q", QUESTIONS[0], "--json", PYTHONPATH=str(tmp_path / "without"))
+    assert ran.code == 1
+    [missing] = ran.json["missing"]
+    assert missing["what"] == "page.html"
+    assert 'needs the extra "docs"' in missing["reason"]
+    assert ran.err.splitlines()[-1].count("page.html") == 1
+    assert ran.json["answers"][0]["answer"]  # of the other one
