@@ -228,7 +228,25 @@ class Flights:
         reader = job.scope.reader
         claimed = reader.event("work.claimed", reader.subject, orjson.dumps({"key": job.key}))
         unit = Unit().claim(job.key, nonce, self.heartbeat.claim_lease, after, self.owner, claimed)
-        return await job.scope.write(self.writer, unit)
+        asking = asyncio.create_task(job.scope.write(self.writer, unit))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # It may be granted yet: a claim that nobody works under would keep others waiting for its whole lease.
+            await asyncio.wait([asking])
+            if not asking.cancelled() and asking.exception() is None:
+                await self._release(job.key, nonce)
+            raise
+        except OutcomeUnknown:
+            await self._release(job.key, nonce)
+            raise
+
+    async def _release(self, key: str, nonce: str) -> None:
+        """Give a claim up, if it is ours."""
+        try:
+            await self.claims.release(key, nonce)
+        except RoostError as trouble:  # the claim's lease ends by itself
+            log.warning("a claim could not be released", key=key, error=str(trouble))
 
     async def _compute(self, job: Job, nonce: str, asked: float, flight: _Flight) -> Note:
         """Compute under a claim that was granted after `asked`."""
@@ -259,10 +277,7 @@ class Flights:
             await inner.write(self.writer, Unit().event(failed))
         except RoostError as trouble:
             log.warning("a failed computation could not be recorded", key=job.key, error=str(trouble))
-        try:
-            await self.claims.release(job.key, nonce)
-        except RoostError as trouble:  # the claim's lease ends by itself; the caller gets the first error
-            log.warning("a claim could not be released", key=job.key, error=str(trouble))
+        await self._release(job.key, nonce)  # the caller gets the first error
 
     async def _complete(
         self, job: Job, nonce: str, computed: Computed, inner: Scope, asked: float, flight: _Flight

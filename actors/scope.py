@@ -106,22 +106,28 @@ class Scope:
         return events
 
     async def write(self, writer: Writer, unit: Unit) -> Answer:
-        """Write a unit behind what is owed, in one call. The reads stand even where the unit is refused."""
-        owed = self.owed()
-        if not owed:
-            return await writer.write(unit)
-        units = [*units_of(owed), unit]
+        """Write a unit behind what is owed, in one call. The reads stand even where the unit is refused, and where its
+        writer is cancelled."""
+        left = self.owed()
         try:
-            return (await asyncio.gather(*[writer.write(one) for one in units]))[-1]
+            while len(left) > MAX_OWED:  # who has read very much logs it in steps
+                await asyncio.shield(writer.write(unit_of(left[:MAX_OWED])))
+                left = left[MAX_OWED:]
+            return await writer.write(unit, lead=unit_of(left) if left else None)
         except ServerUnavailable:  # nothing was written
-            self.pending[:0] = owed
+            self.pending[:0] = left
+            raise
+        except asyncio.CancelledError:  # the step under way is written all the same
+            self.pending[:0] = left[MAX_OWED:]
             raise
 
     async def flush(self, writer: Writer, *, everything: bool = False) -> None:
         """Log what is owed."""
         owed = self.owed(everything=everything)
-        try:
-            await asyncio.gather(*[writer.write(one) for one in units_of(owed)])
+        if not owed:
+            return
+        try:  # shielded: what was read stays read, whoever is cancelled
+            await asyncio.shield(asyncio.gather(*[writer.write(one) for one in units_of(owed)]))
         except ServerUnavailable:  # nothing was written
             self.pending[:0] = owed
             raise
@@ -138,15 +144,17 @@ class Scope:
         )
 
 
+def unit_of(events: list[Event]) -> Unit:
+    """A unit of events."""
+    unit = Unit()
+    for event in events:
+        unit.event(event)
+    return unit
+
+
 def units_of(events: list[Event]) -> list[Unit]:
     """Events that need not stand or fall together, in units that one call takes."""
-    units: list[Unit] = []
-    for first in range(0, len(events), MAX_OWED):
-        unit = Unit()
-        for event in events[first : first + MAX_OWED]:
-            unit.event(event)
-        units.append(unit)
-    return units
+    return [unit_of(events[first : first + MAX_OWED]) for first in range(0, len(events), MAX_OWED)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,15 @@ PRODUCER_LIFETIME = timedelta(minutes=10)
 @dataclass(slots=True, eq=False)
 class _Waiting:
     unit: Unit
+    lead: Unit | None
     answered: asyncio.Future[Answer]
+    sent: tuple[Unit, ...] = ()
+    """What goes into the call: decided once, since a call is repeated byte for byte."""
+
+    def wanted(self) -> tuple[Unit, ...]:
+        """The lead and the unit; of an appender that has gone only the lead, which tells what has happened already."""
+        unit = () if self.answered.done() else (self.unit,)
+        return unit if self.lead is None else (self.lead, *unit)
 
 
 class Producer:
@@ -76,19 +84,25 @@ class Writer:
         self._all_answered = asyncio.Event()
         self._closed = False
 
-    async def write(self, unit: Unit) -> Answer:
+    async def write(self, unit: Unit, *, lead: Unit | None = None) -> Answer:
         """Write a unit and say how it ended. Waits while the writer is full.
 
+        `lead` is a unit that goes before it in the same call, with what must be in the log before the unit's effects;
+        it stands even where the unit is refused.
+
         Raises LimitExceeded, Closed, ServerFull, ServerUnavailable (nothing was written) or OutcomeUnknown. When the
-        caller is cancelled, a unit that is on its way to the server is written all the same; one that waits is not.
+        caller is cancelled, a unit that is on its way to the server is written all the same; of one that waits, only
+        its lead.
         """
         unit.check()
+        if lead is not None:
+            lead.check()
         if self._closed:
             raise Closed("this flock is closed: open it again to write")
         self._appenders += 1
         try:
             await self._room.acquire()
-            waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
+            waiting = _Waiting(unit, lead, asyncio.get_running_loop().create_future())
             self._queue.append(waiting)
             if self._pump is None or self._pump.done():
                 # A context of its own: it works for many, and must not carry the trace of the first who came.
@@ -112,8 +126,8 @@ class Writer:
         while self._queue:
             batch = self._take()
             try:
-                lines = await self._call(batch)
-                answers = [parse_answer(line, self._shard.number) for line in lines]
+                lines = iter(await self._call(batch))
+                answers = [[parse_answer(next(lines), self._shard.number) for _ in each.sent] for each in batch]
             except Exception as error:  # each appender gets it; none is left waiting
                 self._fail(batch, explain(error))
             except BaseException:
@@ -125,7 +139,7 @@ class Writer:
             else:
                 for waiting, answer in zip(batch, answers, strict=True):
                     if not waiting.answered.done():
-                        waiting.answered.set_result(answer)
+                        waiting.answered.set_result(answer[-1])
                     self._room.release()
 
     def _fail(self, batch: Iterable[_Waiting], error: Exception) -> None:
@@ -140,12 +154,13 @@ class Writer:
         events = size = parts = 0
         while self._queue:
             waiting = self._queue[0]
-            if waiting.answered.done():
+            waiting.sent = waiting.wanted()
+            if not waiting.sent:
                 self._queue.popleft()
                 self._room.release()
                 continue
-            unit = waiting.unit
-            events, size, parts = events + unit.events, size + unit.size, parts + unit.parts
+            for unit in waiting.sent:
+                events, size, parts = events + unit.events, size + unit.size, parts + unit.parts
             if batch and (events > MAX_CALL_EVENTS or size > MAX_CALL_BYTES or parts > MAX_CALL_PARTS):
                 break
             batch.append(self._queue.popleft())
@@ -158,12 +173,13 @@ class Writer:
         while True:
             # 1. Form the call. Its number is used up only by an answer that says it was written.
             producer, number = self._producer.for_call()
+            units = [unit for waiting in batch for unit in waiting.sent]
             args: list[Any] = [
-                self._shard.routes.generation, producer, number, new_id(), self._producer.lifetime_ms, len(batch),
+                self._shard.routes.generation, producer, number, new_id(), self._producer.lifetime_ms, len(units),
             ]  # fmt: skip
-            for waiting in batch:
-                args.append(waiting.unit.parts)
-                args.extend(waiting.unit.routed(self._shard.routes))
+            for unit in units:
+                args.append(unit.parts)
+                args.extend(unit.routed(self._shard.routes))
             # 2. Send it, again and again while the server is away.
             answer, lost = await self._send(args)
             # 3. Judge the answer.
