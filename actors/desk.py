@@ -13,6 +13,7 @@ import structlog
 
 from roost.streams import (
     Delivery,
+    Event,
     OutcomeUnknown,
     RoostError,
     ServerUnavailable,
@@ -37,9 +38,12 @@ log = structlog.get_logger(__name__)
 
 COMMIT_MARGIN = timedelta(seconds=30)
 MAX_CONFLICTS = 100
+MAX_KEY_BYTES = 512
+MAX_REMEMBERED = 1000
 
 NOT_SETTLED = (ServerUnavailable, OutcomeUnknown, Closed)
-"""Errors after which nobody here knows how the delivery stands."""
+"""Errors of a settlement after which nobody here knows how the delivery stands. A handler may raise the same, of
+whatever it asked: there they are failures like any other."""
 
 
 class Outcome(Enum):
@@ -56,6 +60,10 @@ class Outcome(Enum):
 
 class HandlerTimeout(RoostError):
     """A handler took longer than its actor's timeout."""
+
+
+class UnusableKey(RoostError):
+    """What a handler's `key` gave for an event cannot be a key."""
 
 
 @dataclass(slots=True)
@@ -86,6 +94,8 @@ class Desk:
         self._states = states
         self._settlement = Settlement(flock, actor)
         self._lines: dict[str, _Line] = {}
+        self._failures: dict[str, Exception] = {}
+        """What handlers failed with, by entry, where that could not be settled: the cause, should it be parked."""
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Handle a delivery and settle it. Raises only what cancels it."""
@@ -108,16 +118,21 @@ class Desk:
 
     async def _handle(self, delivery: Delivery) -> Outcome:
         event = delivery.event
+        if delivery.damage is not None:  # no later look will find it better
+            return await self._park(delivery, "", delivery.damage, delivery.attempt)
         handler = self._actor.handlers.get(event.type)
         if handler is None:  # routed for a handler that this version of the actor no longer has
             missing = UndeclaredEvent(f"{self._actor.name} has no handler for {event.type}")
             return await self._park(delivery, "", missing, delivery.attempt)
         if delivery.attempt > self._actor.retry.attempts:
             attempts = delivery.attempt - 1
-            return await self._park(delivery, handler.name, WorkersDied(attempts), attempts)
+            cause = self._failures.get(delivery.token.entry) or WorkersDied(attempts)
+            ended = await self._park(delivery, handler.name, cause, attempts)
+            self._failures.pop(delivery.token.entry, None)
+            return ended
         try:
             payload = decode(event)
-            key = handler.key(payload) if handler.key is not None else None
+            key = check_key(handler.key(payload)) if handler.key is not None else None
         except Exception as error:
             return await self._park(delivery, handler.name, error, delivery.attempt)
         if key is None:
@@ -141,33 +156,55 @@ class Desk:
         """Handle; commit; where that fails, retry later or park. A keyed delivery stays at the head of its key."""
         delivery, name, tokens = work.delivery, work.handler.name, work.tokens
         attempt, conflicts, version = delivery.attempt, 0, 0
-        patience = self._flock.shard.patience
         while True:
             scope = Scope(self._settlement.reader(delivery), self._flock.shard, staged={})
             self._hold(tokens, self._actor.timeout)
             try:
                 handled = await self._call(work, attempt, scope, version)
-                self._hold(tokens, patience)
-                await self._settlement.commit(delivery, name, attempt, handled)
-                return Outcome.DONE
-            except StateChanged as changed:  # by another worker: load it, handle again
-                conflicts, version = conflicts + 1, changed.version
-                if conflicts > MAX_CONFLICTS:
-                    return await self._park(delivery, name, changed, attempt, scope, tokens)
-            except (*NOT_SETTLED, TakenOver):
-                raise
-            except Exception as error:
-                if attempt >= self._actor.retry.attempts or not is_retryable(error):
-                    return await self._park(delivery, name, error, attempt, scope, tokens)
-                delay = self._actor.retry.delay(attempt, asked_delay(error))
-                log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))
-                if work.key is None:
-                    await self._settlement.postpone(delivery, name, attempt, error, delay, scope)
-                    return Outcome.RETRIED
-                self._hold(tokens, delay + patience)
-                await self._settlement.record_retry(delivery, name, attempt, error, delay, scope)
-                await asyncio.sleep(delay.total_seconds())
-                attempt += 1
+            except Exception as error:  # whatever it is, it is the handler's: nothing has been settled yet
+                failure = error
+            else:
+                try:
+                    self._hold(tokens, self._flock.shard.patience)
+                    await self._settlement.commit(delivery, name, attempt, handled)
+                    return Outcome.DONE
+                except StateChanged as changed:  # by another worker: load it, handle again
+                    conflicts, version = conflicts + 1, changed.version
+                    if conflicts > MAX_CONFLICTS:
+                        return await self._park(delivery, name, changed, attempt, scope, tokens)
+                    continue
+                except (*NOT_SETTLED, TakenOver):
+                    raise
+                except Exception as error:
+                    failure = error
+            self._remember(delivery, failure)
+            counts = await self._fail(work, attempt, failure, scope)
+            self._failures.pop(delivery.token.entry, None)
+            if isinstance(counts, Outcome):
+                return counts
+            attempt += counts
+
+    async def _fail(self, work: _Work, attempt: int, error: Exception, scope: Scope) -> Outcome | int:
+        """Park, or postpone. A keyed delivery waits where it is, to be handled again: how many attempts that was."""
+        delivery, name, tokens = work.delivery, work.handler.name, work.tokens
+        patience = self._flock.shard.patience
+        if attempt >= self._actor.retry.attempts or not is_retryable(error):
+            return await self._park(delivery, name, error, attempt, scope, tokens)
+        delay = self._actor.retry.delay(attempt, asked_delay(error))
+        log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))
+        if work.key is None:
+            self._hold(tokens, patience)
+            await self._settlement.postpone(delivery, name, attempt, error, delay, scope)
+            return Outcome.RETRIED
+        self._hold(tokens, delay + patience)
+        counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope)
+        await asyncio.sleep(delay.total_seconds())
+        return counts
+
+    def _remember(self, delivery: Delivery, error: Exception) -> None:
+        self._failures[delivery.token.entry] = error
+        if len(self._failures) > MAX_REMEMBERED:
+            del self._failures[next(iter(self._failures))]
 
     async def _call(self, work: _Work, attempt: int, scope: Scope, version: int) -> Handled:
         """Let the handler work, within the actor's timeout, on a state of at least that version."""
@@ -186,7 +223,7 @@ class Desk:
                 raise
             raise HandlerTimeout(f"{handler.name} took longer than {actor.timeout}, its actor's timeout") from error
         payloads = [*context.emitted, *((payload, None) for payload in returned)]
-        events = emit(payloads, event, actor.name, handler.name, key)
+        events = emit(payloads, self._settlement.origin(work.delivery), handler.name, key)
         if state is not None:  # what is emitted about other subjects is not the key's
             own = [payload for (payload, _), one in zip(payloads, events, strict=True) if one.subject == state.subject]
             state = state.after(actor, own)
@@ -203,17 +240,38 @@ class Desk:
         parking = Scope(self._settlement.reader(delivery), self._flock.shard, staged={})
         if scope is not None:
             parking.pending = scope.owed()
+        told: list[Event] = []
+        if delivery.damage is None:  # nobody could tell anything of an event that is none
+            try:
+                async with asyncio.timeout(self._actor.timeout.total_seconds()):
+                    with entered(parking):
+                        payloads = await collect(self._actor.parked(delivery.event, failure))
+                told = emit(
+                    [(payload, None) for payload in payloads], self._settlement.origin(delivery), "parked", None
+                )
+            except Exception as trouble:  # parking must not fail for what the actor tells
+                return await self._park_bare(delivery, handler, failure, parking, trouble)
         try:
-            async with asyncio.timeout(self._actor.timeout.total_seconds()):
-                with entered(parking):
-                    payloads = await collect(self._actor.parked(delivery.event, failure))
-            told = emit([(payload, None) for payload in payloads], delivery.event, self._actor.name, "parked", None)
             await self._settlement.park(delivery, handler, failure, told, parking)
             return Outcome.PARKED
         except (*NOT_SETTLED, TakenOver):
             raise
-        except Exception as trouble:  # parking must not fail for what the actor tells
-            log.error("what a parked delivery should have told failed itself", error=message_of(trouble))
+        except Exception as trouble:  # such as more than one step takes
+            return await self._park_bare(delivery, handler, failure, parking, trouble)
+
+    async def _park_bare(
+        self, delivery: Delivery, handler: str, failure: Failure, parking: Scope, trouble: Exception
+    ) -> Outcome:
+        log.error("what a parked delivery should have told failed itself", error=message_of(trouble))
         bare = Scope(parking.reader, parking.shard, pending=parking.pending)
         await self._settlement.park(delivery, handler, failure, [], bare)
         return Outcome.PARKED
+
+
+def check_key(key: Any) -> str:
+    """The key of a delivery, as a handler's `key` has given it. Raises UnusableKey for what cannot be one."""
+    if not isinstance(key, str):
+        raise UnusableKey(f"the key of a handler is text, not {type(key).__name__}: mend the function given as key=")
+    if not 0 < len(key.encode()) <= MAX_KEY_BYTES:
+        raise UnusableKey(f"the key of a handler has 1 to {MAX_KEY_BYTES} bytes, this one {len(key.encode())}")
+    return key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from inspect import isasyncgen, isawaitable
 from typing import Any
 
@@ -47,17 +48,25 @@ def _check(count: int) -> None:
         raise LimitExceeded(f"a handler emits up to {MAX_EMITTED} events at once: emit one that continues the work")
 
 
-def emit(
-    payloads: Iterable[tuple[Any, str | None]], delivered: Event, actor: str, handler: str, key: str | None
-) -> list[Event]:
-    """The events of a delivery. An event's ID is a hash of run, delivered event, actor, handler and index: a delivery
-    that is repeated emits the same events."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What emitted events come from: the event delivered, the actor, its inbox (for the flock, or for a run)."""
+
+    event: Event
+    actor: str
+    inbox: str
+
+
+def emit(payloads: Iterable[tuple[Any, str | None]], origin: Origin, handler: str, key: str | None) -> list[Event]:
+    """The events of a delivery. An event's ID is a hash of run, delivered event, inbox, handler and index: a delivery
+    that is repeated emits the same events, the same event in another inbox of the actor others."""
+    delivered, actor = origin.event, origin.actor
     events: list[Event] = []
     for index, (payload, subject) in enumerate(payloads):
         kind, schema, body = encode(payload)
         events.append(
             Event(
-                id=derived_id(delivered.run or "", delivered.id, actor, handler, index),
+                id=derived_id(delivered.run or "", delivered.id, origin.inbox, handler, index),
                 type=kind,
                 subject=subject or subject_of(payload, actor, key, delivered.run),
                 body=body,

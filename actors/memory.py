@@ -101,7 +101,7 @@ class Memory:
         form, raw = to_stored(content)
         staged, note_id = scope.staged, None
         if staged is not None:  # a delivery that is repeated puts the same notes
-            note_id = derived_id(reader.run or "", reader.cause or "", reader.actor or "", "note", scope.puts)
+            note_id = derived_id(reader.run or "", reader.cause or "", reader.inbox or "", "note", scope.puts)
             scope.puts += 1
         subject = f"key/{check_key(key)}" if key is not None else "note/"
         event = reader.event("note.written", subject, event_id=note_id)

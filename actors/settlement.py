@@ -17,6 +17,7 @@ from roost.streams.answer import BlobMissing, Conflicted, Fenced, Written
 from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
 
 from .actor import Actor
+from .emission import Origin
 from .failure import Failure, message_of
 from .memory import add_note
 from .scope import Scope, Staged
@@ -62,7 +63,11 @@ class Settlement:
     def reader(self, delivery: Delivery) -> Reader:
         """Who reads and writes while this delivery is handled."""
         event = delivery.event
-        return Reader(self._actor.name, event.run, event.id, event.traceparent)
+        return Reader(self._actor.name, event.run, event.id, event.traceparent, delivery.token.inbox)
+
+    def origin(self, delivery: Delivery) -> Origin:
+        """What the events of this delivery come from."""
+        return Origin(delivery.event, self._actor.name, delivery.token.inbox)
 
     async def commit(self, delivery: Delivery, handler: str, attempt: int, handled: Handled) -> None:
         """Everything the handler did and the acknowledgement, or nothing. Raises StateChanged."""
@@ -74,7 +79,7 @@ class Settlement:
         }  # fmt: skip
         if handled.times_ms:
             data["now"] = handled.times_ms
-        event_id = derived_id(delivery.event.run or "", delivery.event.id, self._actor.name, "handled")
+        event_id = derived_id(delivery.event.run or "", delivery.event.id, delivery.token.inbox, "handled")
         record = self._record("delivery.handled", delivery, data, event_id)
         state = handled.state
         has_changed = state is not None and any(event.subject == state.subject for event in handled.events)
@@ -98,14 +103,30 @@ class Settlement:
     ) -> None:
         """Back into the inbox after a while, with the attempts it has behind it."""
         retried = self._retried(delivery, handler, attempt, error, delay)
-        await self._write(scope, lambda: Unit().postpone(delivery.token, delay, attempt).event(retried))
+        tries = 0
+
+        def make() -> Unit:
+            nonlocal tries
+            tries += 1
+            behind = attempt - _was_full(error, tries)
+            return Unit().postpone(delivery.token, delay, behind).event(retried)
+
+        await self._write(scope, make)
 
     async def record_retry(
         self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
-    ) -> None:
-        """Only the record: a keyed delivery waits where it is, at the head of its key."""
+    ) -> int:
+        """Only the record: a keyed delivery waits where it is, at the head of its key. How many attempts it was."""
         retried = self._retried(delivery, handler, attempt, error, delay)
-        await self._write(scope, lambda: Unit().event(retried))
+        tries = 0
+
+        def make() -> Unit:
+            nonlocal tries
+            tries += 1
+            return Unit().hold(delivery.token).event(retried)
+
+        await self._write(scope, make)
+        return 1 - _was_full(error, tries)
 
     async def park(
         self, delivery: Delivery, handler: str, failure: Failure, told: Sequence[Event], scope: Scope
@@ -185,3 +206,8 @@ class Settlement:
     def _record(self, kind: str, delivery: Delivery, data: dict[str, Any], event_id: str | None = None) -> Event:
         subject = f"actor/{self._actor.name}"
         return self.reader(delivery).event(kind, subject, orjson.dumps(data), event_id=event_id)
+
+
+def _was_full(error: Exception, tries: int) -> bool:
+    """Whether what the handler met was this server, which has been full until now: that is no attempt of its own."""
+    return isinstance(error, ServerFull) and tries > 1

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from roost.streams import Log, Shard, decode
+from roost.streams import LimitExceeded, Log, Shard, decode
+from roost.streams.log import MAX_SUBJECT_EVENTS
 
 from .actor import Actor
 
@@ -59,7 +60,13 @@ class States:
         """The state of a key, from its events alone."""
         subject = f"actor/{self._actor.name}/{key}"
         value, version = self._make(), 0
-        for event in await Log(self._shard).subject(subject):
+        events = await Log(self._shard).subject(subject)
+        if events and events[0].version != 1:
+            raise LimitExceeded(
+                f"{subject} has more than {MAX_SUBJECT_EVENTS:,} events, or its first ones are archived: "
+                "its state cannot be folded from the log alone"
+            )
+        for event in events:
             value = self._actor.evolve(value, decode(event))
             version = event.version or version
         return KeyedState(key, subject, version, value, self._adapter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from .client import CommandClient
 from .errors import RoostError
-from .event import Event, pairs
+from .event import DamagedEvent, Event, derived_id, pairs
 from .keys import GROUP
 from .log import entries_of, event_of
 from .patience import patiently
@@ -27,6 +27,8 @@ class Delivery:
     event: Event
     token: Token
     attempt: int
+    damage: DamagedEvent | None = None
+    """What is wrong with the entry if it is no event. `event` holds what can be told of it then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,13 @@ class Inbox:
 
     def _delivery(self, entry: bytes, fields: Any, count: int) -> Delivery:
         known = pairs(fields)
-        event = event_of(self._shard.number, known.get(b"pos", b"?"), known)
         token = Token(self.name, self.consumer, entry.decode(), count)
-        return Delivery(event, token, int(known.get(b"attempts", 0)) + count)
+        try:
+            event = event_of(self._shard.number, known.get(b"pos", b"?"), known)
+            return Delivery(event, token, int(known.get(b"attempts", 0)) + count)
+        except (DamagedEvent, ValueError) as error:  # the other entries of the reply are to be handled all the same
+            damage = error if isinstance(error, DamagedEvent) else DamagedEvent(f"the entry {token.entry}: {error}")
+            return Delivery(_remains(token, known), token, count, damage)
 
     async def renew(self, tokens: Sequence[Token]) -> list[bool]:
         """Deliveries in hand are not idle; which are still this consumer's."""
@@ -144,3 +150,9 @@ class Inbox:
         waiting = await self._shard.command("ZCARD", key("timers", self.name))
         parked = await self._shard.command("XLEN", key("dead", self.name))
         return InboxState(self.name, int(length), int(pending), int(waiting), int(parked))
+
+
+def _remains(token: Token, known: Mapping[bytes, bytes]) -> Event:
+    """What can be told of an entry that is no event, under an ID of its own."""
+    kind, subject = (known.get(field, b"").decode("utf-8", "replace") or "damaged" for field in (b"type", b"subject"))
+    return Event(type=kind, subject=subject, id=derived_id("damaged", token.inbox, token.entry))

@@ -34,6 +34,8 @@ class Reader:
     run: str | None = None
     cause: str | None = None
     traceparent: str | None = None
+    inbox: str | None = None
+    """The inbox whose delivery the reader handles, if it is one's."""
 
     def event(self, kind: str, subject: str, body: bytes = b"{}", *, event_id: str | None = None) -> Event:
         """An event of this reader's."""

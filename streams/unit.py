@@ -67,6 +67,10 @@ class Unit:
         delay_ms = round(delay.total_seconds() * 1000)
         return self._part("L", token.inbox, token.consumer, token.entry, token.count, delay_ms, attempts)
 
+    def hold(self, token: Token) -> Unit:
+        """Only if the delivery is still this one, which it stays."""
+        return self._part("H", token.inbox, token.consumer, token.entry, token.count)
+
     def complete(self, key: str, nonce: str) -> Unit:
         """Only if the claim of the key still stands and nobody wrote the key meanwhile; release the claim."""
         return self._part("C", key, nonce)

@@ -7,6 +7,7 @@
 --          6 number of units; then for each unit the number of its parts, and its parts:
 --   E subject version entry                          guard: the subject is at that version (entry '' = any)
 --   D inbox consumer entry count                     guard: the delivery is still this one; effect: acknowledge, delete
+--   H inbox consumer entry count                     guard: the delivery is still this one; it stays where it is
 --   P inbox consumer entry count failure             the same guard; effect: park it with its failure (JSON)
 --   L inbox consumer entry count delay_ms attempts   the same guard; effect: let it wait in the timers
 --   C key nonce                                      guard: the claim is mine and its key unchanged; effect: release it
@@ -27,7 +28,7 @@
 -- A unit's line: 'ok version entry version entry …' | 'conflict current entry' | 'fenced' | 'stale note' |
 --          'blob digest' | 'note id' | 'held ms entry owner' | 'claimed ms entry'
 
-local SIZES = { E = 3, D = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3 }
+local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. ARGV[2]
@@ -118,7 +119,7 @@ local function judge(from, to)
   local i = from
   while i <= to do
     local part = ARGV[i]
-    if part == 'D' or part == 'P' or part == 'L' then
+    if part == 'D' or part == 'H' or part == 'P' or part == 'L' then
       if not owns(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) then return 'fenced' end
     elseif part == 'E' then
       local subject = ARGV[i + 1]
@@ -192,7 +193,7 @@ for unit = 1, tonumber(ARGV[6]) do
 end
 
 -- 4. Write. Nothing below reads what it could refuse.
-local changed, acks = {}, {}
+local changed, acks, unnamed = {}, {}, {}
 
 local function put_event(i)
   local subject = ARGV[i]
@@ -206,6 +207,12 @@ end
 local function put_note(i, entry, base)
   local id, key, digest, ttl = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
   local deadline = ttl == '' and '' or base + tonumber(ttl)
+  local before = redis.call('HGET', K.note .. id, 'digest') or redis.call('HGET', K.expired, id)
+  if before then -- written again under the same ID: what it held must not outlive `forget`
+    drop_note(id)
+    redis.call('HDEL', K.expired, id)
+    unnamed[#unnamed + 1] = before
+  end
   redis.call('HSET', K.note .. id, 'record', ARGV[i + 5], 'digest', digest, 'size', ARGV[i + 3],
     'deadline', deadline, 'key', key, 'entry', entry, 'work', ARGV[i + 6])
   if redis.call('EXISTS', K.blob .. digest) == 0 then
@@ -307,6 +314,7 @@ end
 for unit = 1, #lines do
   if not lines[unit] then lines[unit] = write(spans[unit][1], spans[unit][2], spans[unit][3]) end
 end
+for _, digest in ipairs(unnamed) do unname_blob(digest) end -- last: another unit may have named the same blob
 for subject in pairs(changed) do
   store_version(subject, stored_version[subject], stored_entry[subject])
 end

@@ -11,13 +11,25 @@ from typing import Any
 import orjson
 import pytest
 from pydantic import BaseModel
-from roost_tests.crew import Doubled, Given, events_of
+from roost_tests.crew import Doubled, Given, events_of, open_flock
+from roost_tests.own_server import OwnServer
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Failure, Flock, Retry, on
 from roost.actors.emission import MAX_EMITTED
-from roost.streams import Event, Inbox, LimitExceeded, NoteNotFound, derived_id
+from roost.streams import (
+    Event,
+    Inbox,
+    LimitExceeded,
+    NoteNotFound,
+    OutcomeUnknown,
+    RoostError,
+    ServerFull,
+    ServerUnavailable,
+    derived_id,
+)  # fmt: skip
 from roost.streams import event as declare
+from roost.streams.errors import Closed
 
 Join = Callable[..., Awaitable[Flock]]
 Act = Callable[[Given, Context[Any]], Any]
@@ -454,3 +466,92 @@ async def test_an_actor_for_a_run_gets_that_runs_events_only(flock: Flock) -> No
         await wait_until(lambda: has_ended(flock, 2))
     assert got == [2, 4]
     assert await left_in(flock, "Player@r1") == (0, 0, 0)
+
+
+@pytest.mark.parametrize("error", [ServerUnavailable("another is gone"), ServerFull(), OutcomeUnknown(), Closed()])
+async def test_what_a_handler_meets_at_another_server_is_its_own_failure(flock: Flock, error: RoostError) -> None:
+    async def act(given: Given, ctx: Context[Any]) -> None:
+        raise error
+
+    player = Player(act)
+    await perform(flock, player, Given(1))
+    assert player.attempts == [1, 2, 3]
+    (failure,) = player.failures
+    assert (failure.type, failure.attempts) == (type(error).__name__, 3)
+    assert [each.data["error"] for each in await events_of(flock, "delivery.retried")] == [type(error).__name__] * 2
+
+
+async def test_what_the_actor_meets_at_another_server_while_parking_does_not_stop_it(flock: Flock) -> None:
+    async def act(given: Given, ctx: Context[Any]) -> None:
+        raise LimitExceeded("too much")
+
+    async def told() -> None:
+        raise ServerUnavailable("another is gone")
+
+    player = Player(act, told)
+    await perform(flock, player, Given(1))
+    assert player.attempts == [1]
+    (parked,) = await events_of(flock, "delivery.parked")
+    assert parked.data["error"] == "LimitExceeded"
+
+
+@pytest.mark.parametrize("patience_s", [20, 0.1])
+async def test_a_server_that_is_full_for_a_while_fails_no_delivery_or_is_named_as_the_cause(
+    own_server: Any, patience_s: float
+) -> None:
+    server: OwnServer = await own_server()
+    may_write = asyncio.Event()
+
+    async def act(given: Given, ctx: Context[Any]) -> None:
+        await may_write.wait()
+        await flock.append(Told("in between"))
+
+    player = Player(act)
+    async with open_flock({"url": server.url, "flock": "f", "patience_s": patience_s}) as flock, flock.work(player):
+        await flock.append(Given(1))
+        await wait_until(lambda: player.attempts == [1])
+        await flock.connection.client.execute_command("CONFIG", "SET", "maxmemory", "1mb")
+        may_write.set()
+        if patience_s > 1:
+            await asyncio.sleep(0.5)  # time to be refused in, more than once
+        else:
+            await wait_until(lambda: len(player.failures) > 1, timeout=10)
+        await flock.connection.client.execute_command("CONFIG", "SET", "maxmemory", "0")
+        await wait_until(lambda: has_ended(flock, 1), timeout=10)
+        (ended,) = await events_of(flock, "delivery.handled", "delivery.parked")
+    if patience_s > 1:
+        assert (ended.type, ended.data["attempt"], player.attempts) == ("delivery.handled", 1, [1, 1])
+    else:
+        assert (ended.data["error"], ended.data["attempts"] >= 3) == ("ServerFull", True)
+
+
+@pytest.mark.parametrize("key", [None, "", ["a"], 7, "k" * 513])
+async def test_a_key_that_cannot_be_one_is_parked_with_what_to_mend(flock: Flock, key: Any) -> None:
+    class Keyed(Player):
+        name = "Keyed"
+
+        @on(Given, key=lambda given: key)
+        def play(self, given: Given, ctx: Context[Any]) -> Any:
+            return self.act(given, ctx)
+
+    player = Keyed(emit_none)
+    await perform(flock, player, Given(1))
+    (failure,) = player.failures
+    assert (failure.type, failure.attempts) == ("UnusableKey", 1)
+    assert "the key of a handler" in failure.message
+
+
+async def test_an_event_in_two_inboxes_of_an_actor_leads_to_two_sets_of_effects(flock: Flock) -> None:
+    async def act(given: Given, ctx: Context[Any]) -> Doubled:
+        note = await ctx.memory.put(f"secret {next(numbers)}")
+        return Doubled(given.n, note.id)
+
+    numbers = iter(range(9))
+    async with flock.work(Player(act)), flock.work(Player(act), run="r1"):
+        await flock.append(Given(1), run="r1")
+        await wait_until(lambda: has_ended(flock, 2))
+    events = await events_of(flock, "note.written", "crew.doubled", "delivery.handled")
+    assert len({event.id for event in events}) == len(events) == 6
+    for event in await events_of(flock, "note.written"):
+        await flock.memory.forget(event.id)
+        assert not await flock.connection.client.exists(flock.shard.keys.key("blob", event.data["digest"]))
