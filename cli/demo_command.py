@@ -43,6 +43,6 @@ def demo(common: Common, latency: str, agents: int) -> int:
         given: dict[str, Any] = {
             "paths": (str(path),), "questions": QUESTIONS, "model": "offline", "agents": agents, "processes": 1,
             "mode": "compare", "max_calls": None, "max_cost": None, "latency": latency, "allow_private": False,
-            "out": None,
+            "prices": None, "out": None,
         }  # fmt: skip
         return run_order(common, **given)

@@ -38,6 +38,7 @@ async def make(given: dict[str, Any]) -> dict[str, Any]:
         agents=given["agents"],
         mode=given["mode"],
         allow_private=given["allow_private"],
+        prices=given["prices"],
     )
 
     async def gate() -> None:

@@ -33,6 +33,7 @@ MAX_PROCESSES = 64
 @click.option("--plan", "mode", flag_value="plan", help="Only tell what is to come; no model is called.")
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Make at most so many model calls.")
 @click.option("--max-cost", metavar="USD", help="Start no model call once this much is spent.")
+@click.option("--prices", type=click.Path(dir_okay=False), metavar="FILE", help="What models cost: TOML or JSON.")
 @click.option("--latency", metavar="SECONDS", help="Simulated, for the offline model; said so everywhere.")
 @click.option("--allow-private", is_flag=True, help="Fetch from private and loopback addresses too.")
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write the report into a file.")

@@ -42,7 +42,7 @@ def agents_for(spec: RunStarted, spool: Path, halt: Halt | None = None) -> list[
 def model_for(spec: RunStarted) -> Model:
     """The model that a run asks. Raises UnknownModel, ModelNotConfigured."""
     latency = timedelta(milliseconds=spec.latency_ms) if spec.latency_ms else None
-    return model_from_name(spec.model, latency=latency)
+    return model_from_name(spec.model, latency=latency, prices=spec.prices)
 
 
 @asynccontextmanager

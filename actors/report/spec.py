@@ -15,7 +15,7 @@ Mode = Literal["shared", "cache", "isolated"]
 @event("run.started")
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run's whole specification. Budgets of None have no bound; `latency_ms` is simulated."""
+    """A run's whole specification. Budgets of None have no bound; `latency_ms` is simulated; `prices` is a file."""
 
     run: str
     questions: tuple[str, ...]
@@ -28,6 +28,7 @@ class RunStarted:
     max_calls: int | None = None
     max_cost_usd: str | None = None
     allow_private: bool = False
+    prices: str | None = None
 
 
 @event("run.halted")

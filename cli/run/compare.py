@@ -127,6 +127,7 @@ def _child(order: Order, url: str, flock: str, question: str, way: Way) -> _Chil
             "agents": order.agents,
             "mode": way,
             "allow_private": order.allow_private,
+            "prices": order.prices,
             "verbose": order.verbose,
         }
     )

@@ -47,6 +47,7 @@ def spec_of(order: Order) -> RunStarted:
         max_calls=order.max_calls,
         max_cost_usd=None if order.max_cost_usd is None else str(order.max_cost_usd),
         allow_private=order.allow_private,
+        prices=order.prices,
     )
 
 

@@ -64,6 +64,7 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
         max_calls=given["max_calls"],
         max_cost_usd=_cost(given["max_cost"]),
         allow_private=given["allow_private"],
+        prices=_absolute(given["prices"]),
         verbose=common.verbose,
     )
     _check_compare(given)
@@ -177,6 +178,11 @@ def _tell_skipped(found: Discovery) -> None:
     more = len(found.skipped) + found.skipped_more - 20
     if more > 0:
         tell(f"skipped {more} more")
+
+
+def _absolute(path: str | None) -> str | None:
+    """The path as any process of this host finds it."""
+    return None if path is None else str(Path(path).absolute())
 
 
 def _questions(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -39,13 +39,16 @@ class Order:
     max_calls: int | None = None
     max_cost_usd: Decimal | None = None
     allow_private: bool = False
+    prices: str | None = None
     verbose: int = 0
 
     def make_model(self) -> Model:
         """The model, or why it cannot be used. Raises UnknownModel, ModelNotConfigured."""
-        model = model_from_name(self.model, latency=self.latency or None)
+        model = model_from_name(self.model, latency=self.latency or None, prices=self.prices)
         if self.max_cost_usd is not None and model.cost(Usage(1000, 1000, 0)) is None:
-            raise ModelNotConfigured(f"--max-cost needs a known price, and none is known for {self.model}")
+            raise ModelNotConfigured(
+                f"--max-cost needs a known price, and none is known for {self.model}: give one with --prices"
+            )
         return model
 
 

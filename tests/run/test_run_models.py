@@ -114,7 +114,7 @@ async def test_a_bound_on_calls_holds_for_the_whole_fleet_and_what_it_cost_stays
 
 
 async def test_a_bound_on_cost_needs_a_price_and_stops_the_run_when_it_is_reached(
-    roost: RoostCommand, handbook: Path, fake_model: Fake
+    roost: RoostCommand, handbook: Path, fake_model: Fake, tmp_path: Path
 ) -> None:
     url = fake_model()
     words = ("run", str(handbook), "-q", QUESTIONS[0], *MODEL, "--json", "--agents", "1")
@@ -122,3 +122,10 @@ async def test_a_bound_on_cost_needs_a_price_and_stops_the_run_when_it_is_reache
     assert refused.code == 2
     assert "--max-cost needs a known price" in refused.err
     assert asked(url)["calls"] == 0
+    prices = tmp_path / "prices.toml"
+    prices.write_text('["openai/anything"]\ninput = 1000\noutput = 1000\n')
+    stopped = await roost(*words, "--max-cost", "0.5", "--prices", str(prices))
+    assert stopped.code == 1
+    assert 0.5 <= float(stopped.json["model"]["cost_usd"]) < 2
+    assert 0 < stopped.json["model"]["calls"] < 12
+    assert all("--max-cost" in missing["reason"] for missing in stopped.json["missing"])
