@@ -7,7 +7,8 @@ cancellation that comes in the same step as its result. So whoever must not wait
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -30,3 +31,38 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         _, left = await asyncio.wait(left, timeout=AGAIN.total_seconds())
     for task in left:
         log.warning("a task does not end when it is cancelled", task=task.get_name())
+
+
+@asynccontextmanager
+async def ended_by(failures: Iterable[asyncio.Future[None]], *, but: type[Exception]) -> AsyncGenerator[None]:
+    """Cancel the block when one of these fails, `but` in that way, and raise its error in place of the cancellation.
+
+    A cancellation from outside stays one, and an error of the block goes before.
+    """
+    body = asyncio.current_task()
+    watched = list(failures)
+    failed: list[BaseException] = []
+    asked = False
+
+    def cancel(ended: asyncio.Future[None]) -> None:
+        nonlocal asked
+        error = None if ended.cancelled() else ended.exception()
+        if error is not None and not isinstance(error, but) and not failed:
+            failed.append(error)
+            asked = body is not None and body.cancel()
+
+    for future in watched:
+        future.add_done_callback(cancel)
+    cancelled: asyncio.CancelledError | None = None
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        cancelled = error
+    finally:
+        for future in watched:
+            future.remove_done_callback(cancel)
+        left = body.uncancel() if asked and body is not None else 0
+    if cancelled is not None and (left > 0 or not asked):
+        raise cancelled
+    if failed:
+        raise failed[0]

@@ -41,12 +41,13 @@ from roost.streams import (
     new_id,
 )  # fmt: skip
 from roost.streams.answer import Conflicted, Written
+from roost.streams.inbox import InboxGone
 from roost.streams.patience import PATIENCE
 
 from .actor import Actor
 from .completion import Ask, Guard, complete
 from .emission import subject_of
-from .ending import end
+from .ending import end, ended_by
 from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl, fingerprint
 from .models import Model, model_from_name
@@ -270,6 +271,8 @@ class Flock:
 
         An actor's inbox for a run is apart from its inbox for the whole flock: an event of that run that has workers
         of both kinds goes to both. Leaving the block gives what is in hand the grace to end, and hands back the rest.
+        Should a worker be able to go on no more, the block is cancelled, and its error raised here; not so when the run
+        has ended, and its inbox been taken away.
         Raises SettingsError for a name of a run that cannot be one.
         """
         workers = [
@@ -280,7 +283,8 @@ class Flock:
         try:
             for worker in workers:
                 await worker.start()
-            yield workers
+            async with ended_by((worker.failed for worker in workers), but=InboxGone):  # a run may end
+                yield workers
         finally:
             try:
                 await asyncio.gather(*[worker.stop(grace) for worker in workers])

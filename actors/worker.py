@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from roost.streams import Delivery, Inbox, ServerUnavailable, new_id
+from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, new_id
 from roost.streams.inbox import InboxGone
 from roost.streams.patience import explain, is_passing
 
@@ -59,6 +59,8 @@ class Worker:
         self._in_hand: dict[str, Delivery] = {}
         self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._room = asyncio.Event()
+        self._handled: dict[str, int] = {}
+        """Entries whose handling ended without the server's word, with the counts that they had."""
         self._suspect = False
         self._unsettled = 0
         """Deliveries in a row that ended without the server's word."""
@@ -98,15 +100,15 @@ class Worker:
     async def _leave(self) -> None:
         try:
             # A read that was cancelled may have been answered: those entries are ours, and nobody handles them.
-            unseen = await self._inbox.mine([], 1000)
+            unseen = await self._inbox.mine([], 1000, self._handled)
             await self._inbox.hand_back([delivery.token for delivery in unseen], self._lease)
             await self._inbox.retire()
-        except ServerUnavailable as error:
+        except RoostError as error:
             log.warning("a worker left without a word; a sweep will find what it had", error=str(error))
 
-    async def take_away(self) -> bool:
-        """Remove the inbox of a run that has ended, if it is empty; whether it was."""
-        return await self._inbox.unsubscribe() == 0
+    async def take_away(self, *, drop: bool = False) -> bool:
+        """Remove the inbox of a run that has ended, if it is empty, or with what it holds; whether it was empty."""
+        return await self._inbox.unsubscribe(drop=drop) == 0
 
     @property
     def busy(self) -> int:
@@ -125,6 +127,10 @@ class Worker:
             log.error("a worker ended", actor=self.actor.name, error=str(error))
             if not self.failed.done():
                 self.failed.set_exception(error)
+        if not self._stopping:  # one without the other would look like a worker, and be none
+            for other in self._loops:
+                if other is not asyncio.current_task():
+                    other.cancel()
 
     async def _take(self) -> None:
         client = self._flock.connection.dedicated(block=BLOCK)
@@ -163,8 +169,13 @@ class Worker:
             await client.aclose()
 
     async def _unseen(self, free: int) -> list[Delivery]:
+        asked = list(self._handled)
         try:
-            return await self._inbox.mine(list(self._in_hand), free)
+            found = await self._inbox.mine(list(self._in_hand), free, self._handled)
+            if len(found) < free:  # that was all: the others are no longer ours
+                for entry in asked:
+                    self._handled.pop(entry, None)
+            return found
         except ServerUnavailable as error:
             if "NOGROUP" in str(error):
                 raise InboxGone(f"the inbox {self._inbox.name} has been taken away") from error
@@ -179,6 +190,7 @@ class Worker:
         if entry in self._in_hand and self._in_hand[entry].token == delivery.token:
             return
         self._in_hand[entry] = delivery
+        self._handled.pop(entry, None)
         task = asyncio.create_task(self._handle(delivery), name=f"roost {self.actor.name} {entry}")
         self._tasks[task] = delivery
         task.add_done_callback(self._tasks.pop)
@@ -199,6 +211,7 @@ class Worker:
                 del self._in_hand[entry]
             if outcome is Outcome.UNSETTLED:
                 self._suspect, self._unsettled = True, self._unsettled + 1
+                self._handled[entry] = delivery.token.count
             else:
                 self._unsettled = 0
             if len(self._in_hand) < self._slots:

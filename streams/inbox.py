@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -81,9 +81,17 @@ class Inbox:
             raise
         return [self._delivery(entry, fields, 1) for entry, fields in entries_of(reply)]
 
-    async def mine(self, in_hand: Sequence[str], limit: int) -> list[Delivery]:
-        """Entries pending for this consumer that it is not handling: the reply that held them was lost."""
-        return self._taken(await self._shard.run("mine", self.name, self.consumer, limit, *in_hand))
+    async def mine(
+        self, in_hand: Iterable[str], limit: int, handled: Mapping[str, int] | None = None
+    ) -> list[Delivery]:
+        """Entries pending for this consumer that it is not handling: the reply that held them was lost.
+
+        `handled` are those that it has handled without learning how that ended, with their counts: that was an attempt.
+        What it has not begun has the count that it had.
+        """
+        known = dict.fromkeys(in_hand, "") | {entry: str(count) for entry, count in (handled or {}).items()}
+        flat = [word for pair in known.items() for word in pair]
+        return self._taken(await self._shard.run("mine", self.name, self.consumer, limit, *flat))
 
     async def take_over(self, idle: timedelta, cursor: str, limit: int) -> tuple[str, list[Delivery]]:
         """Entries whose worker has not been heard of for `idle`, from a cursor on, at most `limit`; the next cursor.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
+
+import structlog
 
 from .client import CommandClient as Commands
 from .event import DamagedEvent, Event, pairs
 from .patience import explain, patiently
 from .position import Position, start_of
 from .shard import Shard
+
+log = structlog.get_logger(__name__)
 
 PAGE = 500
 MAX_SUBJECT_EVENTS = 100_000
@@ -75,6 +79,7 @@ class Log:
         self, client: Commands, after: Position | None = None, *, block: timedelta = timedelta(seconds=5)
     ) -> AsyncIterator[list[Event]]:
         """Batches of events after a position as they are appended, without end; an empty batch each `block` in silence.
+        A damaged entry is passed over, with a warning.
 
         `client` is a connection of the caller's own: it blocks. Without a position, from when the first is asked for.
         """
@@ -86,11 +91,18 @@ class Log:
                 reply = await patiently(partial(client.execute_command, *command), self._shard.patience)
             except Exception as error:
                 raise explain(error) from error
-            batch = [event_of(self._shard.number, entry, fields) for entry, fields in entries_of(reply)]
-            if batch:
-                assert batch[-1].position is not None
-                last = batch[-1].position.entry
-            yield batch
+            entries = entries_of(reply)
+            if entries:
+                last = entries[-1][0].decode()
+            yield list(self._undamaged(entries))
+
+    def _undamaged(self, entries: list[tuple[bytes, Any]]) -> Iterator[Event]:
+        """Who follows the log must not stand before a damaged entry for ever."""
+        for entry, fields in entries:
+            try:
+                yield event_of(self._shard.number, entry, fields)
+            except DamagedEvent as error:
+                log.warning("an entry of the log is passed over", error=str(error))
 
     async def subject(self, subject: str, *, limit: int = MAX_SUBJECT_EVENTS) -> list[Event]:
         """A subject's events, oldest first; its last `limit` ones when it has more."""

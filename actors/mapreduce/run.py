@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import structlog
+
 from roost.streams import Event, Position, RoostError, decode, new_id
 
 from ..actor import Actor
@@ -21,6 +23,7 @@ from .mapper import Mapper
 from .reducer import Reducer
 from .shuffler import Shuffler
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 BATCH = 64
@@ -47,13 +50,17 @@ async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run:
     run = run or new_id()
     since = await flock.log.last()
     workers: list[Worker] = []
+    finished: Event | None = None
     try:
         async with flock.work(*agents_of(job), run=run) as workers:
             await offer(flock, job=run, stream="notes", notes=notes)
             finished = await unless_failed(workers, wait_for(flock, "job.finished", run, since))
     finally:
-        for worker in workers:
-            await worker.take_away()
+        for worker in workers:  # of a run that will not finish nobody takes what is left
+            try:
+                await worker.take_away(drop=finished is None)
+            except RoostError as error:  # must not hide how the run ended
+                log.warning("the inbox of a run was left behind", actor=worker.actor.name, run=run, error=str(error))
     return decode(finished)  # type: ignore[no-any-return]  # declared by the event's type
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -17,7 +18,9 @@ from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
-from roost.streams import Inbox, derived_id
+from roost.streams import Event, Inbox, ServerUnavailable, derived_id
+from roost.streams.position import start_of
+from roost.streams.script import script
 
 LEASE_S = LEASE.total_seconds()
 
@@ -301,3 +304,120 @@ async def test_routes_that_a_writer_did_not_know_of_miss_nothing(flock: Flock, j
         await writer.append(Given(1))
         await wait_until(lambda: has_ended(flock, 1))
     assert {event.data["n"] for event in await events_of(flock, "crew.doubled")} == {2, -2}
+
+
+async def test_an_entry_that_is_no_event_is_parked_and_the_worker_goes_on(flock: Flock) -> None:
+    async with flock.work(Doubler) as (worker,):
+        await write_raw(flock, Given(1), b'{"id":"abc"}')  # the writer of another language has left out the time
+        await flock.append(Given(2))
+        await wait_until(lambda: is_followed(flock, "delivery.parked", "delivery.handled"))
+        assert not worker.failed.done()
+    (parked,) = await followed(flock, "delivery.parked")
+    assert (parked.data["error"], parked.data["attempts"], parked.data["type"]) == ("DamagedEvent", 1, "crew.given")
+    assert await left_in(flock) == (0, 0, 0)
+
+
+async def write_raw(flock: Flock, payload: Given, meta: bytes) -> None:
+    event = Event(type="crew.given", subject="thing/1", body=orjson.dumps({"n": payload.n, "act": ""}))
+    unit = ["e", event.subject, event.type, meta, event.body, "Doubler"]
+    args = (flock.shard.routes.generation, "foreign", 1, "token", 60_000, 1, 1, *unit)
+    assert (await script("write")(flock.shard.client, flock.shard.keys.log, *args))[0] == b"ok"
+
+
+async def is_followed(flock: Flock, *kinds: str) -> bool:
+    return all([await followed(flock, kind) for kind in kinds])
+
+
+async def followed(flock: Flock, kind: str) -> list[Event]:
+    """The log's events of a type, without those that are none."""
+    client = flock.connection.dedicated(block=timedelta(seconds=1))
+    try:
+        async for batch in flock.log.tail(client, start_of(0), block=timedelta(milliseconds=10)):
+            return [event for event in batch if event.type == kind]
+        return []
+    finally:
+        await client.aclose()
+
+
+async def test_replies_lost_before_the_work_began_are_no_attempts(
+    flock: Flock, settings: dict[str, Any], proxy: Any
+) -> None:
+    faulty: Proxy = await proxy(settings["url"])
+    async with open_flock(settings | {"url": faulty.url, "lease_s": 20}) as cut_off, cut_off.work(Doubler):
+        await flock.append(Given(1))
+        await wait_until(lambda: has_ended(flock, 1))
+        lost = faulty.lose_reply("XREADGROUP")
+        others = [faulty.lose_reply(is_mine) for _ in range(3)]
+        await flock.append(Given(2))
+        await wait_until(lambda: has_ended(flock, 2))
+        await flock.append(Given(3))
+        await asyncio.wait_for(lost.happened.wait(), 10)
+        await wait_until(lambda: has_ended(flock, 3), timeout=15)
+        assert all(other.happened.is_set() for other in others)
+    assert {event.data["attempt"] for event in await events_of(flock, "delivery.handled")} == {1}
+
+
+def is_mine(request: list[bytes]) -> bool:
+    return request[0].upper() in (b"EVALSHA", b"EVAL") and request[1].decode() in (
+        script("mine").sha,
+        script("mine").text,
+    )
+
+
+async def test_a_block_of_work_ends_when_a_worker_can_go_on_no_more(flock: Flock) -> None:
+    async def work() -> None:
+        async with asyncio.timeout(10), flock.work(Doubler):
+            await spoil_inbox(flock)
+            await asyncio.Event().wait()
+
+    with pytest.raises(ServerUnavailable, match="WRONGTYPE"):
+        await work()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_block_of_work_that_is_cancelled_is_cancelled_though_a_worker_has_failed(flock: Flock) -> None:
+    failing = asyncio.Event()
+
+    async def work() -> None:
+        async with flock.work(Doubler) as (worker,):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                assert worker.failed.done()
+                failing.set()
+                await asyncio.sleep(30)
+
+    working = asyncio.create_task(work())
+    await wait_until(lambda: is_subscribed(flock))
+    await spoil_inbox(flock)
+    await asyncio.wait_for(failing.wait(), 10)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+
+async def test_an_error_of_the_block_goes_before_that_of_a_worker(flock: Flock) -> None:
+    async def work() -> None:
+        async with flock.work(Doubler):
+            await spoil_inbox(flock)
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), 10)
+            finally:
+                raise ValueError("the block's own")
+
+    with pytest.raises(ValueError, match="the block's own"):
+        await work()
+
+
+async def test_both_loops_of_a_worker_end_together(flock: Flock) -> None:
+    async with flock.work(Doubler, run="r1") as (worker,):
+        assert await worker.take_away()
+        await wait_until(lambda: all(loop.done() for loop in worker._loops))
+
+
+async def spoil_inbox(flock: Flock) -> None:
+    """Nobody can read it any more."""
+    key = flock.shard.keys.key("inbox", "Doubler")
+    await flock.connection.client.execute_command("SET", key, "no stream")

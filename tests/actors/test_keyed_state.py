@@ -16,7 +16,7 @@ from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Failure, Flock, Retry, desk, on
 from roost.actors.state import States
-from roost.streams import Event, SettingsError
+from roost.streams import Event, Inbox, LimitExceeded, SettingsError
 
 Join = Callable[..., Awaitable[Flock]]
 
@@ -231,3 +231,34 @@ def test_pauses_between_attempts_grow_within_bounds(attempt: int) -> None:
     expected = min(10 ** min(attempt - 1, 32), 30)
     assert expected / 2 <= retry.delay(attempt).total_seconds() <= expected
     assert retry.delay(attempt, timedelta(hours=1)) == timedelta(hours=1)
+
+
+async def test_who_has_lost_a_delivery_records_no_retry_of_it(flock: Flock) -> None:
+    class Overtaken(Summer):
+        @on(Added, key=lambda added: added.key)
+        async def add(self, added: Added, ctx: Context[Sum]) -> Summed:
+            await Inbox(flock.shard, "Overtaken", "another").take_over(timedelta(0), "0-0", 1)
+            raise ValueError("never")
+
+    async with flock.work(Overtaken) as (worker,):
+        await flock.append(Added("k", 1))
+        await wait_until(lambda: is_of(flock, "another"))
+        await wait_until(lambda: worker.busy == 0)
+    assert await events_of(flock, "delivery.retried", "delivery.parked") == []
+
+
+async def is_of(flock: Flock, consumer: str) -> bool:
+    return (consumer, 1) in [row[:2] for row in await Inbox(flock.shard, "Overtaken", consumer).consumers()]
+
+
+async def test_a_state_whose_first_events_are_out_of_reach_is_not_folded(flock: Flock) -> None:
+    async with flock.work(Summer):
+        await flock.append(Added("k", 1), Added("k", 2))
+        await wait_until(lambda: has_ended(flock, 2))
+    states = States(flock.shard, Summer())
+    assert (await states.fold("k")).value == Sum(3, 2)
+    last = (await flock.log.subject("actor/Summer/k"))[-1].position
+    assert last is not None
+    await flock.connection.client.execute_command("XTRIM", flock.shard.keys.log, "MINID", last.entry)
+    with pytest.raises(LimitExceeded, match="cannot be folded"):
+        await states.fold("k")

@@ -124,3 +124,15 @@ async def test_an_empty_log_has_no_last_event(core: Core) -> None:
 
 def positions(events: list[Event]) -> list[Position]:
     return [event.position for event in events if event.position is not None]
+
+
+async def test_who_follows_the_log_passes_over_what_is_no_event(core: Core) -> None:
+    client = core.connection.dedicated(block=timedelta(seconds=5))
+    start = await core.log.last()
+    await core.append(happened("1"))
+    await core.connection.client.execute_command("XADD", core.shard.keys.log, "*", "type", "x")
+    await core.append(happened("2"))
+    await core.connection.client.execute_command("XADD", core.shard.keys.log, "*", "type", "x")
+    tail = core.log.tail(client, start, block=timedelta(milliseconds=5))
+    assert [event.subject for event in await anext(tail)] == ["1", "2"]
+    assert await anext(tail) == []

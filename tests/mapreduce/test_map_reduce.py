@@ -295,3 +295,18 @@ async def test_the_page_about_it_is_true(server_url: str, flock_name: str, tmp_p
     out, _ = await process.communicate()
     assert process.returncode == 0
     assert out.decode() == printed
+
+
+async def test_a_run_that_does_not_finish_leaves_no_inbox_behind(flock: Flock) -> None:
+    class Slow(Sum):
+        async def map(self, note: Note, label: str, ctx: Context[Any]) -> Any:
+            begun.set()
+            await asyncio.sleep(0.5)
+
+    begun = asyncio.Event()
+    running = asyncio.create_task(map_reduce(flock, Slow(), await put(flock, *range(20)), run="r1"))
+    await asyncio.wait_for(begun.wait(), 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await flock.connection.client.hgetall(flock.shard.keys.key("routes")) == {}

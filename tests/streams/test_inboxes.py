@@ -212,9 +212,13 @@ async def test_deliveries_whose_reply_was_lost_are_found_again(
         assert await core.read(inbox) == [], "they are pending, unseen"
         found = await inbox.mine([in_hand.token.entry], 2)
         assert subjects(found) == ["lost 1", "lost 2"]
-        assert [delivery.token.count for delivery in found] == [2, 2]
-        rest = await inbox.mine([in_hand.token.entry, *[delivery.token.entry for delivery in found]], 10)
-        assert subjects(rest) == ["lost 3"]
+        assert [delivery.attempt for delivery in found] == [1, 1], "nobody has begun them"
+        first, second = (delivery.token for delivery in found)
+        for _ in range(2):  # however often the reply is lost
+            rest = await inbox.mine([in_hand.token.entry, second.entry], 10, {first.entry: first.count})
+            assert subjects(rest) == ["lost 1", "lost 3"]
+            assert [delivery.attempt for delivery in rest] == [2, 1]
+        found = found[1:]
         answers = await core.write(*[Unit().acknowledge(each.token) for each in (in_hand, *found, *rest)])
         assert all(isinstance(answer, Written) for answer in answers)
 
@@ -365,3 +369,32 @@ async def make_due(core: Core) -> None:
     timers = core.shard.keys.key("timers", "A")
     for entry in await core.connection.client.execute_command("ZRANGE", timers, 0, -1):
         await core.connection.client.execute_command("ZADD", timers, 1, entry)
+
+
+async def test_a_damaged_entry_does_not_strand_those_that_came_with_it(core: Core, inbox: Inbox) -> None:
+    key, raw = core.shard.keys.key("inbox", inbox.name), core.connection.client
+    await core.append(happened("1"))
+    words = ["type", "x", "subject", "s", "ver", "1", "meta", '{"id":"i"}', "data", "{}", "pos", "1-1"]
+    await raw.execute_command("XADD", key, "*", *words)
+    await raw.execute_command("XADD", key, "*", "attempts", "many", "type", b"\xff")
+    await core.append(happened("2"))
+    deliveries = await core.read(inbox)
+    assert [delivery.damage is not None for delivery in deliveries] == [False, True, True, False]
+    assert [delivery.event.subject for delivery in deliveries] == ["1", "s", "damaged", "2"]
+    assert "KeyError('time')" in str(deliveries[1].damage)
+    again = await inbox.mine([], 10)
+    assert [delivery.event.id for delivery in again] == [delivery.event.id for delivery in deliveries]
+    assert len(await take_over(core.inbox(consumer="c2"))) == 4
+
+
+@pytest.mark.parametrize("inbox_gone", [False, True])
+async def test_what_only_the_holder_may_write_is_refused_to_others(core: Core, inbox: Inbox, inbox_gone: bool) -> None:
+    (delivery,) = await deliver(core, inbox)
+    assert isinstance(await core.writer.write(one(happened("r", "done")).hold(delivery.token)), Written)
+    assert await inbox.state() == InboxState("A", 1, 1, 0, 0)
+    if inbox_gone:
+        await inbox.unsubscribe(drop=True)
+    else:
+        await take_over(core.inbox(consumer="c2"))
+    assert await core.writer.write(one(happened("r", "done")).hold(delivery.token)) == Fenced()
+    assert len(await core.log.subject("r")) == 1

@@ -367,7 +367,10 @@ class LogMachine(RuleBasedStateMachine):
         name, inbox = self.inbox(number)
         own = [routed for routed in inbox.of("pending") if routed.consumer == consumer]
         in_hand = [routed.entry for routed in own if routed.in_hand]
-        deliveries = self.run(self.at(name, consumer).mine(in_hand, limit))
+        handled = {token.entry: token.count for _, token in inbox.tokens if token.consumer == consumer}
+        deliveries = self.run(
+            self.at(name, consumer).mine(in_hand, limit, {e: n for e, n in handled.items() if e not in in_hand})
+        )
         assert len(deliveries) == min(limit, len(own) - len(in_hand))
         assert not {delivery.token.entry for delivery in deliveries} & set(in_hand)
         self.take(inbox, deliveries, consumer)
