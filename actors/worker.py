@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,8 @@ class Worker:
         await self._subscribe()
         self._room.set()
         self._loops = [
-            asyncio.create_task(self._guard(self._take()), name=f"roost take {self._inbox.name}"),
-            asyncio.create_task(self._guard(self._look_after()), name=f"roost look after {self._inbox.name}"),
+            asyncio.create_task(self._guard(self._take), name=f"roost take {self._inbox.name}"),
+            asyncio.create_task(self._guard(self._look_after), name=f"roost look after {self._inbox.name}"),
         ]
 
     async def _subscribe(self) -> None:
@@ -115,9 +115,9 @@ class Worker:
         """Deliveries in hand."""
         return len(self._in_hand)
 
-    async def _guard(self, loop: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await loop
+            await loop()
         except InboxGone as gone:
             self._gone = True
             log.info("a worker has nothing left to do", actor=self.actor.name, reason=str(gone))

@@ -18,6 +18,7 @@ from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
+from roost.actors.worker import Worker
 from roost.streams import Event, Inbox, ServerUnavailable, derived_id
 from roost.streams.position import start_of
 from roost.streams.script import script
@@ -414,10 +415,15 @@ async def test_an_error_of_the_block_goes_before_that_of_a_worker(flock: Flock) 
 async def test_both_loops_of_a_worker_end_together(flock: Flock) -> None:
     async with flock.work(Doubler, run="r1") as (worker,):
         assert await worker.take_away()
-        await wait_until(lambda: all(loop.done() for loop in worker._loops))
+        await wait_until(lambda: all(loop.done() for loop in loops_of(worker)))
 
 
 async def spoil_inbox(flock: Flock) -> None:
     """Nobody can read it any more."""
     key = flock.shard.keys.key("inbox", "Doubler")
     await flock.connection.client.execute_command("SET", key, "no stream")
+
+
+def loops_of(worker: Worker) -> list[asyncio.Task[None]]:
+    """Those in which it takes deliveries and looks after those of others."""
+    return worker._loops  # pyright: ignore[reportPrivateUsage]  # nobody else needs to know of them

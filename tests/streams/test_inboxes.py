@@ -214,6 +214,7 @@ async def test_deliveries_whose_reply_was_lost_are_found_again(
         assert subjects(found) == ["lost 1", "lost 2"]
         assert [delivery.attempt for delivery in found] == [1, 1], "nobody has begun them"
         first, second = (delivery.token for delivery in found)
+        rest: list[Delivery] = []
         for _ in range(2):  # however often the reply is lost
             rest = await inbox.mine([in_hand.token.entry, second.entry], 10, {first.entry: first.count})
             assert subjects(rest) == ["lost 1", "lost 3"]
