@@ -13,6 +13,7 @@ import structlog
 from roost.streams import Event, Position, RoostError, decode, new_id
 
 from ..actor import Actor
+from ..ending import end
 from ..flock import Flock
 from ..worker import Worker
 from .collector import Collector
@@ -77,8 +78,7 @@ async def unless_failed(workers: Sequence[Worker], awaited: Coroutine[Any, Any, 
                     raise worker.failed.exception() or RoostError("a worker ended")
         return await waiting
     finally:
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
+        await end([waiting])  # one cancellation may be lost in a command
 
 
 async def offer(flock: Flock, *, job: str, stream: str, notes: Sequence[str], streams: int = 1) -> None:
