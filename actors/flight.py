@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Literal
 
 import orjson
@@ -69,7 +70,10 @@ class Job:
         clock = asyncio.timeout(self.limit.total_seconds())
         try:
             async with clock:
-                result = await self.compute()
+                pending: Any = self.compute()
+                if not isawaitable(pending):
+                    raise TypeError("once takes an async function; this one answered at once: write async def")
+                result = await pending
         except TimeoutError as error:
             if not clock.expired():  # its own
                 raise

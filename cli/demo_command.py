@@ -42,7 +42,7 @@ def demo(common: Common, latency: str, agents: int) -> int:
         tell(f"the model is offline: it extracts sentences; a latency of {latency} a call is simulated")
         given: dict[str, Any] = {
             "paths": (str(path),), "questions": QUESTIONS, "model": "offline", "agents": agents, "processes": 1,
-            "mode": "compare", "max_calls": None, "max_cost": None, "latency": latency, "allow_private": False,
-            "prices": None, "out": None,
+            "mode": "compare", "plan": False, "max_calls": None, "max_cost": None, "latency": latency,
+            "allow_private": False, "prices": None, "out": None,
         }  # fmt: skip
         return run_order(common, **given)

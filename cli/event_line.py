@@ -78,7 +78,7 @@ class EventLines:
         left = self._columns - sum(cell_len(cell) + 2 for cell in fitted.values())
         data = self._fit(abridge(_flatten(show_data(event)), LONGEST_DATA), left).rstrip()
         if not self._plain:
-            fitted |= {name: click.style(fitted[name], dim=True) for name in ("Position", "Time")}
+            fitted |= {name: click.style(fitted[name], dim=True) for name in ("Position", "Time") if name in fitted}
             fitted["Type"] = click.style(fitted["Type"], fg=_colour_of(event.type))
             data = click.style(data, dim=True)
         return "  ".join([*fitted.values(), data]).rstrip()

@@ -9,6 +9,7 @@ import click
 from .command import Command
 from .options import Common, common_options
 
+WAYS = ("shared", "cache", "isolated", "compare")
 MAX_AGENTS = 64
 MAX_PROCESSES = 64
 
@@ -24,13 +25,11 @@ MAX_PROCESSES = 64
               help="Sections summarized at the same time, in each process.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, MAX_PROCESSES), default=1, show_default=True, metavar="N",
               help="Processes that work for the run.")  # fmt: skip
-@click.option(
-    "--shared", "mode", flag_value="shared", default=True, help="One memory, the same work done once (default)."
-)
-@click.option("--cache", "mode", flag_value="cache", help="One memory, but no single flight: look up, compute, store.")
-@click.option("--isolated", "mode", flag_value="isolated", help="A memory of its own, thrown away afterwards.")
-@click.option("--compare", "mode", flag_value="compare", help="All three ways, one process a question, side by side.")
-@click.option("--plan", "mode", flag_value="plan", help="Only tell what is to come; no model is called.")
+@click.option("--shared", is_flag=True, help="One memory, the same work done once (what it does anyway).")
+@click.option("--cache", is_flag=True, help="One memory, but no single flight: look up, compute, store.")
+@click.option("--isolated", is_flag=True, help="A memory of its own, thrown away afterwards.")
+@click.option("--compare", is_flag=True, help="All three ways, one process a question, side by side.")
+@click.option("--plan", is_flag=True, help="Only tell what is to come; no model is called.")
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Make at most so many model calls.")
 @click.option("--max-cost", metavar="USD", help="Start no model call once this much is spent.")
 @click.option("--prices", type=click.Path(dir_okay=False), metavar="FILE", help="What models cost: TOML or JSON.")
@@ -46,4 +45,9 @@ def run(common: Common, **given: Any) -> int:
     """
     from .run.main import run_order
 
-    return run_order(common, **given)
+    ways = [way for way in WAYS if given.pop(way)]
+    if len(ways) > 1:
+        raise click.UsageError(f"--{ways[0]} and --{ways[1]} exclude each other: choose one")
+    if given["plan"] and ways == ["compare"]:
+        raise click.UsageError("--plan plans one run, and --compare makes several: leave one of them out")
+    return run_order(common, mode=ways[0] if ways else "shared", **given)

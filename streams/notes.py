@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import orjson
 
-from .errors import LimitExceeded, NoteNotFound
+from .errors import LimitExceeded, NoteNotFound, RoostError
 from .event import Event, new_id
 from .note import Note, NoteRecord
 from .position import Position
@@ -147,7 +147,7 @@ class Notes:
         return {key for key, note in zip(keys, stored, strict=True) if note is not None}
 
     async def resolve(self, prefix: str) -> str | None:
-        """The full ID of the one live note whose ID begins so, or None. Raises NoteNotFound if several do."""
+        """The full ID of the one live note whose ID begins so, or None. Raises RoostError if several do."""
         index = self._shard.keys.key("deadlines")
         if await self._shard.command("ZSCORE", index, prefix) is not None:
             return prefix
@@ -161,7 +161,7 @@ class Notes:
             if int(cursor) == 0:
                 break
         if len(found) > 1:
-            raise NoteNotFound(f"{prefix} (that begins the IDs of {len(found)} notes: give more digits)")
+            raise RoostError(f"{prefix!r} begins the IDs of {len(found)} notes: give more digits")
         return found.pop() if found else None
 
 

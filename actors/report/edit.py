@@ -39,7 +39,12 @@ def edit(answers: Sequence[Answer], missing: Sequence[Missing]) -> str:
         lines += [""] if answer.sources else []
     if missing:
         lines += ["## Missing", ""]
-        lines += [f"- {_one_line(name_missing(each.what, each.reason))}" for each in missing]
+        reasons: dict[str, list[str]] = {}
+        for each in missing:
+            reasons.setdefault(each.reason, []).append(each.what)
+        for reason, names in reasons.items():
+            said = name_missing(names[0], reason) if len(names) == 1 else f"{reason}: {'; '.join(names)}"
+            lines.append(f"- {_one_line(said)}")
         lines += [""]
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 
 from roost.actors.documents import Discovery, Source, discover, open_document
-from roost.actors.documents.errors import AddressRefused
+from roost.actors.documents.errors import AddressRefused, NothingToRead
 from roost.actors.report import name_missing
 from roost.streams import Connection, RoostError, new_id
 from roost.streams.erase import erase_flock
@@ -34,6 +34,8 @@ from .quiet import quieten
 from .show import show_comparison, show_figures, show_plan, show_report
 
 MAX_LATENCY_S = 60
+FEW = 3
+"""Places skipped for the same reason that are named one by one."""
 MAX_QUESTIONS = 100
 MAX_QUESTION_CHARACTERS = 10_000
 
@@ -45,7 +47,9 @@ def run_order(common: Common, **given: Any) -> int:
         try:
             return asyncio.run(interruptible(_run(common, given, Path(spool))))
         except Interrupted as stopped:
-            tell("stopped; what was computed stays in the flock: the same command goes on from there")
+            kept = given["mode"] not in ("isolated", "compare")
+            stays = "what was computed stays in the flock: the same command goes on from there"
+            tell(f"stopped; {stays if kept else 'its memory was its own, and nothing of it is kept'}")
             return stopped.code
 
 
@@ -74,16 +78,16 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
         found = discover(given["paths"], allow_private=order.allow_private)
     except AddressRefused as error:
         raise AddressRefused(f"{error} (--allow-private)") from None
-    _tell_skipped(found)
-    order = replace(order, sources=_named(await _spooled(found.sources, spool)))
+    _tell_skipped(found, by_name=common.verbose > 0)
+    sources = _without_own(found.sources, given["out"], settings.home)
+    order = replace(order, sources=_named(await _spooled(sources, spool)))
     async with common.connect(settings) as connection:
-        match given["mode"]:
-            case "plan":
-                return _planned(await plan(order, connection, settings.flock), common)
-            case "compare":
-                return await _compared(order, connection, common, given["out"])
-            case _:
-                return await _conducted(order, connection, common, given["out"])
+        if given["plan"]:  # one that is isolated begins with an empty memory
+            flock = f"isolated-{new_id()}" if order.mode == "isolated" else settings.flock
+            return _planned(await plan(order, connection, flock), common)
+        if given["mode"] == "compare":
+            return await _compared(order, connection, common, given["out"])
+        return await _conducted(order, connection, common, given["out"])
 
 
 async def _conducted(order: Order, connection: Connection, common: Common, out: str | None) -> int:
@@ -95,13 +99,15 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
     finally:
         if own:
             await erase_flock(connection.client, flock)
-    _write_out(out, document["report"])
+    unwritten = _write_out(out, document["report"])
     if common.json:
         click.echo(dump_safely(document, pretty=True))
     else:
-        if out is None:
+        if out is None or unwritten is not None:
             click.echo(show_report(document))
         show_figures(document, Console(highlight=False, markup=False, stderr=out is None))
+    if unwritten is not None:
+        raise unwritten
     if document["outcome"] == "done":
         return 0
     tell(_incomplete(document))
@@ -124,13 +130,15 @@ async def _compared(order: Order, connection: Connection, common: Common, out: s
     compared = await compare(order, connection, tell)
     if compared["nothing_to_share"]:
         tell("one question over one document: there is nothing to share; ask several, or over several documents")
-    _write_out(out, compared["shared"]["report"])
+    unwritten = _write_out(out, compared["shared"]["report"])
     if common.json:
         click.echo(dump_safely(compared, pretty=True))
     else:
-        if out is None:
+        if out is None or unwritten is not None:
             click.echo(show_report(compared["shared"]))
         show_comparison(compared, Console(highlight=False, markup=False))
+    if unwritten is not None:
+        raise unwritten
     if order.model == "offline" and not compared["same_answers"]:
         tell("the answers differ, though the offline model answers the same question the same way")
         return 1
@@ -172,12 +180,33 @@ def _named(sources: tuple[Source, ...]) -> tuple[Source, ...]:
     )
 
 
-def _tell_skipped(found: Discovery) -> None:
-    for skipped in found.skipped[:20]:
-        tell(f"skipped {printable(skipped.location)}: {skipped.reason}")
-    more = len(found.skipped) + found.skipped_more - 20
-    if more > 0:
-        tell(f"skipped {more} more")
+def _without_own(sources: tuple[Source, ...], out: str | None, home: Path) -> tuple[Source, ...]:
+    """Without what Roost itself writes there: the report of an earlier run, and the files of its own server."""
+    report, kept = None if out is None else Path(out).resolve(), list[Source]()
+    for source in sources:
+        path = Path(source.location)
+        if source.kind == "file" and (path == report or path.is_relative_to(home.resolve())):
+            tell(f"skipped {printable(source.name)}: Roost writes it itself")
+        else:
+            kept.append(source)
+    if not kept:
+        raise NothingToRead("there is nothing to read but what Roost writes itself: name other documents")
+    return tuple(kept)
+
+
+def _tell_skipped(found: Discovery, *, by_name: bool) -> None:
+    """What was passed over; many for the same reason in one line, unless each is to be named."""
+    reasons: dict[str, list[str]] = {}
+    for skipped in found.skipped:
+        reasons.setdefault(skipped.reason, []).append(printable(skipped.location))
+    for reason, locations in reasons.items():
+        if by_name or len(locations) <= FEW:
+            for location in locations:
+                tell(f"skipped {location}: {reason}")
+        else:
+            tell(f"skipped {locations[0]} and {len(locations) - 1} more: {reason} (-v names them)")
+    if found.skipped_more > 0:
+        tell(f"skipped {found.skipped_more} more")
 
 
 def _absolute(path: str | None) -> str | None:
@@ -235,10 +264,21 @@ def _check_out(out: str | None) -> None:
         raise RoostError(f"the report cannot be written to {out}: choose another --out")
 
 
-def _write_out(out: str | None, report: str | None) -> None:
+def _write_out(out: str | None, report: str | None) -> RoostError | None:
+    """Write the report, whole or not at all. The error, if it cannot be written: then it is shown instead."""
     if out is None or report is None:
-        return
+        return None
+    place = Path(out)
     try:
-        Path(out).write_text(report, "utf-8")
+        if place.exists() and not place.is_file():  # a device or a pipe
+            place.write_text(report, "utf-8")
+        else:
+            beside = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+            try:
+                beside.write_text(report, "utf-8")
+                beside.replace(place)
+            finally:
+                beside.unlink(missing_ok=True)
     except OSError as error:
-        raise RoostError(f"the report cannot be written to {out}: {error.strerror}; choose another --out") from None
+        return RoostError(f"the report cannot be written to {out} ({error.strerror}), so it stands above")
+    return None

@@ -13,7 +13,7 @@ from roost_tests.core import ME, MINUTE, SOON, Core, happened, make_core, note_u
 from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
-from roost.streams import LimitExceeded, Note, NoteNotFound, NoteRecord, Reader
+from roost.streams import LimitExceeded, Note, NoteNotFound, NoteRecord, Reader, RoostError
 from roost.streams.answer import BlobMissing, Written
 from roost.streams.connection import Connection, connect
 from roost.streams.note import to_stored
@@ -330,7 +330,7 @@ async def test_a_few_digits_are_enough_to_name_a_note(core: Core) -> None:
     assert await core.notes.resolve("ab1") == "ab1"
     assert await core.notes.resolve("zz") is None
     assert await core.notes.resolve("*") is None
-    with pytest.raises(NoteNotFound, match="3 notes: give more digits"):
+    with pytest.raises(RoostError, match="3 notes: give more digits"):
         await core.notes.resolve("ab")
 
 
