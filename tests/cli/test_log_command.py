@@ -89,8 +89,9 @@ async def test_lines_fit_the_terminal_and_other_programs_get_all_of_them(roost: 
         roost("log"),
         roost("log", COLUMNS="130"),
         roost.on_terminal("log", columns=70, NO_COLOR="1"),
-        roost.on_terminal("log", columns=100),
+        roost.on_terminal("log", columns=80),
     )
+    assert coloured.code == 0
     assert ("word " * 60).strip() in piped.out
     assert [len(line) for line in wide.out.splitlines()][1] == 130
     assert "5e5e5e5e" in wide.out
