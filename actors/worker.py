@@ -103,6 +103,7 @@ class Worker:
             unseen = await self._inbox.mine([], 1000, self._handled)
             await self._inbox.hand_back([delivery.token for delivery in unseen], self._lease)
             await self._inbox.retire()
+            await self._lead(timedelta(0))  # once more: a renewal that was cancelled on its way may have come after
         except RoostError as error:
             log.warning("a worker left without a word; a sweep will find what it had", error=str(error))
 
