@@ -17,8 +17,8 @@ help: ## this list
 demo: .venv/.core ## see what a shared memory saves; no server, no key
 	@$(BIN)/roost demo
 
-test: .venv/.test ## the whole suite: about 7 minutes
-	@$(BIN)/pytest -m "not long and not wheel" --session-timeout=900 $(ARGS)
+test: .venv/.test ## the whole suite; ends within 8 minutes
+	@$(BIN)/pytest -m "not long and not wheel" --session-timeout=480 $(ARGS)
 
 test-all: .venv/.test ## the suite and the longer proofs
 	@$(BIN)/pytest $(ARGS)
