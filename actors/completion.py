@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from roost.streams import LimitExceeded, Note
 
+from .label import shortened
 from .memory import fingerprint
 from .models import Completion, Input, Model, ModelError, Request
 from .work import Computed, Work
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .memory import Memory
 
 MAX_INPUTS = 128
+TITLE = 80
+"""Characters of what a completion is about, in its label."""
 
 Guard = Callable[[], Awaitable[Callable[[Completion], Awaitable[None]]]]
 """Called before a model call, may raise; what it answers is called with the completion."""
@@ -28,7 +31,8 @@ class Ask:
     """What a model is asked besides the notes that it reads.
 
     `labels` name the inputs, as the answer cites them: `[1]`, `[2]`, … unless given. `sample` asks for further,
-    independent answers. `texts` are given instead of notes' contents, one for each note.
+    independent answers. `texts` are given instead of notes' contents, one for each note. `title` says what the notes
+    are about to people who watch the work: it is no part of the question.
     """
 
     instructions: str
@@ -38,6 +42,12 @@ class Ask:
     sample: int = 0
     kind: str = "model"
     texts: tuple[str, ...] | None = None
+    title: str | None = None
+
+    def label_for(self, model: str) -> str:
+        """What people who look on are told: `offline on Owls`."""
+        words = (self.title or self.question or self.instructions)[: 4 * TITLE].split()
+        return f"{model} on {shortened(' '.join(words), TITLE)}" if words else model
 
 
 def request_for(ask: Ask, texts: Sequence[str]) -> Request:
@@ -87,4 +97,5 @@ async def complete(
         )  # fmt: skip
         return Computed(answer.text, work, sources=tuple(note.id for note in opened))
 
-    return await memory.once(key_for(model, request, ask.sample), compute, limit=limit, slots=slots)
+    key, label = key_for(model, request, ask.sample), ask.label_for(model.label)
+    return await memory.once(key, compute, limit=limit, slots=slots, label=label)

@@ -58,12 +58,18 @@ class Job:
     limit: timedelta = timedelta(minutes=10)
     slots: asyncio.Semaphore | None = None
     """How many computations of this kind may go on in this process."""
+    label: str | None = None
+    """What is being computed, for people who look on."""
     begun: float | None = None
     """When the work began, by the monotonic clock, if it was done before this claim."""
 
     @property
     def ttl_ms(self) -> int | None:
         return None if self.ttl is None else max(1, round(self.ttl.total_seconds() * 1000))
+
+    def data(self, **more: Any) -> bytes:
+        """The data of an event about this job."""
+        return orjson.dumps({"key": self.key, **({"label": self.label} if self.label else {}), **more})
 
     async def run(self) -> Computed:
         """What `compute` gives within the limit. Raises what it raises, or ComputeTimeout."""
@@ -230,7 +236,7 @@ class Flights:
 
     async def _claim(self, job: Job, nonce: str, after: str) -> Answer:
         reader = job.scope.reader
-        claimed = reader.event("work.claimed", reader.subject, orjson.dumps({"key": job.key}))
+        claimed = reader.event("work.claimed", reader.subject, job.data())
         unit = Unit().claim(job.key, nonce, self.heartbeat.claim_lease, after, self.owner, claimed)
         asking = asyncio.create_task(job.scope.write(self.writer, unit))
         try:
@@ -272,10 +278,10 @@ class Flights:
             self.heartbeat.drop_claim(job.key, nonce)
 
     async def _give_up(self, job: Job, nonce: str, error: BaseException, inner: Scope) -> None:
-        data = {"key": job.key, "error": type(error).__name__, "message": message_of(error)[:500]}
+        data = {"error": type(error).__name__, "message": message_of(error)[:500]}
         if isinstance(error, ModelError) and error.model is not None:
             data["model"] = error.model
-        body = orjson.dumps(data)
+        body = job.data(**data)
         try:
             failed = inner.reader.event("work.failed", inner.reader.subject, body)
             await inner.write(self.writer, Unit().event(failed))
@@ -354,10 +360,8 @@ class Flights:
 
 
 def _done(job: Job, note_id: str | None, work: Work) -> bytes:
-    data = {"key": job.key, "note": note_id, **work.to_data()}
-    if note_id is None:
-        data["late"] = True
-    return orjson.dumps(data)
+    late = {"late": True} if note_id is None else {}
+    return job.data(note=note_id, **work.to_data(), **late)
 
 
 def _with_body(event: Event, body: bytes) -> Event:

@@ -49,6 +49,7 @@ from .completion import Ask, Guard, complete
 from .emission import subject_of
 from .ending import end, ended_by
 from .heartbeat import DELIVERY_LEASE, Heartbeat
+from .label import label_of_call
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl, fingerprint
 from .models import Model, model_from_name
 from .scope import Scope, entered
@@ -255,7 +256,10 @@ class Flock:
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 key = fingerprint("shared", name, version, dict(bound.arguments))
-                note = await self.memory.once(key, lambda: function(*args, **kwargs), ttl=ttl, limit=limit, tags=given)
+                note = await self.memory.once(
+                    key, lambda: function(*args, **kwargs), ttl=ttl, limit=limit, tags=given,
+                    label=label_of_call(function.__name__, bound.arguments),
+                )  # fmt: skip
                 return note.content
 
             return call

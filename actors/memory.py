@@ -40,6 +40,7 @@ from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
 from .cache import NoteCache
 from .flight import Flights, Job
 from .heartbeat import Heartbeat
+from .label import label_of
 from .scope import Scope, Staged, scope_of
 from .work import Work
 
@@ -175,14 +176,15 @@ class Memory:
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
+        label: str | None = None,
     ) -> Note:  # fmt: skip
         """The note of a key; if there is none, one of all who ask computes it, wherever they are; the others wait.
 
         `fresh` does not accept a note from before the call. `compute` is a task of its own for at most `limit`; its
         exception is raised here and never shared: others then try themselves. If its process dies, another takes over
         within a lease. What it returns is content, or `Computed` with the work it took. `slots` bounds how many
-        computations go on at once; who waits for another's takes none. Raises SelfWait when `compute` asks for its own
-        key, ComputeTimeout, LimitExceeded.
+        computations go on at once; who waits for another's takes none. `label` tells people what is being computed, in
+        up to 200 characters. Raises SelfWait when `compute` asks for its own key, ComputeTimeout, LimitExceeded.
         """
         given: Any = compute  # not all programs are type-checked
         if not callable(given):
@@ -195,7 +197,7 @@ class Memory:
         ttl_ms = self._ttl_ms(ttl)
         job = Job(
             key=key, compute=compute, scope=scope, fresh=fresh, tags=_check_tags(tags), limit=limit, slots=slots,
-            ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms),
+            ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms), label=label_of(label),
         )  # fmt: skip
         if self._sharing == "cache":
             async with slots or nullcontext():
@@ -233,7 +235,7 @@ class Memory:
         stored = await self._notes.store(raw)
         note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms, time.monotonic()))
         unit = add_note(Unit(), note, _event_of(event, record), stored, work)
-        body = orjson.dumps({"key": job.key, "note": record.id, **work.to_data()})
+        body = job.data(note=record.id, **work.to_data())
         unit.event(reader.event("work.computed", f"note/{record.id}", body))
         answer = await job.scope.write(self._writer, unit)
         if not isinstance(answer, Written):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from roost.streams import Note
@@ -76,7 +77,7 @@ class Report(MapReduce):
         return [Summarizer(self), ReportCollector(), Ranker(self), Answerer(self), Editor(self)]
 
     async def map(self, note: Note, label: str, ctx: Context[Any]) -> Note:
-        return await self._ask(SUMMARY, [note], ctx)
+        return await self._ask(replace(SUMMARY, title=label), [note], ctx)
 
     async def _ask(self, ask: Ask, notes: Sequence[Note], ctx: Context[Any]) -> Note:
         """The model's answer. An error that every further call would meet halts the run: whoever follows it ends it."""

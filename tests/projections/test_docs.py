@@ -76,10 +76,10 @@ async def test_the_wires_events_are_documented_with_exactly_the_data_that_they_h
 
 
 async def test_what_reused_work_tells_is_what_computed_work_told(session: Session) -> None:
-    computed = {name.removesuffix("?") for name in documented_types()["work.computed"]} - {"key", "note", "late"}
+    told = {name.removesuffix("?") for name in documented_types()["work.computed"]}
     works = [event.data["work"] for event in session.events if event.type == "work.reused"]
     assert None in works
-    assert set().union(*[work for work in works if work is not None]) == computed
+    assert set().union(*[work for work in works if work is not None]) == told - {"key", "label", "note", "late"}
 
 
 async def test_events_are_about_what_is_documented(session: Session) -> None:
