@@ -1,16 +1,23 @@
 """What is read: folds of the log into figures, notes, lineage and runs, which can be thrown away and made again."""
 
+from .activity import Activity
 from .descent import DescentFold
 from .difference import Difference, compare_with_server
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
 from .folding import Fold, fold
 from .lineage import Ancestor, Branch, Lineage, Use
 from .notes import ListedNote, NotesFold
+from .recent import lapsed, recent_activity, recent_events
 from .recorded import OddData, RecordedWork
 from .runs import RunsFold, RunState
+from .seen import AgentCounts, AgentId, AgentState, SeenNote, Task, Thread
 from .tally import Tally, figures_of
 
 __all__ = [
+    "Activity",
+    "AgentCounts",
+    "AgentId",
+    "AgentState",
     "Ancestor",
     "Branch",
     "ByteFigures",
@@ -27,10 +34,16 @@ __all__ = [
     "RunState",
     "RunsFold",
     "SavedFigures",
+    "SeenNote",
     "Tally",
+    "Task",
+    "Thread",
     "Use",
     "WorkFigures",
     "compare_with_server",
     "figures_of",
     "fold",
+    "lapsed",
+    "recent_activity",
+    "recent_events",
 ]

@@ -71,10 +71,14 @@ class _Messages:
 
 
 class Tally:
-    """Counts what happened: of one run, or of everything it is given. `figures` tells how it stands."""
+    """Counts what happened: of one run, or of everything it is given. `figures` tells how it stands.
 
-    def __init__(self, run: str | None = None) -> None:
+    To weigh messages, it keeps the ID of each event. `messages=False` is for logs without end: `by_reference` stays 0.
+    """
+
+    def __init__(self, run: str | None = None, *, messages: bool = True) -> None:
         self._run = run
+        self._weighs_messages = messages
         self._kinds: dict[str, Counter[str]] = {}
         self._spent, self._saved = _Sum(), _Sum()
         self._models: set[str] = set()
@@ -98,7 +102,8 @@ class Tally:
         self._events += 1
         if event.type in COUNTED:
             self._types[event.type] += 1
-        self._messages.sent(event)
+        if self._weighs_messages:
+            self._messages.sent(event)
         if event.position is not None:
             ms = event.position.ms
             self._first_ms = ms if self._first_ms is None else min(self._first_ms, ms)
@@ -140,7 +145,9 @@ class Tally:
         self._bytes_read += size * count
 
     def _handled(self, event: Event) -> None:
-        self._messages.handled(text_of(data_of(event), "event"))
+        handled = text_of(data_of(event), "event")
+        if self._weighs_messages:
+            self._messages.handled(handled)
 
     def _count(self, kind: str, what: str, model: str | None) -> None:
         self._kinds.setdefault(kind, Counter())[what] += 1

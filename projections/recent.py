@@ -1,0 +1,51 @@
+"""The end of a live flock's log, as a start for whoever looks on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from roost.streams import DamagedEvent, Event, Shard
+from roost.streams.log import PAGE, event_of
+
+from .activity import Activity
+
+log = structlog.get_logger(__name__)
+
+LAST_EVENTS = 5000
+
+
+async def recent_activity(shard: Shard, *, last: int = LAST_EVENTS) -> Activity:
+    """What a flock's last events tell, without claims that the server has no more. Raises ServerUnavailable."""
+    activity = Activity()
+    for event in await recent_events(shard, last):
+        activity.evolve(event)
+    activity.release(await lapsed(shard, [task.key for task in activity.tasks]))
+    return activity
+
+
+async def recent_events(shard: Shard, last: int = LAST_EVENTS) -> list[Event]:
+    """The last events of a flock, oldest first, without damaged entries. Raises ServerUnavailable."""
+    found: list[Event] = []
+    end, left = "+", last
+    while left > 0:
+        count = min(PAGE, left)
+        page = await shard.command("XREVRANGE", shard.keys.log, end, "-", "COUNT", count)
+        for entry, fields in page:
+            try:
+                found.append(event_of(shard.number, entry, fields))
+            except DamagedEvent as error:
+                log.warning("an entry of the log is passed over", error=str(error))
+        if len(page) < count:
+            break
+        end, left = f"({page[-1][0].decode()}", left - count
+    found.reverse()
+    return found
+
+
+async def lapsed(shard: Shard, keys: Sequence[str]) -> list[str]:
+    """Those of these keys that nobody computes at present. Raises ServerUnavailable."""
+    replies = await asyncio.gather(*[shard.command("EXISTS", shard.keys.key("claim", key)) for key in keys])
+    return [key for key, exists in zip(keys, replies, strict=True) if not exists]
