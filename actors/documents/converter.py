@@ -72,7 +72,7 @@ def main(job: dict[str, Any]) -> dict[str, str]:
     except Exception as error:  # whatever a parser makes of hostile bytes
         # an exception's own words can be a page long, or nothing
         words = " ".join(str(error).split())[:200]
-        return {"error": f"{type(error).__name__}: {words}" if words else type(error).__name__}
+        return {"error": f"{words} ({type(error).__name__})" if words else type(error).__name__}
 
 
 def _limit(job: dict[str, Any]) -> None:

@@ -21,8 +21,8 @@ from .errors import (
     EmptyAnswer,
     ModelError,
     ModelNotConfigured,
-    ModelRefusedRequest,
     ModelUnavailable,
+    NoSuchModel,
 )
 from .model import Completion, Request
 from .openai_errors import Redaction, inside_answer, translate
@@ -127,14 +127,15 @@ class OpenAIModel:
             raise passed_on
         choices: object = getattr(reply, "choices", None)
         if not isinstance(reply, ChatCompletion) or not isinstance(choices, list):
-            raise ModelRefusedRequest(
+            raise NoSuchModel(
                 f"{self._server} did not answer with a chat completion: check OPENAI_BASE_URL, which mostly ends in /v1"
             )
         first: object = cast("list[object]", choices)[0] if choices else None
         message, reason = getattr(first, "message", None), getattr(first, "finish_reason", None)
         if reason == "length":
             raise AnswerCutOff(
-                f"{self.name} was cut off by its length: raise max_output_tokens, or give it less to read"
+                f"{self.name} was cut off by its length: give it more room to answer (max_output_tokens, or its "
+                "server's limit), or less to read"
             )
         if reason == "content_filter" or getattr(message, "refusal", None):
             raise AnswerRefused(f"{self.name} would not answer: a content filter or the model itself declined")

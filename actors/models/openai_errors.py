@@ -75,7 +75,7 @@ def _from_status(error: openai.APIStatusError, *, model: str, server: str, redac
         return QuotaExhausted(f"{server}: the account has no credit left: add some, or use another key or model")
     if status == 429:
         after = f"; it asks to wait {wait.total_seconds():g} s" if wait is not None else ""
-        return ModelBusy(f"{server} asks for fewer requests{after}", retry_after=wait)
+        return ModelBusy(f"{server} asks for fewer requests{after}: let fewer agents ask at once", retry_after=wait)
     if status == 401:  # what the server says here often quotes the key
         return ModelNotAllowed(f"{server} does not accept the key: check OPENAI_API_KEY")
     if status == 403:
@@ -83,7 +83,7 @@ def _from_status(error: openai.APIStatusError, *, model: str, server: str, redac
     if status == 404:
         return NoSuchModel(f"{server} has no model {model}, or no chat completions: {said}")
     if status >= 500 or status in TRY_LATER:
-        return ModelUnavailable(f"{server} failed with status {status}: {said}", retry_after=wait)
+        return ModelUnavailable(f"{server} failed with status {status}, try again later: {said}", retry_after=wait)
     return ModelRefusedRequest(f"{server} refused the request with status {status}: {said}")
 
 

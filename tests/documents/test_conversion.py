@@ -94,9 +94,9 @@ async def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, write_docx: WriteDocx)
     ("name", "content", "complaint"),
     [
         ("a.docx", b"PK no zip at all", r"it is damaged, or no \.docx at all"),
-        ("a.xlsx", b"PK\x05\x06" + bytes(18), "cannot be converted: [A-Z]"),
-        ("a.pdf", b"%PDF-1.4\nnothing", "cannot be converted: [A-Z]"),
-        ("a.ipynb", b"{", "cannot be converted: [A-Z]"),
+        ("a.xlsx", b"PK\x05\x06" + bytes(18), "cannot be converted: .+\\([A-Za-z]+\\)"),
+        ("a.pdf", b"%PDF-1.4\nnothing", "cannot be converted: .+\\([A-Za-z]+\\)"),
+        ("a.ipynb", b"{", "cannot be converted: .+\\([A-Za-z]+\\)"),
     ],
 )
 async def test_a_damaged_document_is_one_line_of_error(
@@ -213,7 +213,7 @@ async def test_a_conversion_that_is_cancelled_leaves_no_process(
         ("os._exit(7)", r"the converter broke off \(exit 7\)"),
         ("os.abort()", r"the converter broke off \(exit -6\)"),
         ("while True: pass", "it takes too much time or memory|took over"),
-        ("raise ValueError('two\\nlines')", "ValueError: two lines"),
+        ("raise ValueError('two\\nlines')", "two lines \\(ValueError\\)"),
     ],
 )
 async def test_a_converter_that_misbehaves_is_stopped_and_named(

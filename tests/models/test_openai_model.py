@@ -56,8 +56,8 @@ ENDINGS: dict[str, type[ModelError]] = {
     "no-choice": EmptyAnswer,
     "garbage": ModelUnavailable,
     "inside": ModelUnavailable,
-    "page": ModelRefusedRequest,
-    "strange": ModelRefusedRequest,
+    "page": NoSuchModel,
+    "strange": NoSuchModel,
 }
 RETRYABLE = {ModelBusy, ModelUnavailable}
 
