@@ -171,7 +171,10 @@ def test_data_that_does_not_fit_its_type_is_counted_and_left_out(kind: str, body
 
 def test_an_actor_that_is_no_text_is_nobody() -> None:
     meta = {b"type": b"x", b"subject": b"s", b"ver": b"1", b"data": b"{}"}
-    strange = [{"id": "1", "time": 1, "actor": 7, "run": []}, {"id": "2", "time": 1, "actor": "ann", "run": {}}]
+    strange: list[dict[str, Any]] = [
+        {"id": "1", "time": 1, "actor": 7, "run": []},
+        {"id": "2", "time": 1, "actor": "ann", "run": {}},
+    ]
     events = [Event.from_fields(Position(0, 1, 0), meta | {b"meta": orjson.dumps(each)}) for each in strange]
     assert [each.id for each in activity_of(*events).agents] == [AgentId("ann")]
 
