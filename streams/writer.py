@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from redis import exceptions as redis_errors
@@ -32,11 +32,22 @@ MAX_WAITING_UNITS = 10_000
 PRODUCER_LIFETIME = timedelta(minutes=10)
 
 
+class Answered(Protocol):
+    """Who is told how a unit ended, in the step of the loop in which the answer comes: a future, or what acts like one.
+    `done` says that nobody waits any more. Nothing is raised from the others."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Answer, /) -> None: ...
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     unit: Unit
     lead: Unit | None
-    answered: asyncio.Future[Answer]
+    answered: Answered
+    room: asyncio.Semaphore | None
+    """Where it takes a place, to be given back."""
     sent: tuple[Unit, ...] = ()
     """What goes into the call: decided once, since a call is repeated byte for byte."""
 
@@ -44,6 +55,10 @@ class _Waiting:
         """The lead and the unit; of an appender that has gone only the lead, which tells what has happened already."""
         unit = () if self.answered.done() else (self.unit,)
         return unit if self.lead is None else (self.lead, *unit)
+
+    def leave(self) -> None:
+        if self.room is not None:
+            self.room.release()
 
 
 class Producer:
@@ -102,16 +117,34 @@ class Writer:
         self._appenders += 1
         try:
             await self._room.acquire()
-            waiting = _Waiting(unit, lead, asyncio.get_running_loop().create_future())
-            self._queue.append(waiting)
-            if self._pump is None or self._pump.done():
-                # A context of its own: it works for many, and must not carry the trace of the first who came.
-                self._pump = asyncio.create_task(self._drain(), name="roost writer", context=Context())
-            return await waiting.answered
+            answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            self._queue.append(_Waiting(unit, lead, answered, self._room))
+            self._start()
+            return await answered
         finally:
             self._appenders -= 1
             if not self._appenders:
                 self._all_answered.set()
+
+    def post(self, unit: Unit, answered: Answered, *, lead: Unit | None = None) -> None:
+        """As `write`, for who does not wait: it is told. It never waits for room, so whoever posts bounds how much.
+
+        Raises LimitExceeded or Closed; all other errors are told.
+        """
+        unit.check()
+        if lead is not None:
+            lead.check()
+        if self._closed:
+            raise Closed("this flock is closed: open it again to write")
+        self._queue.append(_Waiting(unit, lead, answered, None))
+        if (self._pump is None or self._pump.done()) and len(self._queue) == 1:
+            # Not before all else that this step of the loop has set going: a read that is to overlap with the call.
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        if self._pump is None or self._pump.done():
+            # A context of its own: it works for many, and must not carry the trace of the first who came.
+            self._pump = asyncio.create_task(self._drain(), name="roost writer", context=Context())
 
     async def close(self) -> None:
         """Write what is waiting, also for room, then take no more."""
@@ -119,6 +152,8 @@ class Writer:
         while self._appenders:
             self._all_answered.clear()
             await self._all_answered.wait()
+        if self._queue:
+            self._start()
         if self._pump is not None and not self._pump.done():
             await asyncio.wait([self._pump])
 
@@ -140,13 +175,13 @@ class Writer:
                 for waiting, answer in zip(batch, answers, strict=True):
                     if not waiting.answered.done():
                         waiting.answered.set_result(answer[-1])
-                    self._room.release()
+                    waiting.leave()
 
     def _fail(self, batch: Iterable[_Waiting], error: Exception) -> None:
         for waiting in batch:
             if not waiting.answered.done():
                 waiting.answered.set_exception(error)
-            self._room.release()
+            waiting.leave()
 
     def _take(self) -> list[_Waiting]:
         """As many waiting units as one call may hold; at least one. Units whose appender has gone are left out."""
@@ -156,8 +191,7 @@ class Writer:
             waiting = self._queue[0]
             waiting.sent = waiting.wanted()
             if not waiting.sent:
-                self._queue.popleft()
-                self._room.release()
+                self._queue.popleft().leave()
                 continue
             for unit in waiting.sent:
                 events, size, parts = events + unit.events, size + unit.size, parts + unit.parts
