@@ -1,25 +1,28 @@
 -- prelude: what every script that writes shares. It stands before the body of each, after the key names (keys.py).
 -- Nothing here runs by itself. A script reads and checks first, and writes last: Lua has no rollback.
 
+-- Names that are used for each of hundreds of events: a global costs a look-up each time.
+local call, format, concat = redis.call, string.format, table.concat
+
 -- The server's clock in whole milliseconds: the only one that counts for deadlines and leases.
 local function clock()
-  local t = redis.call('TIME')
+  local t = call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
 -- The routes a writer has cached are those of this generation, or nothing may be written.
 local function routes_fit(generation)
-  return redis.call('HGET', K.meta, 'generation') == generation
+  return call('HGET', K.meta, 'generation') == generation
 end
 
 local function stale_routes()
-  return { 'routes', redis.call('HGET', K.meta, 'generation') or '' }
+  return { 'routes', call('HGET', K.meta, 'generation') or '' }
 end
 
 -- The routes have changed. The time in the name keeps it from coming again after a server that lost its last second.
 local function raise_generation()
-  local changes = redis.call('HINCRBY', K.meta, 'changes', 1)
-  redis.call('HSET', K.meta, 'generation', string.format('%s:%d:%d', redis.call('HGET', K.meta, 'epoch'), changes, clock()))
+  local changes = call('HINCRBY', K.meta, 'changes', 1)
+  call('HSET', K.meta, 'generation', format('%s:%d:%d', call('HGET', K.meta, 'epoch'), changes, clock()))
 end
 
 -- Whether a delivery is still that consumer's, at that count. An inbox that was taken away has none: no error, because
@@ -30,26 +33,29 @@ local function holds(inbox, consumer, entry, count)
 end
 
 -- A subject's version and the entry of its last event; 0 and '' when there is none.
-local function version_of(subject)
-  local stored = redis.call('HGET', K.versions, subject)
+local function parse_version(stored)
   if not stored then return 0, '' end
   local gap = string.find(stored, ' ', 1, true)
   return tonumber(string.sub(stored, 1, gap - 1)), string.sub(stored, gap + 1)
 end
 
+local function version_of(subject)
+  return parse_version(call('HGET', K.versions, subject))
+end
+
 -- Append one event and copy it into the inboxes named in routes ('' or 'a,b'). Answers its entry ID.
--- The caller stores the subject's new version: write does so once a subject for a whole batch.
+-- The caller stores the subject's new version: write does so once a subject for a whole call.
 local function append(subject, kind, meta, data, routes, version, previous)
   local entry
   if previous == '' then
-    entry = redis.call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data)
+    entry = call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data)
   else
-    entry = redis.call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data,
+    entry = call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data,
       'prev', previous)
   end
   if routes ~= '' then
     for inbox in string.gmatch(routes, '[^,]+') do
-      redis.call('XADD', K.inbox .. inbox, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta,
+      call('XADD', K.inbox .. inbox, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta,
         'data', data, 'pos', entry)
     end
   end
@@ -57,7 +63,7 @@ local function append(subject, kind, meta, data, routes, version, previous)
 end
 
 local function store_version(subject, version, entry)
-  redis.call('HSET', K.versions, subject, string.format('%d %s', version, entry))
+  call('HSET', K.versions, subject, format('%d %s', version, entry))
 end
 
 -- Append at whatever version the subject has.
@@ -73,7 +79,7 @@ end
 local function has_appended(subject, meta)
   local _, entry = version_of(subject)
   for _ = 1, 200 do
-    local event = entry and entry ~= '' and redis.call('XRANGE', K.log, entry, entry)[1]
+    local event = entry and entry ~= '' and call('XRANGE', K.log, entry, entry)[1]
     if not event then return false end
     if event[2][8] == meta then return true end
     entry = event[2][12]
@@ -83,16 +89,16 @@ end
 
 -- One event less names the blob; with the last one it goes.
 local function unname_blob(digest)
-  if digest and redis.call('HINCRBY', K.refs, digest, -1) <= 0 then
-    redis.call('HDEL', K.refs, digest)
-    redis.call('DEL', K.blob .. digest)
+  if digest and call('HINCRBY', K.refs, digest, -1) <= 0 then
+    call('HDEL', K.refs, digest)
+    call('DEL', K.blob .. digest)
   end
 end
 
 -- Take a note out of the projection: its record, its deadline, its key if the key still means it.
 local function drop_note(id)
-  local key = redis.call('HGET', K.note .. id, 'key')
-  if key and redis.call('HGET', K.keys, key) == id then redis.call('HDEL', K.keys, key) end
-  redis.call('ZREM', K.deadlines, id)
-  redis.call('DEL', K.note .. id)
+  local key = call('HGET', K.note .. id, 'key')
+  if key and call('HGET', K.keys, key) == id then call('HDEL', K.keys, key) end
+  call('ZREM', K.deadlines, id)
+  call('DEL', K.note .. id)
 end

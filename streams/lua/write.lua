@@ -28,15 +28,17 @@
 -- A unit's line: 'ok version entry version entry …' | 'conflict current entry' | 'fenced' | 'stale note' |
 --          'blob digest' | 'note id' | 'held ms entry owner' | 'claimed ms entry'
 
+local argv = ARGV -- a global costs a look-up each time
+local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
 local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
-local producer = K.producer .. ARGV[2]
-local number = tonumber(ARGV[3])
-local last = redis.call('HMGET', producer, 'number', 'token', 'answer')
+local producer = K.producer .. argv[2]
+local number = tonumber(argv[3])
+local last = call('HMGET', producer, 'number', 'token', 'answer')
 if last[1] then
   local past = tonumber(last[1])
-  if past == number and last[2] == ARGV[4] then
+  if past == number and last[2] == argv[4] then
     local answer = { 'ok' }
     for line in string.gmatch(last[3], '[^\n]+') do answer[#answer + 1] = line end
     return answer
@@ -47,18 +49,49 @@ elseif number > 1 then
 end
 
 -- 2. Stale routes would miss an inbox.
-if not routes_fit(ARGV[1]) then return stale_routes() end
+if not routes_fit(argv[1]) then return stale_routes() end
 
--- 3. Judge every unit before the first write. What earlier units will change stands in these overlays.
-local now = clock()
-local stored_version, stored_entry, version = {}, {}, {}
-local settled, claims, bound, blobs = {}, {}, {}, {}
+-- 3. Where each unit ends, and what is stored of the subjects of all its events: one read for hundreds of them.
+local ends, plain = {}, true -- plain: there are only events, which nothing refuses
+local subjects, stored_version, stored_entry = {}, {}, {} -- subjects: each once
+local at = 7
+for unit = 1, tonumber(argv[6]) do
+  local parts = tonumber(argv[at])
+  at = at + 1
+  for _ = 1, parts do
+    local part = argv[at]
+    if part == 'e' then
+      local subject = argv[at + 1]
+      if not stored_version[subject] then
+        stored_version[subject] = 0
+        subjects[#subjects + 1] = subject
+      end
+    else
+      plain = false
+    end
+    at = at + SIZES[part] + 1
+  end
+  ends[unit] = at - 1
+end
+if at ~= #argv + 1 then return redis.error_reply('ERR the arguments are not those of whole units') end
+for first = 1, #subjects, PAGE do
+  local stored = call('HMGET', K.versions, unpack(subjects, first, math.min(first + PAGE - 1, #subjects)))
+  for i = 1, #stored do
+    local subject = subjects[first + i - 1]
+    stored_version[subject], stored_entry[subject] = parse_version(stored[i])
+  end
+end
+
+-- 4. Judge every unit before the first write. What earlier units will change stands in these overlays.
+local now = not plain and clock()
+local version, settled, claims, bound, blobs = {}, {}, {}, {}, {}
 
 local function load(subject)
-  if not version[subject] then
+  if not stored_version[subject] then
+    subjects[#subjects + 1] = subject
     stored_version[subject], stored_entry[subject] = version_of(subject)
-    version[subject] = stored_version[subject]
   end
+  version[subject] = version[subject] or stored_version[subject]
 end
 
 local function owns(inbox, consumer, entry, count)
@@ -67,20 +100,20 @@ local function owns(inbox, consumer, entry, count)
 end
 
 local function is_live(id)
-  local deadline = redis.call('HGET', K.note .. id, 'deadline')
+  local deadline = call('HGET', K.note .. id, 'deadline')
   return deadline and (deadline == '' or tonumber(deadline) > now)
 end
 
 local function live_note_of(key)
   local id = bound[key]
   if id then return id end
-  id = redis.call('HGET', K.keys, key)
+  id = call('HGET', K.keys, key)
   return id and is_live(id) and id or nil
 end
 
 local function claim_of(key)
   if claims[key] == nil then
-    local stored = redis.call('HMGET', K.claim .. key, 'nonce', 'entry', 'owner')
+    local stored = call('HMGET', K.claim .. key, 'nonce', 'entry', 'owner')
     claims[key] = stored[1] and { nonce = stored[1], entry = stored[2], owner = stored[3] } or false
   end
   return claims[key]
@@ -98,7 +131,7 @@ local function judge_claim(key, nonce, after)
   local claim = claim_of(key)
   if not claim then return nil end
   if claim.nonce == nonce then return 'claimed' end
-  local left = claim.lease or redis.call('PTTL', K.claim .. key)
+  local left = claim.lease or call('PTTL', K.claim .. key)
   return 'held ' .. left .. ' ' .. stored_entry[subject] .. ' ' .. claim.owner
 end
 
@@ -111,27 +144,27 @@ local function completes(key, nonce)
 end
 
 local function has_blob(digest)
-  return blobs[digest] or redis.call('EXISTS', K.blob .. digest) == 1
+  return blobs[digest] or call('EXISTS', K.blob .. digest) == 1
 end
 
 -- nil if every guard of the unit holds, otherwise its line.
 local function judge(from, to)
   local i = from
   while i <= to do
-    local part = ARGV[i]
+    local part = argv[i]
     if part == 'D' or part == 'H' or part == 'P' or part == 'L' then
-      if not owns(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) then return 'fenced' end
+      if not owns(argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4]) then return 'fenced' end
     elseif part == 'E' then
-      local subject = ARGV[i + 1]
+      local subject = argv[i + 1]
       load(subject)
       local known = version[subject] == stored_version[subject]
-      if version[subject] ~= tonumber(ARGV[i + 2]) or (ARGV[i + 3] ~= '' and (not known or stored_entry[subject] ~= ARGV[i + 3])) then
+      if version[subject] ~= tonumber(argv[i + 2]) or (argv[i + 3] ~= '' and (not known or stored_entry[subject] ~= argv[i + 3])) then
         return 'conflict ' .. version[subject] .. ' ' .. (known and stored_entry[subject] or '')
       end
     elseif part == 'C' then
-      if not completes(ARGV[i + 1], ARGV[i + 2]) then return 'stale ' .. (live_note_of(ARGV[i + 1]) or '-') end
-    elseif part == 'n' and ARGV[i + 8] ~= '1' and not has_blob(ARGV[i + 3]) then
-      return 'blob ' .. ARGV[i + 3]
+      if not completes(argv[i + 1], argv[i + 2]) then return 'stale ' .. (live_note_of(argv[i + 1]) or '-') end
+    elseif part == 'n' and argv[i + 8] ~= '1' and not has_blob(argv[i + 3]) then
+      return 'blob ' .. argv[i + 3]
     end
     i = i + SIZES[part] + 1
   end
@@ -142,17 +175,17 @@ end
 local function foresee(from, to)
   local i = from
   while i <= to do
-    local part = ARGV[i]
+    local part = argv[i]
     if part == 'e' then
-      load(ARGV[i + 1])
-      version[ARGV[i + 1]] = version[ARGV[i + 1]] + 1
+      load(argv[i + 1])
+      version[argv[i + 1]] = version[argv[i + 1]] + 1
     elseif part == 'D' or part == 'P' or part == 'L' then
-      settled[ARGV[i + 1] .. ' ' .. ARGV[i + 3]] = true
+      settled[argv[i + 1] .. ' ' .. argv[i + 3]] = true
     elseif part == 'C' then
-      claims[ARGV[i + 1]] = false
+      claims[argv[i + 1]] = false
     elseif part == 'n' then
-      blobs[ARGV[i + 3]] = true
-      if ARGV[i + 2] ~= '' then bound[ARGV[i + 2]] = ARGV[i + 1] end
+      blobs[argv[i + 3]] = true
+      if argv[i + 2] ~= '' then bound[argv[i + 2]] = argv[i + 1] end
     end
     i = i + SIZES[part] + 1
   end
@@ -162,16 +195,16 @@ end
 local function judge_claims(from, to, granted)
   local i, line = from, nil
   while i <= to do
-    local part = ARGV[i]
+    local part = argv[i]
     if part == 'c' then
-      line = judge_claim(ARGV[i + 1], ARGV[i + 2], ARGV[i + 4])
+      line = judge_claim(argv[i + 1], argv[i + 2], argv[i + 4])
       if not line then
         granted[i] = true
-        local subject = 'key/' .. ARGV[i + 1]
-        claims[ARGV[i + 1]] = { nonce = ARGV[i + 2], owner = ARGV[i + 5], lease = ARGV[i + 3],
+        local subject = 'key/' .. argv[i + 1]
+        claims[argv[i + 1]] = { nonce = argv[i + 2], owner = argv[i + 5], lease = argv[i + 3],
           entry = version[subject] == stored_version[subject] and stored_entry[subject] }
-        load(ARGV[i + 6])
-        version[ARGV[i + 6]] = version[ARGV[i + 6]] + 1
+        load(argv[i + 6])
+        version[argv[i + 6]] = version[argv[i + 6]] + 1
       end
     end
     i = i + SIZES[part] + 1
@@ -179,57 +212,63 @@ local function judge_claims(from, to, granted)
   return line
 end
 
-local lines, spans, granted = {}, {}, {}
-local at = 7
-for unit = 1, tonumber(ARGV[6]) do
-  local from, to = at + 1, at
-  for _ = 1, tonumber(ARGV[at]) do to = to + SIZES[ARGV[to + 1]] + 1 end
-  at = to + 1
-  lines[unit] = judge(from, to) or false
-  if not lines[unit] then
-    foresee(from, to)
-    spans[unit] = { from, to, judge_claims(from, to, granted) }
+local refused, claim_lines, granted = {}, {}, {}
+local from = 8
+for unit = 1, plain and 0 or #ends do
+  refused[unit] = judge(from, ends[unit])
+  if not refused[unit] then
+    foresee(from, ends[unit])
+    claim_lines[unit] = judge_claims(from, ends[unit], granted)
   end
+  from = ends[unit] + 2
 end
 
--- 4. Write. Nothing below reads what it could refuse.
-local changed, acks, unnamed = {}, {}, {}
+-- 5. Write. Nothing below reads what it could refuse.
+local acks, unnamed, changed = {}, {}, {}
+local words, said = {}, 0 -- versions and entries, for the units' lines
+local decimal = {} -- versions as text: made once
 
 local function put_event(i)
-  local subject = ARGV[i]
-  load(subject)
-  local version_now = stored_version[subject] + 1
-  local entry = append(subject, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], version_now, stored_entry[subject])
-  stored_version[subject], stored_entry[subject], changed[subject] = version_now, entry, true
+  local subject = argv[i]
+  local number = stored_version[subject] + 1
+  local text = decimal[number]
+  if not text then
+    text = format('%d', number)
+    decimal[number] = text
+  end
+  local entry = append(subject, argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4], text, stored_entry[subject])
+  stored_version[subject], stored_entry[subject], changed[subject] = number, entry, true
+  words[said + 1], words[said + 2] = text, entry
+  said = said + 2
   return entry
 end
 
 local function put_note(i, entry, base)
-  local id, key, digest, ttl = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
+  local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
   local deadline = ttl == '' and '' or base + tonumber(ttl)
-  local before = redis.call('HGET', K.note .. id, 'digest') or redis.call('HGET', K.expired, id)
+  local before = call('HGET', K.note .. id, 'digest') or call('HGET', K.expired, id)
   if before then -- written again under the same ID: what it held must not outlive `forget`
     drop_note(id)
-    redis.call('HDEL', K.expired, id)
+    call('HDEL', K.expired, id)
     unnamed[#unnamed + 1] = before
   end
-  redis.call('HSET', K.note .. id, 'record', ARGV[i + 5], 'digest', digest, 'size', ARGV[i + 3],
-    'deadline', deadline, 'key', key, 'entry', entry, 'work', ARGV[i + 6])
-  if redis.call('EXISTS', K.blob .. digest) == 0 then
-    redis.call('SET', K.blob .. digest, ARGV[i + 8])
+  call('HSET', K.note .. id, 'record', argv[i + 5], 'digest', digest, 'size', argv[i + 3],
+    'deadline', deadline, 'key', key, 'entry', entry, 'work', argv[i + 6])
+  if call('EXISTS', K.blob .. digest) == 0 then
+    call('SET', K.blob .. digest, argv[i + 8])
   else
-    redis.call('PERSIST', K.blob .. digest)
+    call('PERSIST', K.blob .. digest)
   end
-  redis.call('HINCRBY', K.refs, digest, 1)
-  redis.call('ZADD', K.deadlines, deadline == '' and '+inf' or deadline, id)
+  call('HINCRBY', K.refs, digest, 1)
+  call('ZADD', K.deadlines, deadline == '' and '+inf' or deadline, id)
   if key ~= '' then
-    redis.call('HSET', K.keys, key, id)
-    redis.call('SPUBLISH', K.bell .. key, 'note ' .. id)
+    call('HSET', K.keys, key, id)
+    call('SPUBLISH', K.bell .. key, 'note ' .. id)
   end
 end
 
 local function entry_fields(inbox, entry)
-  local found = redis.call('XRANGE', K.inbox .. inbox, entry, entry)
+  local found = call('XRANGE', K.inbox .. inbox, entry, entry)
   return found[1] and found[1][2] or {}
 end
 
@@ -239,7 +278,7 @@ local function park(inbox, entry, count, failure)
   fields[#fields + 1] = entry
   fields[#fields + 1] = 'failure'
   fields[#fields + 1] = failure
-  redis.call('XADD', K.dead .. inbox, '*', unpack(fields))
+  call('XADD', K.dead .. inbox, '*', unpack(fields))
 end
 
 local function postpone(inbox, entry, delay_ms, attempts)
@@ -253,8 +292,8 @@ local function postpone(inbox, entry, delay_ms, attempts)
   end
   kept[#kept + 1] = 'attempts'
   kept[#kept + 1] = attempts
-  redis.call('HSET', K.waiting .. inbox, entry, cjson.encode(kept))
-  redis.call('ZADD', K.timers .. inbox, now + tonumber(delay_ms), entry)
+  call('HSET', K.waiting .. inbox, entry, cjson.encode(kept))
+  call('ZADD', K.timers .. inbox, now + tonumber(delay_ms), entry)
 end
 
 local function settle(inbox, entry)
@@ -264,70 +303,81 @@ local function settle(inbox, entry)
 end
 
 local function grant(i)
-  local subject = 'key/' .. ARGV[i]
+  local subject = 'key/' .. argv[i]
   load(subject)
   put_event(i + 5) -- first: it may be about the key itself
-  redis.call('HSET', K.claim .. ARGV[i], 'nonce', ARGV[i + 1], 'entry', stored_entry[subject], 'at', now, 'owner', ARGV[i + 4])
-  redis.call('PEXPIRE', K.claim .. ARGV[i], ARGV[i + 2])
+  call('HSET', K.claim .. argv[i], 'nonce', argv[i + 1], 'entry', stored_entry[subject], 'at', now, 'owner', argv[i + 4])
+  call('PEXPIRE', K.claim .. argv[i], argv[i + 2])
 end
 
 local function claim_line(key)
-  local claim = redis.call('HMGET', K.claim .. key, 'at', 'entry')
+  local claim = call('HMGET', K.claim .. key, 'at', 'entry')
   return 'claimed ' .. claim[1] .. ' ' .. claim[2]
 end
 
+-- Answers the unit's line. `line` is what has been judged of its claim.
 local function write(from, to, line)
-  local done = { 'ok' }
+  local first = said + 1
   local i, entry, base = from, nil, now
   while i <= to do
-    local part = ARGV[i]
+    local part = argv[i]
     if part == 'e' then
       entry = put_event(i + 1)
-      done[#done + 1] = string.format('%d', stored_version[ARGV[i + 1]])
-      done[#done + 1] = entry
     elseif part == 'n' then
       put_note(i + 1, entry, base)
     elseif part == 'D' then
-      settle(ARGV[i + 1], ARGV[i + 3])
+      settle(argv[i + 1], argv[i + 3])
     elseif part == 'P' then
-      park(ARGV[i + 1], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-      settle(ARGV[i + 1], ARGV[i + 3])
+      park(argv[i + 1], argv[i + 3], argv[i + 4], argv[i + 5])
+      settle(argv[i + 1], argv[i + 3])
     elseif part == 'L' then
-      postpone(ARGV[i + 1], ARGV[i + 3], ARGV[i + 5], ARGV[i + 6])
-      settle(ARGV[i + 1], ARGV[i + 3])
+      postpone(argv[i + 1], argv[i + 3], argv[i + 5], argv[i + 6])
+      settle(argv[i + 1], argv[i + 3])
     elseif part == 'C' then
-      base = tonumber(redis.call('HGET', K.claim .. ARGV[i + 1], 'at')) or now -- the ttl runs from the claim
-      redis.call('DEL', K.claim .. ARGV[i + 1])
+      base = tonumber(call('HGET', K.claim .. argv[i + 1], 'at')) or now -- the ttl runs from the claim
+      call('DEL', K.claim .. argv[i + 1])
     elseif part == 'c' then
       if granted[i] then grant(i + 1) end
-      if granted[i] or line == 'claimed' then line = claim_line(ARGV[i + 1]) end
+      if granted[i] or line == 'claimed' then line = claim_line(argv[i + 1]) end
     elseif part == 's' then
-      local subject = 'actor/' .. ARGV[i + 1] .. '/' .. ARGV[i + 2]
+      local subject = 'actor/' .. argv[i + 1] .. '/' .. argv[i + 2]
       load(subject)
-      redis.call('HSET', K.state .. ARGV[i + 1], ARGV[i + 2], string.format('%d ', stored_version[subject]) .. ARGV[i + 3])
+      call('HSET', K.state .. argv[i + 1], argv[i + 2], format('%d ', stored_version[subject]) .. argv[i + 3])
     end
     i = i + SIZES[part] + 1
   end
-  return line or table.concat(done, ' ')
+  if line then return line end
+  if said == first + 1 then return 'ok ' .. words[first] .. ' ' .. words[said] end
+  return said < first and 'ok' or 'ok ' .. concat(words, ' ', first, said)
 end
 
-for unit = 1, #lines do
-  if not lines[unit] then lines[unit] = write(spans[unit][1], spans[unit][2], spans[unit][3]) end
+local lines = {}
+from = 8
+for unit = 1, #ends do
+  lines[unit] = refused[unit] or write(from, ends[unit], claim_lines[unit])
+  from = ends[unit] + 2
 end
 for _, digest in ipairs(unnamed) do unname_blob(digest) end -- last: another unit may have named the same blob
-for subject in pairs(changed) do
-  store_version(subject, stored_version[subject], stored_entry[subject])
+local news = {}
+for _, subject in ipairs(subjects) do
+  if changed[subject] then
+    news[#news + 1] = subject
+    news[#news + 1] = decimal[stored_version[subject]] .. ' ' .. stored_entry[subject]
+  end
+end
+for first = 1, #news, PAGE do
+  call('HSET', K.versions, unpack(news, first, math.min(first + PAGE - 1, #news)))
 end
 for inbox, entries in pairs(acks) do
   for first = 1, #entries, 500 do
     local slice = { unpack(entries, first, math.min(first + 499, #entries)) }
-    redis.call('XACK', K.inbox .. inbox, GROUP, unpack(slice))
-    redis.call('XDEL', K.inbox .. inbox, unpack(slice))
+    call('XACK', K.inbox .. inbox, GROUP, unpack(slice))
+    call('XDEL', K.inbox .. inbox, unpack(slice))
   end
 end
 
--- 5. Keep the answer for a repeat.
-redis.call('HSET', producer, 'number', number, 'token', ARGV[4], 'answer', table.concat(lines, '\n'))
-redis.call('PEXPIRE', producer, ARGV[5])
+-- 6. Keep the answer for a repeat.
+call('HSET', producer, 'number', number, 'token', argv[4], 'answer', concat(lines, '\n'))
+call('PEXPIRE', producer, argv[5])
 table.insert(lines, 1, 'ok')
 return lines
