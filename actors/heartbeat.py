@@ -22,7 +22,11 @@ DELIVERY_LEASE = timedelta(seconds=15)
 
 
 class Heartbeat:
-    """Renews claims and deliveries three times a lease until they are dropped or their time is up."""
+    """Renews claims and deliveries three times a lease until they are dropped or their time is up.
+
+    Whoever holds something drops it. The two tables are written by the loop and copied by the thread, each in one step
+    of the interpreter, so that no delivery waits for a lock.
+    """
 
     def __init__(
         self, connection: Connection, shard: Shard, *, claim_lease: timedelta = CLAIM_LEASE,
@@ -34,30 +38,25 @@ class Heartbeat:
         self.delivery_lease = delivery_lease
         self._claims: dict[tuple[str, str], float] = {}
         self._deliveries: dict[Token, float] = {}
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
     def hold_claim(self, key: str, nonce: str, limit: timedelta) -> None:
         """Renew this claim until it is dropped, at most for `limit`."""
-        with self._lock:
-            self._claims[key, nonce] = time.monotonic() + limit.total_seconds()
+        self._claims[key, nonce] = time.monotonic() + limit.total_seconds()
         self._start()
 
     def drop_claim(self, key: str, nonce: str) -> None:
-        with self._lock:
-            self._claims.pop((key, nonce), None)
+        self._claims.pop((key, nonce), None)
 
-    def hold(self, token: Token, limit: timedelta) -> None:
-        """Renew this delivery until it is dropped, at most for `limit`."""
-        with self._lock:
-            self._deliveries[token] = time.monotonic() + limit.total_seconds()
+    def hold(self, token: Token, limit_s: float) -> None:
+        """Renew this delivery until it is dropped, at most for `limit_s`."""
+        self._deliveries[token] = time.monotonic() + limit_s
         if self._thread is None:
             self._start()
 
     def drop(self, token: Token) -> None:
-        with self._lock:
-            self._deliveries.pop(token, None)
+        self._deliveries.pop(token, None)
 
     async def close(self) -> None:
         """Stop the thread. What was held is no longer renewed."""
@@ -99,12 +98,10 @@ class Heartbeat:
                 await Inbox(shard, inbox, consumer).renew(tokens[first : first + 500])
 
     def _current(self) -> tuple[list[tuple[str, str]], dict[tuple[str, str], list[Token]]]:
-        """What is still to be renewed; what has used up its time is let go."""
+        """What is still to be renewed; what has used up its time is not."""
         now = time.monotonic()
-        with self._lock:
-            self._claims = {claim: until for claim, until in self._claims.items() if until > now}
-            self._deliveries = {token: until for token, until in self._deliveries.items() if until > now}
-            deliveries: dict[tuple[str, str], list[Token]] = defaultdict(list)
-            for token in self._deliveries:
+        deliveries: dict[tuple[str, str], list[Token]] = defaultdict(list)
+        for token, until in self._deliveries.copy().items():
+            if until > now:
                 deliveries[token.inbox, token.consumer].append(token)
-            return list(self._claims), deliveries
+        return [claim for claim, until in self._claims.copy().items() if until > now], deliveries

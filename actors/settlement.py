@@ -15,12 +15,13 @@ import orjson
 from roost.streams import Delivery, Event, Reader, RoostError, ServerFull, derived_id
 from roost.streams.answer import BlobMissing, Conflicted, Fenced, Written
 from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
+from roost.streams.writer import Answered
 
 from .actor import Actor
 from .emission import Origin
 from .failure import Failure, message_of
 from .memory import add_note
-from .scope import Scope, Staged
+from .scope import MAX_OWED, Scope, Staged, unit_of
 from .state import KeyedState
 
 if TYPE_CHECKING:
@@ -69,10 +70,35 @@ class Settlement:
         """What the events of this delivery come from."""
         return Origin(delivery.event, self._actor.name, delivery.token.inbox)
 
+    def post(
+        self, delivery: Delivery, handler: str, attempt: int, handled: Handled, answered: Answered
+    ) -> list[Event] | None:
+        """Send what `commit` would, without waiting; `answered` is told. The events that lead it are answered, or None:
+        it does not fit into one call. Raises LimitExceeded, Closed."""
+        scope = handled.scope
+        contents = _contents(list((scope.staged or {}).values()))
+        if any(_is_left(content) for content in contents):
+            return None
+        unit = self._make(delivery, handler, attempt, handled, contents)()
+        unit.check()
+        owed = scope.owed()
+        if len(owed) > MAX_OWED:
+            scope.pending[:0] = owed
+            return None
+        self._flock.writer.post(unit, answered, lead=unit_of(owed) if owed else None)
+        return owed
+
     async def commit(self, delivery: Delivery, handler: str, attempt: int, handled: Handled) -> None:
         """Everything the handler did and the acknowledgement, or nothing. Raises StateChanged."""
         staged = list((handled.scope.staged or {}).values())
         contents = await self._store(staged)
+        await self._write(handled.scope, self._make(delivery, handler, attempt, handled, contents), staged)
+
+    def _make(
+        self, delivery: Delivery, handler: str, attempt: int, handled: Handled, contents: Sequence[StoredContent]
+    ) -> Callable[[], Unit]:
+        """Makes the unit of a commit, as often as it takes: always the same."""
+        staged = list((handled.scope.staged or {}).values())
         data: dict[str, Any] = self._told(delivery, handler) | {
             "attempt": attempt, "code": self._actor.code, "outcome": "done", "emitted": len(handled.events),
             "notes": len(staged), "reads": handled.scope.reads, "ms": round(handled.seconds * 1000, 3),
@@ -96,7 +122,7 @@ class Settlement:
                 unit.state(self._actor.name, state.key, state.to_json())
             return unit.event(record)
 
-        await self._write(handled.scope, make, staged)
+        return make
 
     async def postpone(
         self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
@@ -180,17 +206,11 @@ class Settlement:
                     raise RoostError(f"a settlement was answered with {answer}")
 
     async def _store(self, staged: Sequence[Staged]) -> list[StoredContent]:
-        """Contents as the commit names them: small ones travel along, as long as they fit into it together."""
-        contents: list[StoredContent] = []
-        travelling = 0
-        for note in staged:
-            size, digest = len(note.raw), note.note.record.digest
-            travels = size <= INLINE_BYTES and travelling + size <= MAX_INLINE_BYTES
-            if travels:
-                travelling += size
-            elif size <= INLINE_BYTES:  # larger ones were uploaded when they were put
-                await self._flock.notes.upload(digest, note.raw)
-            contents.append(StoredContent(digest, size, note.raw if travels else None))
+        """Contents as the commit names them. What does not fit into it is uploaded."""
+        contents = _contents(staged)
+        for note, content in zip(staged, contents, strict=True):
+            if _is_left(content):
+                await self._flock.notes.upload(content.digest, note.raw)
         return contents
 
     def _retried(self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta) -> Event:
@@ -206,6 +226,24 @@ class Settlement:
     def _record(self, kind: str, delivery: Delivery, data: dict[str, Any], event_id: str | None = None) -> Event:
         subject = f"actor/{self._actor.name}"
         return self.reader(delivery).event(kind, subject, orjson.dumps(data), event_id=event_id)
+
+
+def _contents(staged: Sequence[Staged]) -> list[StoredContent]:
+    """Contents as the commit names them: small ones travel along, as long as they fit into it together."""
+    contents: list[StoredContent] = []
+    travelling = 0
+    for note in staged:
+        size, digest = len(note.raw), note.note.record.digest
+        travels = size <= INLINE_BYTES and travelling + size <= MAX_INLINE_BYTES
+        if travels:
+            travelling += size
+        contents.append(StoredContent(digest, size, note.raw if travels else None))
+    return contents
+
+
+def _is_left(content: StoredContent) -> bool:
+    """Whether it is still to be uploaded: larger contents were when they were put."""
+    return content.inline is None and content.size <= INLINE_BYTES
 
 
 def _was_full(error: Exception, tries: int) -> bool:

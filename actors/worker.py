@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from roost.streams.patience import explain, is_passing
 from .actor import Actor
 from .desk import Desk, Outcome
 from .ending import end
+from .slots import Slots
 from .state import States
 
 if TYPE_CHECKING:
@@ -53,12 +54,18 @@ class Worker:
         self._flock = flock
         self._inbox = Inbox(flock.shard, inbox_name(actor.name, run), consumer_name())
         self._run = run
-        self._slots = concurrency or actor.concurrency
-        self._desk = Desk(flock, actor, States(flock.shard, actor) if actor.state is not None else None)
+        self._desk = Desk(flock, actor, States(flock.shard, actor) if actor.state is not None else None, self)
+        count = concurrency or actor.concurrency
+        self._slots = Slots[Delivery, Outcome](count, self._handled_one, f"roost {actor.name}")
+        self._most = count if count == 1 else 2 * count
+        """In hand: as many as are handled at once, and as many on their way to the server. An actor that handles one at
+        a time does not begin the next before that one is committed."""
+        self._timeout_s = actor.timeout.total_seconds()
         self._lease = flock.heartbeat.delivery_lease
         self._in_hand: dict[str, Delivery] = {}
-        self._tasks: dict[asyncio.Task[None], Delivery] = {}
         self._room = asyncio.Event()
+        self._empty = asyncio.Event()
+        """Set while nothing is in hand; looked at by who stops."""
         self._handled: dict[str, int] = {}
         """Entries whose handling ended without the server's word, with the counts that they had."""
         self._suspect = False
@@ -66,7 +73,6 @@ class Worker:
         """Deliveries in a row that ended without the server's word."""
         self._stopping = False
         self._gone = False
-        self._at_once = asyncio.Semaphore(self._slots)
         self._loops: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Ends with the error that ended the worker, if one did."""
@@ -89,13 +95,28 @@ class Worker:
         """Take no more, finish what is in hand within the grace, hand back the rest."""
         self._stopping = True
         await end(self._loops)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace.total_seconds())
-        await end(list(self._tasks))
+        await self._finish(grace.total_seconds())
         if not self._gone:
             await self._leave()
         if not self.failed.done():
             self.failed.cancel()
+
+    async def _finish(self, grace_s: float) -> None:
+        """Let what is in hand end, and end it after that many seconds."""
+        self._empty.clear()
+        if self._in_hand:
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.info("a worker leaves before its deliveries have ended", actor=self.actor.name, busy=self.busy)
+        left, tasks = self._slots.close()
+        for delivery in left:
+            self._let_go(delivery)
+        await end(tasks)
+        self._desk.close()
+        for delivery in list(self._in_hand.values()):  # on their way to the server: nobody here will be told
+            self.settled(delivery, Outcome.UNSETTLED)
 
     async def _leave(self) -> None:
         try:
@@ -140,7 +161,7 @@ class Worker:
             while not self._stopping:
                 # 1. Only as many as there are free slots: what is not taken, others may take.
                 await self._room.wait()
-                free = self._slots - len(self._in_hand)
+                free = self._free()
                 try:
                     # 2. After a lost reply entries may be pending for us unseen: those first.
                     if self._suspect:
@@ -163,9 +184,8 @@ class Worker:
                         raise explain(error) from error
                     await asyncio.sleep(random.uniform(0.05, 0.5))
                     continue
-                # 3. Handle each as a task of its own.
-                for delivery in deliveries:
-                    self._begin(delivery)
+                # 3. Handle them; what they lead to is sent together.
+                self._begin(deliveries)
         finally:
             await client.aclose()
 
@@ -186,37 +206,56 @@ class Worker:
         """Seconds before looking for what was not settled: a server that refuses is not asked in a tight circle."""
         return 0.0 if not self._unsettled else min(0.05 * 2 ** min(self._unsettled, 7), 5.0) * random.uniform(0.5, 1.0)
 
-    def _begin(self, delivery: Delivery) -> None:
-        entry = delivery.token.entry
-        if entry in self._in_hand and self._in_hand[entry].token == delivery.token:
-            return
-        self._in_hand[entry] = delivery
-        self._handled.pop(entry, None)
-        task = asyncio.create_task(self._handle(delivery), name=f"roost {self.actor.name} {entry}")
-        self._tasks[task] = delivery
-        task.add_done_callback(self._tasks.pop)
-        if len(self._in_hand) >= self._slots:
+    def _free(self) -> int:
+        """How many deliveries there is room for."""
+        return min(self._slots.free, self._most - len(self._in_hand))
+
+    def _begin(self, deliveries: Iterable[Delivery]) -> None:
+        new: list[Delivery] = []
+        for delivery in deliveries:
+            entry = delivery.token.entry
+            if entry in self._in_hand and self._in_hand[entry].token == delivery.token:
+                continue
+            self._in_hand[entry] = delivery
+            self._handled.pop(entry, None)
+            self._flock.heartbeat.hold(delivery.token, self._timeout_s)
+            new.append(delivery)
+        # The sweep and the reads fill the same slots, each without knowing what the other is about to bring.
+        self._slots.begin(new, self._desk.handle)
+        if self._free() <= 0:
             self._room.clear()
 
-    async def _handle(self, delivery: Delivery) -> None:
+    def _handled_one(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        """A slot is free again."""
+        if outcome is not Outcome.SENT:
+            self.settled(delivery, outcome or Outcome.UNSETTLED)
+        self._make_room()
+
+    def settled(self, delivery: Delivery, outcome: Outcome) -> None:
+        """How a delivery ended."""
+        self._let_go(delivery)
+        if outcome is Outcome.UNSETTLED:
+            self._suspect, self._unsettled = True, self._unsettled + 1
+            self._handled[delivery.token.entry] = delivery.token.count
+        else:
+            self._unsettled = 0
+        self._make_room()
+
+    def resume(self, delivery: Delivery, work: Callable[[Delivery], Coroutine[Any, Any, Outcome]]) -> None:
+        """Go on with a delivery whose commit was refused as it was."""
+        self._slots.begin([delivery], work)
+
+    def _let_go(self, delivery: Delivery) -> None:
+        self._flock.heartbeat.drop(delivery.token)
         entry = delivery.token.entry
-        outcome = Outcome.UNSETTLED
-        try:
-            # The sweep and the reads fill the same slots, each without knowing what the other is about to bring.
-            self._flock.heartbeat.hold(delivery.token, self.actor.timeout)
-            async with self._at_once:
-                outcome = await self._desk.handle(delivery)
-        finally:
-            self._flock.heartbeat.drop(delivery.token)
-            if self._in_hand.get(entry) is delivery:
-                del self._in_hand[entry]
-            if outcome is Outcome.UNSETTLED:
-                self._suspect, self._unsettled = True, self._unsettled + 1
-                self._handled[entry] = delivery.token.count
-            else:
-                self._unsettled = 0
-            if len(self._in_hand) < self._slots:
-                self._room.set()
+        if self._in_hand.get(entry) is delivery:
+            del self._in_hand[entry]
+            if not self._in_hand:
+                self._empty.set()
+
+    def _make_room(self) -> None:
+        if not self._room.is_set() and self._free() > 0:
+            self._room.set()
 
     async def _look_after(self) -> None:
         """Timers and the deliveries of dead workers; one worker of the fleet does it, as long as it has room."""
@@ -232,7 +271,7 @@ class Worker:
                     moved, next_ms = await self._inbox.due()
                     if time.monotonic() - swept > every:
                         swept = time.monotonic()
-                        if len(self._in_hand) >= self._slots:  # others may have room for what the dead have left
+                        if self._free() <= 0:  # others may have room for what the dead have left
                             await self._lead(timedelta(0))
                             pause = every * random.uniform(0.25, 0.75)
                             continue
@@ -255,12 +294,12 @@ class Worker:
 
     async def _sweep(self, cursor: str) -> str:
         """Take over what dead workers had, as much as there is room for, and remove consumers that are gone."""
-        free = self._slots - len(self._in_hand)
+        free = self._free()
         if free > 0:
             cursor, deliveries = await self._inbox.take_over(self._lease, cursor, min(free, 100))
             for delivery in deliveries:
                 log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
-                self._begin(delivery)
+            self._begin(deliveries)
         gone_ms = GONE_LEASES * self._lease.total_seconds() * 1000
         for name, pending, idle_ms in await self._inbox.consumers():
             if name != self._inbox.consumer and not pending and idle_ms > gone_ms:
