@@ -1,0 +1,94 @@
+"""The feed: follows the log, so that clients hear of notes as they come and go, and can be told who does what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from roost.actors import Flock
+from roost.projections import Activity, AgentState, OddData, Task, lapsed, recent_events
+from roost.projections.recorded import data_of, optional_text
+from roost.streams import Event, Position, RoostError
+
+from .subscriptions import Subscriptions
+
+log = structlog.get_logger(__name__)
+
+BLOCK = timedelta(seconds=5)
+AGAIN_S = 1.0
+LIST_PAUSE_S = 2.0
+"""Clients hear at most so often that the list of notes has changed."""
+
+
+class Feed:
+    """One for a process, whoever subscribes."""
+
+    def __init__(self, flock: Flock, subscriptions: Subscriptions) -> None:
+        self._flock = flock
+        self._subscriptions = subscriptions
+        self._activity = Activity()
+        self._after: Position | None = None
+        self._listed = asyncio.Event()
+        flock.shard.on_epoch(self._start_anew)
+
+    async def start(self) -> None:
+        """Learn what went on of late. Raises ServerUnavailable."""
+        events = await recent_events(self._flock.shard)
+        self._after = events[-1].position if events else await self._flock.log.last()
+        for event in events:
+            self._activity.evolve(event)
+
+    async def follow(self) -> None:
+        """Take in what is appended, without end."""
+        while True:
+            client = self._flock.connection.dedicated(block=BLOCK)
+            try:
+                async for batch in self._flock.log.tail(client, self._after, block=BLOCK):
+                    for event in batch:
+                        self._activity.evolve(event)
+                        await self._hear(event)
+                        self._after = event.position
+            except RoostError as error:
+                log.warning("the log cannot be followed for now", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+            finally:
+                await client.aclose()
+
+    def _start_anew(self) -> None:
+        self._activity, self._after = Activity(), Position(self._flock.shard.number, 0, 0)
+
+    async def _hear(self, event: Event) -> None:
+        if event.type not in ("note.written", "note.expired", "note.forgotten"):
+            return
+        try:
+            data = data_of(event)
+            note, key = optional_text(data, "note"), optional_text(data, "key")
+        except OddData:
+            return  # written by something that is not Roost; there is no such note
+        if note is None:
+            return
+        if event.type == "note.written":
+            await self._subscriptions.written(note, key)
+        else:
+            await self._subscriptions.gone(note)
+        self._listed.set()
+
+    async def tell_of_lists(self) -> None:
+        """Tell clients that the list of notes has changed, now and then, without end."""
+        while True:
+            await self._listed.wait()
+            self._listed.clear()
+            await self._subscriptions.list_changed()
+            await asyncio.sleep(LIST_PAUSE_S)
+
+    def holder_of(self, key: str) -> Task | None:
+        """Who computes that key, as far as is known."""
+        return next((task for task in self._activity.tasks if task.key == key), None)
+
+    async def agents(self) -> Sequence[AgentState]:
+        """The agents, the last seen first. Raises ServerUnavailable."""
+        self._activity.release(await lapsed(self._flock.shard, self._activity.tasks))
+        return self._activity.agents

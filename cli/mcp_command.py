@@ -1,0 +1,150 @@
+"""`roost mcp`: offers the memory to agents that speak the Model Context Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import click
+
+from .command import Command
+from .options import Common, common_options
+
+if TYPE_CHECKING:
+    from roost.adapters.mcp import Surface
+
+PORT = 7667
+PATIENCE = timedelta(seconds=10)
+"""A client waits for each answer: it should hear soon that the server is away."""
+LONGEST_TTL = 100 * 366 * 86_400.0
+SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Where to listen, and who is let in."""
+
+    host: str
+    port: int
+    token: str | None
+    names: tuple[str, ...]
+
+
+@click.command("mcp", cls=Command)
+@click.option("--agent", metavar="NAME", help="Who the client is [default: its own name and some digits].")
+@click.option("--run", metavar="RUN", help="The run that its notes and reads belong to.")
+@click.option("--ttl", metavar="SECONDS", type=click.FloatRange(0, LONGEST_TTL, min_open=True),
+              help="How long notes live that do not say [default: 30 days].")  # fmt: skip
+@click.option("--http", is_flag=True, help="Listen for clients, instead of serving one by standard input and output.")
+@click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="With --http: where to listen.")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65_535), default=PORT, show_default=True,
+              help="With --http: the port; 0 is any free one.")  # fmt: skip
+@click.option("--token", metavar="TOKEN", envvar="ROOST_MCP_TOKEN",
+              help="With --http: what clients must show, instead of ROOST_MCP_TOKEN [default: a new one].")  # fmt: skip
+@click.option("--allow-host", metavar="NAME", multiple=True,
+              help="With --http: a name of this machine that clients use; may be repeated.")  # fmt: skip
+@click.option("--silence", metavar="SECONDS", type=click.FloatRange(1, 86_400), default=600, show_default=True,
+              help="With --http: a client that is silent for so long loses its claims.")  # fmt: skip
+@click.option("--lease", metavar="SECONDS", type=click.FloatRange(0.5, 600), default=10, show_default=True,
+              help="When this process is killed, its claims end after so long.")  # fmt: skip
+@common_options()
+def mcp(
+    common: Common, agent: str | None, run: str | None, ttl: float | None, http: bool, host: str, port: int,
+    token: str | None, allow_host: tuple[str, ...], silence: float, lease: float,
+) -> int:  # fmt: skip
+    """Let agents in any MCP client share the flock's memory.
+
+    By standard input and output for one client, which starts this command itself; with --http for many, which send the
+    token. They get tools to remember, recall, search, claim and complete work, and notes as resources.
+    """
+    from roost.streams import SettingsError
+
+    if find_spec("mcp") is None:
+        raise SettingsError("roost mcp needs the Model Context Protocol's package: pip install 'roost[mcp]'")
+    listens = Http(host, port, token, allow_host) if http else None
+    if listens is not None:
+        _check(listens)
+    options = {"agent": agent, "run": run}
+    return asyncio.run(_serve(common, listens, options, ttl, timedelta(seconds=silence), timedelta(seconds=lease)))
+
+
+def _check(http: Http) -> None:
+    from roost.adapters.mcp import is_loopback
+    from roost.streams import SettingsError
+
+    if http.token is not None and (len(http.token) < SHORTEST_TOKEN or not http.token.isascii() or " " in http.token):
+        raise SettingsError(f"a token has at least {SHORTEST_TOKEN} ASCII characters and no spaces (--token)")
+    if http.token is None and not is_loopback(http.host):
+        raise SettingsError(f"others can reach {http.host}: choose a token for them (--token or ROOST_MCP_TOKEN)")
+
+
+async def _serve(
+    common: Common, http: Http | None, options: dict[str, str | None], ttl: float | None, silence: timedelta,
+    lease: timedelta,
+) -> int:  # fmt: skip
+    from roost.actors import Flock
+    from roost.actors.memory import DEFAULT_TTL
+    from roost.adapters.mcp import Surface
+
+    settings = common.settings()
+    async with common.connect(settings):
+        pass  # starts Roost's own server if need be, and says so
+    stop = _signals()
+    opened = Flock.open(
+        settings.flock, settings.url, home=settings.home, agent="mcp", claim_lease=lease, patience=PATIENCE,
+        ttl=DEFAULT_TTL if ttl is None else timedelta(seconds=ttl),
+    )  # fmt: skip
+    async with opened as flock, Surface.open(flock, **options, silence=silence) as surface:
+        if http is None:
+            await _serve_stdio(surface, stop)
+        else:
+            await _serve_http(surface, http, stop)
+    if stop.done():
+        # A thread may still wait for standard input, and Python would wait for that thread.
+        os._exit(128 + stop.result())
+    return 0
+
+
+def _signals() -> asyncio.Future[int]:
+    """The first signal that asks this process to end."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[int] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda number=number: stop.done() or stop.set_result(number))
+    return stop
+
+
+async def _serve_stdio(surface: Surface, stop: asyncio.Future[int]) -> None:
+    from roost.adapters.mcp import serve_stdio
+
+    serving = asyncio.create_task(serve_stdio(surface))
+    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
+
+
+async def _serve_http(surface: Surface, http: Http, stop: asyncio.Future[int]) -> None:
+    from roost.adapters.mcp import PATH, HttpServer, listen
+
+    from .failure import remember_secret, tell
+
+    token = http.token or secrets.token_urlsafe(24)
+    names = (http.host, *http.names)
+    with contextlib.closing(listen(http.host, http.port)) as sock:
+        shown = f"[{http.host}]" if ":" in http.host else http.host
+        tell(f"agents can reach the flock at http://{shown}:{sock.getsockname()[1]}{PATH}; Ctrl-C ends it")
+        if http.token is None:
+            tell(f"their token, until this ends: {token}")
+        remember_secret(token)
+        server = HttpServer(surface, token, names=names)
+        serving = asyncio.create_task(server.serve([sock]))
+        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
