@@ -47,7 +47,9 @@ async def test_a_server_in_its_own_process_is_shared_by_several() -> None:
 
 @pytest.mark.parametrize("options", [["--fail", "sulk"], ["--fail", "busy:x"], ["--port", "x"]])
 def test_wrong_options_are_refused(options: list[str]) -> None:
-    ran = subprocess.run([sys.executable, fake_openai.__file__, *options], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "roost_tests.fake_openai", *options]
+    environment = {**os.environ, "PYTHONPATH": str(fake_openai.SUPPORT)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
 
 

@@ -1,11 +1,12 @@
-"""A small server that speaks OpenAI's chat completions, counts what it is asked and fails on demand.
+"""A small server that speaks OpenAI's protocol, counts what it is asked and fails on demand.
 
 In a test, in this process:      `async with FakeOpenAI(latency=timedelta(milliseconds=50)) as server: server.base_url`
 In a process of its own:         `with run_fake_openai("--latency-ms", "50") as base_url:`
-By hand, printing its port:      `python tests/support/roost_tests/fake_openai.py --port 8080 --fail busy:2`
+By hand, printing its port:      `PYTHONPATH=tests/support python -m roost_tests.fake_openai --port 8080 --fail busy:2`
 
 It needs only the standard library. Its answers are made of the request alone: the first sentence of each document,
 followed by the document's label. `GET /calls` tells what it was asked: calls, answered, distinct, most_at_once.
+Completions, responses and embeddings are answered too (see fake_answers.py), and `GET /models` and `POST /files`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -23,11 +25,24 @@ from collections import deque
 from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+
+from .fake_answers import (
+    events_of_chat,
+    events_of_response,
+    events_of_text,
+    make_embeddings,
+    make_response,
+    make_text_completion,
+    send_slowly,
+)
 
 DOCUMENT = re.compile(r"<(document-[0-9a-f]+) label=(\"(?:[^\"\\]|\\.)*\")>\n(.*?)\n</\1>", re.DOTALL)
 SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+SUPPORT = Path(__file__).parent.parent
 KEPT_REQUESTS = 1000
+ENDPOINTS = ("/completions", "/responses", "/embeddings")
 STATUS_TEXT = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
 FAILURES = {
@@ -52,6 +67,13 @@ FAILURES = {
     "page": "a web page",
     "inside": "200 with an error inside, as gateways do",
     "strange": "JSON that is not a chat completion",
+    "break": "a stream that ends in the middle",
+    "stall": "a stream that goes on no further than its middle",
+    "error-inside": "a stream that tells of an error in its middle",
+    "no-done": "a stream without its [DONE]",
+    "tool": "a call of a tool",
+    "long": "an answer of three million letters",
+    "huge": "an answer of twenty million letters",
 }
 
 
@@ -92,7 +114,9 @@ class FakeOpenAI:
         retry_after: Mapping[str, str] | None = None,
         key: str | None = None,
         cached_tokens: int = 0,
+        pause: timedelta = timedelta(0),
     ) -> None:
+        self._pause_s = pause.total_seconds()
         self._port = port
         self._latency_s = latency.total_seconds()
         self._failures = failures
@@ -104,6 +128,11 @@ class FakeOpenAI:
         self._bodies: set[str] = set()
         self._at_once = 0
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
+        self.bodies: deque[bytes] = deque(maxlen=KEPT_REQUESTS)
+        self.headers: deque[dict[str, str]] = deque(maxlen=KEPT_REQUESTS)
+        self.paths: deque[str] = deque(maxlen=KEPT_REQUESTS)
+        self.cut_off = 0
+        """Streams whose client went away before their end."""
         self.keys: deque[str] = deque(maxlen=KEPT_REQUESTS)
         self.calls = 0
         self.answered = 0
@@ -157,8 +186,18 @@ class FakeOpenAI:
         if not method:
             return False
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        if method == "POST" and path.endswith("/chat/completions"):
-            found = await self._complete(body, headers.get("authorization", "").removeprefix("Bearer "))
+        self.paths.append(f"{method} {path}")
+        if method == "POST" and path.partition("?")[0].endswith(ENDPOINTS):
+            self.headers.append(headers)
+            self.bodies.append(body)
+            key = headers.get("authorization", "").removeprefix("Bearer ")
+            found = await self._complete(path.partition("?")[0].rpartition("/")[2], body, key)
+        elif method == "GET" and path.endswith("/models"):
+            found = _json(200, {"object": "list", "data": [{"id": "gpt-x", "object": "model", "created": 1}]})
+        elif method == "POST" and path.endswith("/files"):
+            found = _json(
+                200, {"id": "file-1", "object": "file", "bytes": len(body), "filename": "a", "purpose": "batch"}
+            )
         elif method == "GET" and path == "/calls":
             facts = {name: getattr(self, name) for name in ("calls", "answered", "distinct", "most_at_once")}
             found = _json(200, facts)
@@ -170,12 +209,16 @@ class FakeOpenAI:
         await writer.drain()
         if found.chunks is None:
             return True
-        async for chunk in found.chunks:
-            writer.write(chunk)
-            await writer.drain()
+        try:
+            async for chunk in found.chunks:
+                writer.write(chunk)
+                await writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            self.cut_off += 1
+            raise
         return False
 
-    async def _complete(self, body: bytes, key: str) -> Reply | None:
+    async def _complete(self, endpoint: str, body: bytes, key: str) -> Reply | None:
         self.calls += 1
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -195,12 +238,27 @@ class FakeOpenAI:
             if failure and (failed := self._fail(failure, key)):
                 return failed
             self.answered += 1
-            completion = self._completion(request, failure)
-            if request.get("stream"):
-                return Reply(200, b"", "text/event-stream", chunks=_stream(request, completion))
-            return _json(200, completion)
+            return self._answer(endpoint, request, failure, is_chat=b'"messages"' in body)
         finally:
             self._at_once -= 1
+
+    def _answer(self, endpoint: str, request: dict[str, Any], failure: str | None, *, is_chat: bool) -> Reply:
+        if endpoint == "embeddings":
+            return _json(200, make_embeddings(request))
+        if endpoint == "responses":
+            answer = make_response(request, self.calls, failure)
+            events = events_of_response(answer)
+        elif is_chat:
+            answer = self._completion(request, failure)
+            events = events_of_chat(request, answer)
+        else:
+            answer = make_text_completion(request, self.calls)
+            events = events_of_text(answer)
+        if not request.get("stream"):
+            return _json(200, answer, (("x-request-id", f"req-{self.calls}"), ("set-cookie", f"session={self.calls}")))
+        if failure == "no-done":
+            events = events[:-1]
+        return Reply(200, b"", "text/event-stream", chunks=send_slowly(events, self._pause_s, failure))
 
     def _failure_of(self, call: int) -> str | None:
         """Failures follow one another: `busy:2` and `error:1` are two 429s, then a 500, then answers."""
@@ -232,16 +290,28 @@ class FakeOpenAI:
 
     def _completion(self, request: dict[str, Any], failure: str | None) -> dict[str, Any]:
         texts = [str(message["content"]) for message in request["messages"]]
-        answer = {"empty": "  \n", "filter": "", "refusal": None}.get(failure or "", answer_to(texts[-1]))
-        message = {"role": "assistant", "content": answer, "refusal": "I cannot." if failure == "refusal" else None}
-        reason = {"cut": "length", "filter": "content_filter"}.get(failure or "", "stop")
+        answers = {"empty": "  \n", "filter": "", "refusal": None, "tool": None}
+        answers |= {"long": "owls " * 600_000, "huge": "owls " * 4_000_000}
+        answer = answers.get(failure or "", answer_to(texts[-1]))
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": answer,
+            "refusal": "I cannot." if failure == "refusal" else None,
+        }
+        reason = {"cut": "length", "filter": "content_filter", "tool": "tool_calls"}.get(failure or "", "stop")
+        if failure == "tool":
+            called = {"name": request["tools"][0]["function"]["name"], "arguments": '{"city": "Oslo"}'}
+            message["tool_calls"] = [{"id": f"call_{self.calls}", "type": "function", "function": called}]
         sent, received = len(" ".join(texts).split()), len((answer or "").split())
         completion: dict[str, Any] = {
             "id": f"chatcmpl-{self.calls}",
             "object": "chat.completion",
             "created": 1_700_000_000,
             "model": f"{request['model']}-2026-01-01",
-            "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
+            "choices": [
+                {"index": index, "message": message, "finish_reason": reason, "logprobs": None}
+                for index in range(request.get("n") or 1)
+            ],
             "usage": {
                 "prompt_tokens": sent,
                 "completion_tokens": received,
@@ -302,31 +372,12 @@ async def _drip() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.02)
 
 
-async def _stream(request: dict[str, Any], completion: dict[str, Any]) -> AsyncIterator[bytes]:
-    """The same completion, a word a chunk; with its usage in a last chunk when that was asked for."""
-    shape: dict[str, Any] = {key: completion[key] for key in ("id", "created", "model")}
-    shape["object"] = "chat.completion.chunk"
-    for choice in completion["choices"]:
-        pieces: list[str] = re.findall(r"\S+\s*|\s+", choice["message"]["content"] or "")
-        for piece in pieces:
-            delta: dict[str, Any] = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
-            yield _event({**shape, "choices": [delta]})
-        end: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
-        yield _event({**shape, "choices": [end]})
-    options: dict[str, Any] = request.get("stream_options") or {}
-    if options.get("include_usage") and "usage" in completion:
-        yield _event({**shape, "choices": [], "usage": completion["usage"]})
-    yield b"data: [DONE]\n\n"
-
-
-def _event(chunk: object) -> bytes:
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
 @contextlib.contextmanager
 def run_fake_openai(*options: str) -> Generator[str]:
     """Its base URL, while it runs in a process of its own with these options of the command line."""
-    process = subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "roost_tests.fake_openai", *options]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
@@ -346,6 +397,7 @@ async def _run(options: argparse.Namespace) -> None:
         retry_after={"retry-after": options.retry_after},
         key=options.key,
         cached_tokens=options.cached_tokens,
+        pause=timedelta(milliseconds=options.pause_ms),
     )
     async with server:
         sys.stdout.write(f"{server.port}\n")
@@ -361,6 +413,7 @@ def main() -> None:
     parser.add_argument("--retry-after", default="1", help="what a 429 or 503 asks for, in seconds or as a date")
     parser.add_argument("--key", help="any other key is answered 401")
     parser.add_argument("--cached-tokens", type=int, default=0)
+    parser.add_argument("--pause-ms", type=float, default=0, help="between two events of a stream")
     parser.epilog = "; ".join(f"{kind}: {what}" for kind, what in FAILURES.items())
     asyncio.run(_run(parser.parse_args()))
 
