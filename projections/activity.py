@@ -87,10 +87,15 @@ class Activity:
         """What was done, spared and spent in what was folded. Bytes of messages are left at 0."""
         return self._tally.figures()
 
-    def release(self, keys: Iterable[str]) -> None:
-        """Whoever held these keys holds them no more: the server has no such claim."""
-        for key in keys:
-            self._tasks.pop(key, None)
+    def note(self, note_id: str) -> SeenNote | None:
+        """A note, if it is among those written of late."""
+        return self._notes.get(note_id)
+
+    def release(self, tasks: Iterable[Task]) -> None:
+        """These are in hand no more, if they still were: the server has no such claim."""
+        for task in tasks:
+            if self._tasks.get(task.key) == task:
+                del self._tasks[task.key]
 
     def evolve(self, event: Event) -> None:
         """Take one event in."""
@@ -117,7 +122,7 @@ class Activity:
     def _drop(self, agent_id: AgentId) -> None:
         del self._agents[agent_id]
         self.fallen += 1
-        self.release([task.key for task in self._tasks.values() if task.agent == agent_id])
+        self.release([task for task in self._tasks.values() if task.agent == agent_id])
 
     def _take(self, event: Event, ms: int) -> tuple[Action, str, tuple[str, int] | None]:
         """What the event's agent did, about what, and what of its counts grows by how much. Raises OddData."""
@@ -165,7 +170,7 @@ class Activity:
         note = self._notes.get(note_id)
         if note is not None:
             self._notes[note_id] = replace(note, reads=note.reads + count)
-        return "read", note_id, ("reads", count)
+        return "read", note.title if note is not None else note_id, ("reads", count)
 
     def _claimed(self, event: Event, ms: int) -> str:
         data = data_of(event)

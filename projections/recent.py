@@ -11,6 +11,7 @@ from roost.streams import DamagedEvent, Event, Shard
 from roost.streams.log import PAGE, event_of
 
 from .activity import Activity
+from .seen import Task
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,7 @@ async def recent_activity(shard: Shard, *, last: int = LAST_EVENTS) -> Activity:
     activity = Activity()
     for event in await recent_events(shard, last):
         activity.evolve(event)
-    activity.release(await lapsed(shard, [task.key for task in activity.tasks]))
+    activity.release(await lapsed(shard, activity.tasks))
     return activity
 
 
@@ -45,7 +46,7 @@ async def recent_events(shard: Shard, last: int = LAST_EVENTS) -> list[Event]:
     return found
 
 
-async def lapsed(shard: Shard, keys: Sequence[str]) -> list[str]:
-    """Those of these keys that nobody computes at present. Raises ServerUnavailable."""
-    replies = await asyncio.gather(*[shard.command("EXISTS", shard.keys.key("claim", key)) for key in keys])
-    return [key for key, exists in zip(keys, replies, strict=True) if not exists]
+async def lapsed(shard: Shard, tasks: Sequence[Task]) -> list[Task]:
+    """Those of these tasks whose key nobody computes at present. Raises ServerUnavailable."""
+    replies = await asyncio.gather(*[shard.command("EXISTS", shard.keys.key("claim", task.key)) for task in tasks])
+    return [task for task, exists in zip(tasks, replies, strict=True) if not exists]

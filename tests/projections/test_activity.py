@@ -78,7 +78,11 @@ def test_a_key_whose_lease_ran_out_is_only_its_new_claimants() -> None:
     assert [task.key for task in agent(activity, BEN).doing] == ["k"]
     activity.evolve(happened("work.computed", 3, "ann", key="k", note=None, late=True, **MODEL))
     assert [task.key for task in agent(activity, BEN).doing] == ["k"]
-    activity.release(["k", "never heard of"])
+    held = activity.tasks
+    activity.evolve(happened("work.claimed", 4, "ann", key="k"))
+    activity.release(held)
+    assert [task.agent for task in activity.tasks] == [ANN]
+    activity.release(activity.tasks)
     assert activity.tasks == []
 
 

@@ -1,0 +1,64 @@
+// What both components say alike: sentences, spans of time, figures. All of it becomes text, never markup.
+
+function sentence({ what, who, of, about, note }) {
+  const agent = who ? who.split("\n")[0] : "The flock", author = of ? of.split("\n")[0] : null;
+  const whose = author ? (author === agent ? "its own " : `${author}’s `) : "";
+  switch (what) {
+    case "wrote": return `${agent} wrote ${about} (${(note || "").slice(0, 8)})`;
+    case "claimed": return `${agent} computes ${about}`;
+    case "failed": return `${agent} failed: ${about}`;
+    case "found": return `${agent} found ${whose}${about}`;
+    case "joined": return `${agent} waited for ${whose}${about}`;
+    case "read": return `${agent} read ${whose}${about}`;
+    case "missed": return `${agent} missed ${about}`;
+    case "retried": return `${agent} tries ${about} again`;
+    case "parked": return `${agent} gave up ${about}`;
+    case "gone": return `${about} is gone`;
+    default: return `${agent}: ${about}`;
+  }
+}
+
+function doing(agent, now, most) {
+  if (agent.tasks) {
+    const lines = agent.doing.map((task) => task.title);
+    const head = agent.tasks > 1 ? [`computes ${agent.tasks}, for ${span(now - agent.since)}`] : [`computes, for ${span(now - agent.since)}`];
+    return head.concat(lines).slice(0, most);
+  }
+  const { notes, found, joined } = agent.counts;
+  return [act(agent), `${span(now - agent.last)} ago`, `${notes} notes, ${found + joined} reused`].slice(0, most);
+}
+
+function act({ did, about }) { return did === "acted" ? about : `${did} ${about}`; }
+
+function compare(a, b) { return a < b ? -1 : a > b ? 1 : 0; }
+
+function make(tag, given = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), given);
+  element.append(...children);
+  return element;
+}
+
+function mix(a, b, c, share) { return (1 - share) * (1 - share) * a + 2 * (1 - share) * share * b + share * share * c; }
+
+function hue(name) {
+  let sum = 7;
+  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
+  return HUES[sum % HUES.length];
+}
+
+function number(count) { return count.toLocaleString("en"); }
+
+function short(count) { return count < 100000 ? number(count) : Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(count); }
+
+function money(text) {
+  if (text === null) return "not known";
+  const dollars = Number(text);
+  return dollars && dollars < 0.01 ? `$${dollars.toPrecision(2)}` : `$${dollars.toFixed(dollars ? 2 : 0)}`;
+}
+
+function clock(ms) { return new Date(ms).toLocaleTimeString("en-GB"); }
+
+function span(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : seconds < 129600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
