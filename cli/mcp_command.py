@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,7 @@ PATIENCE = timedelta(seconds=10)
 """A client waits for each answer: it should hear soon that the server is away."""
 LONGEST_TTL = 100 * 366 * 86_400.0
 SHORTEST_TOKEN = 16
+MAX_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,16 @@ class Http:
     names: tuple[str, ...]
 
 
+def _check_name(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not (name.isprintable() and 0 < len(name) <= MAX_NAME and not set(name) & {" ", ","}):
+        raise click.BadParameter(f"a name has 1 to {MAX_NAME} printable characters, without spaces and commas")
+    return name
+
+
 @click.command("mcp", cls=Command)
-@click.option("--agent", metavar="NAME", help="Who the client is [default: its own name and some digits].")
-@click.option("--run", metavar="RUN", help="The run that its notes and reads belong to.")
+@click.option("--agent", metavar="NAME", callback=_check_name,
+              help="Who the client is [default: its own name and some digits].")  # fmt: skip
+@click.option("--run", metavar="RUN", callback=_check_name, help="The run that its notes and reads belong to.")
 @click.option("--ttl", metavar="SECONDS", type=click.FloatRange(0, LONGEST_TTL, min_open=True),
               help="How long notes live that do not say [default: 30 days].")  # fmt: skip
 @click.option("--http", is_flag=True, help="Listen for clients, instead of serving one by standard input and output.")
@@ -93,6 +101,8 @@ async def _serve(
     from roost.actors.memory import DEFAULT_TTL
     from roost.adapters.mcp import Surface
 
+    from .failure import tell
+
     settings = common.settings()
     async with common.connect(settings):
         pass  # starts Roost's own server if need be, and says so
@@ -107,8 +117,8 @@ async def _serve(
         else:
             await _serve_http(surface, http, stop)
     if stop.done():
-        # A thread may still wait for standard input, and Python would wait for that thread.
-        os._exit(128 + stop.result())
+        tell("stopped")
+        os._exit(0)  # a thread still waits for standard input, and Python would wait for that thread
     return 0
 
 
@@ -116,8 +126,14 @@ def _signals() -> asyncio.Future[int]:
     """The first signal that asks this process to end."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[int] = loop.create_future()
+
+    def take(number: int) -> None:
+        if stop.done():  # it is ending: whoever asks again does not want to wait
+            os._exit(128 + number)
+        stop.set_result(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda number=number: stop.done() or stop.set_result(number))
+        loop.add_signal_handler(number, take, number)
     return stop
 
 
@@ -125,9 +141,13 @@ async def _serve_stdio(surface: Surface, stop: asyncio.Future[int]) -> None:
     from roost.adapters.mcp import serve_stdio
 
     serving = asyncio.create_task(serve_stdio(surface))
-    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    await _first(serving, stop)
     if serving.done():
         serving.result()
+
+
+async def _first(*these: asyncio.Future[Any]) -> None:
+    await asyncio.wait(these, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _serve_http(surface: Surface, http: Http, stop: asyncio.Future[int]) -> None:
@@ -145,6 +165,6 @@ async def _serve_http(surface: Surface, http: Http, stop: asyncio.Future[int]) -
         remember_secret(token)
         server = HttpServer(surface, token, names=names)
         serving = asyncio.create_task(server.serve([sock]))
-        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await _first(serving, stop)
         server.should_exit = True
         await serving

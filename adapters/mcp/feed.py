@@ -48,17 +48,22 @@ class Feed:
             try:
                 async for batch in self._flock.log.tail(client, self._after, block=BLOCK):
                     for event in batch:
+                        self._after = event.position
                         self._activity.evolve(event)
                         await self._hear(event)
-                        self._after = event.position
             except RoostError as error:
                 log.warning("the log cannot be followed for now", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+            except Exception:  # one event that cannot be taken in must not end it for good
+                log.exception("an event could not be taken in")
                 await asyncio.sleep(AGAIN_S)
             finally:
                 await client.aclose()
 
     def _start_anew(self) -> None:
-        self._activity, self._after = Activity(), Position(self._flock.shard.number, 0, 0)
+        """The log has begun anew. Where to go on stays: entries are times."""
+        self._activity = Activity()
+        self._listed.set()
 
     async def _hear(self, event: Event) -> None:
         if event.type not in ("note.written", "note.expired", "note.forgotten"):

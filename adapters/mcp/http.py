@@ -105,20 +105,19 @@ class Presence:
         if not session:
             await self._app(scope, receive, send)
             return
-        status = 0
+        answered = False
 
         async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            nonlocal answered
+            answered = answered or (message["type"] == "http.response.start" and message["status"] == 200)
             await send(message)
 
         self._seats.arrive(session)
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._seats.depart(session, was_stream=scope["method"] == "GET" and status == 200)
-        if scope["method"] == "DELETE" and status == 200:
+            self._seats.depart(session, was_stream=scope["method"] == "GET" and answered)
+        if scope["method"] == "DELETE" and answered:
             await self._seats.leave(session)
 
 

@@ -67,8 +67,6 @@ class Tool:
                 answer = await self.act(seat, asked)
         except RoostError as error:
             return failure(str(error))
-        except UnicodeEncodeError:
-            return failure("the text holds half of a character (a lone surrogate): send it as proper Unicode")
         except Exception as error:
             log.exception("a tool failed", tool=self.name)
             return failure(f"Roost failed unexpectedly ({type(error).__name__}): see the log of `roost mcp`")

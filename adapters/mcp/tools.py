@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
-from typing import Any
-
-from mcp import types
 
 from roost.actors import Flock
 from roost.actors.memory import FLOCK_DEFAULT
 from roost.actors.search import search
-from roost.projections import AgentState
-from roost.projections import Task as Work
 from roost.streams import Note, NoteNotFound, RoostError
 
-from . import answers, arguments
-from .claims import Claim, Claims, HandedIn
+from . import answers, arguments, replies
+from .claims import Claim, Claims
 from .content import facts_of, slice_of, time_of
 from .feed import Feed
 from .seat import Seat
 from .tool import Answer, Tool
 
 MAX_AGENTS = 30
-MAX_DOING = 20
 BEGINS = 300
 """Characters of a hit that are shown."""
 
@@ -131,17 +124,17 @@ class Tools:
         limit = timedelta(seconds=asked.limit_seconds)
         taken = await self._claims.take(seat, asked.key, label=asked.label, wait_s=asked.wait_seconds, limit=limit)
         if isinstance(taken, Claim):
-            return Answer(_yours(taken))
+            return Answer(replies.yours(taken))
         if isinstance(taken, Note):
             self._claims.has_read(seat, taken.id)
-            return _known(taken)
-        return Answer(_held(seat, self._feed.holder_of(asked.key)))
+            return replies.known(taken)
+        return Answer(replies.held(seat, self._feed.holder_of(asked.key)))
 
     async def complete(self, seat: Seat, asked: arguments.Complete) -> Answer:
         handed_in = await self._claims.complete(
             seat, asked.ticket, asked.content, tags=asked.tags, sources=asked.sources
         )
-        return Answer(_completed(handed_in))
+        return Answer(replies.completed(handed_in))
 
     async def give_up(self, seat: Seat, asked: arguments.GiveUp) -> Answer:
         return Answer(answers.GivenUp(key=await self._claims.give_up(seat, asked.ticket, asked.reason)))
@@ -152,7 +145,7 @@ class Tools:
             answers.InHand(ticket=claim.ticket, key=claim.key, label=claim.label, until=time_of(claim.until_ms))
             for claim in self._claims.of(seat)
         ]
-        agents = [_agent(state) for state in states]
+        agents = [replies.agent(state) for state in states]
         return Answer(answers.Activities(you=seat.agent, in_hand=in_hand, agents=agents))
 
     async def forget(self, seat: Seat, asked: arguments.Forget) -> Answer:
@@ -165,51 +158,3 @@ class NoNoteOfKey(RoostError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"no note has the key {key!r}: none was written, or it has expired or was forgotten")
-
-
-def _yours(claim: Claim) -> answers.Claimed:
-    return answers.Claimed(
-        status="yours", ticket=claim.ticket, until=time_of(claim.until_ms),
-        next="Do the work, then call complete with this ticket and the result; call give_up if you cannot do it.",
-    )  # fmt: skip
-
-
-def _known(note: Note) -> Answer:
-    part, blob = slice_of(note, 0, arguments.SLICE)
-    result = answers.Claimed(status="known", known=part, next="Use this result: the work has been done.")
-    blocks: tuple[types.ContentBlock, ...] = () if blob is None else (blob,)
-    return Answer(result, blocks)
-
-
-def _held(seat: Seat, work: Work | None) -> answers.Claimed:
-    again = "Ask again with the same key to go on waiting, or do something else first."
-    if work is None:
-        return answers.Claimed(status="held", next=again)
-    if work.agent.name == seat.agent:
-        again = f"It was claimed under your own name: working_on lists its ticket if it is yours. {again}"
-    return answers.Claimed(
-        status="held", by=work.agent.name, label=work.label, since=time_of(work.since_ms), next=again
-    )
-
-
-def _completed(handed_in: HandedIn) -> answers.Completed:
-    facts = None if handed_in.record is None else facts_of(handed_in.record)
-    if handed_in.kept and handed_in.in_time:
-        message = "Your result is the note of the key now."
-    elif handed_in.kept:
-        message = "Your claim had ended, but nobody had taken the work over: your result is the note of the key now."
-    elif facts is not None:
-        message = "You came too late: the key has another note by now, use that one. Yours was not kept."
-    else:
-        message = "You came too late: another agent is at the work now. Yours was not kept; claim the key to wait."
-    return answers.Completed(status="done" if handed_in.kept else "late", message=message, note=facts)
-
-
-def _agent(state: AgentState) -> answers.Agent:
-    doing: Any = [
-        answers.Doing(key=work.key, label=work.label, since=time_of(work.since_ms)) for work in state.doing[:MAX_DOING]
-    ]
-    return answers.Agent(
-        name=state.id.name, run=state.id.run or None, doing=doing, last=f"{state.did} {state.about}".strip(),
-        last_seen=time_of(state.last_ms or time.time() * 1000),
-    )  # fmt: skip
