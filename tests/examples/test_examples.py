@@ -135,6 +135,15 @@ async def test_an_append_with_a_stale_version_is_refused(newcomer: Newcomer, exa
     ]
 
 
+async def test_two_mcp_clients_share_one_piece_of_work(newcomer: Newcomer, examples: Path) -> None:
+    out = await newcomer.python(examples / "12_mcp.py")
+    assert out.splitlines() == [
+        "robin: yours",
+        "wren: held by robin, who is reading the guide",
+        "wren has it: Nests are built in spring. (robin)",
+    ]
+
+
 def test_every_example_is_short_numbered_and_run_here(examples: Path) -> None:
     files = sorted(examples.glob("*.py"))
     assert [int(file.name[:2]) for file in files] == list(range(1, len(files) + 1))
