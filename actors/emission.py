@@ -84,7 +84,7 @@ def subject_of(payload: object, actor: str | None, key: str | None, run: str | N
     """What a payload is about: a keyed actor's events about its key; else as declared; else the run, or the actor."""
     if key is not None and actor is not None:
         return f"actor/{actor}/{key}"
-    declared = declaration_of(payload)
+    declared = DECLARED.by_class.get(type(payload)) or declaration_of(payload)
     if declared.subject is not None:
         return declared.subject(payload)
     return f"run/{run}" if run is not None else f"actor/{actor or 'anyone'}"

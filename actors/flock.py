@@ -41,6 +41,7 @@ from roost.streams import (
     new_id,
 )  # fmt: skip
 from roost.streams.answer import Conflicted, Written
+from roost.streams.event import Stamp
 from roost.streams.inbox import InboxGone
 from roost.streams.patience import PATIENCE
 
@@ -186,30 +187,27 @@ class Flock:
         scope = self.memory.scope
         if not payloads:
             return Appended((), ())
-        unit = Unit()
-        events = [self._event(payload, subject, run or scope.reader.run, cause) for payload in payloads]
+        reader, run = scope.reader, run or scope.reader.run
+        stamp = Stamp(actor=reader.actor, run=run, cause=cause or reader.cause, traceparent=reader.traceparent)
+        unit, first = Unit(), ""
+        for payload in payloads:
+            if isinstance(payload, Event):
+                about = payload.subject
+                unit.event(payload)
+            else:
+                about = subject or subject_of(payload, reader.actor, None, run)
+                unit.fact(about, *encode(payload), stamp)
+            first = first or about
         if expected is not None:
-            unit.expect(events[0].subject, expected)
-        for event in events:
-            unit.event(event)
+            unit.expect(first, expected)
         answer = await scope.write(self.writer, unit)
         match answer:
             case Written(versions, positions):
                 return Appended(positions, versions)
             case Conflicted(current, position):
-                raise Conflict(events[0].subject, current=current, expected=expected or 0, position=position)
+                raise Conflict(first, current=current, expected=expected or 0, position=position)
             case _:
                 raise RoostError(f"an append was answered with {answer}")
-
-    def _event(self, payload: Any, subject: str | None, run: str | None, cause: str | None) -> Event:
-        if isinstance(payload, Event):
-            return payload
-        reader = self.memory.scope.reader
-        kind, schema, body = encode(payload)
-        return Event(
-            type=kind, subject=subject or subject_of(payload, reader.actor, None, run), body=body, schema=schema,
-            actor=reader.actor, run=run, cause=cause or reader.cause, traceparent=reader.traceparent,
-        )  # fmt: skip
 
     @asynccontextmanager
     async def acting(self, agent: str, *, run: str | None = None) -> AsyncGenerator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 
 from .position import Position
 
@@ -72,11 +73,10 @@ Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Present | Held | 
 def parse_answer(line: bytes, shard: int) -> Answer:
     """A line of the write script's answer."""
     text = line.decode()
+    if text.startswith("ok"):
+        return _written(text, shard)
     words = text.split(" ")
     match words[0]:
-        case "ok":
-            positions = tuple([_position(shard, entry) for entry in words[2::2]])
-            return Written(tuple([int(version) for version in words[1::2]]), positions)
         case "conflict":
             return Conflicted(int(words[1]), _position(shard, words[2]) if words[2] else None)
         case "fenced":
@@ -93,6 +93,13 @@ def parse_answer(line: bytes, shard: int) -> Answer:
             return Granted(int(words[1]), words[2])
         case _:
             raise ValueError(f"the write script answered {line!r}")
+
+
+def _written(text: str, shard: int) -> Written:
+    """There may be hundreds of events: `ok 7 1795365033657-0 8 1795365033657-1` is one row of numbers."""
+    numbers = [int(number) for number in text[3:].replace("-", " ").split()]
+    positions = zip(repeat(shard), numbers[1::3], numbers[2::3])
+    return Written(tuple(numbers[::3]), tuple(map(Position._make, positions)))
 
 
 def _position(shard: int, entry: str) -> Position:

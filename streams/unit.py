@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from .errors import LimitExceeded
-from .event import Event
+from .event import Event, Stamp, fields_of
 from .position import Position
 from .routes import Routes
 
@@ -40,7 +40,7 @@ class StoredContent:
 class Unit:
     """Collects the parts of a unit. A unit is written once, by one writer."""
 
-    __slots__ = ("_routed", "args", "events", "parts", "size")
+    __slots__ = ("_has_routes", "_routed", "args", "events", "parts", "size")
 
     def __init__(self) -> None:
         self.args: list[Any] = []
@@ -48,6 +48,8 @@ class Unit:
         self.events = 0
         self.size = 0
         self._routed: list[tuple[int, str, str | None]] = []
+        self._has_routes = False
+        """Whether events name inboxes, perhaps of routes that are no more."""
 
     def expect(self, subject: str, version: int, position: Position | None = None) -> Unit:
         """Only if the subject is at that version, and its last event at that position when one is given."""
@@ -86,17 +88,22 @@ class Unit:
         lease_ms = max(1, round(lease.total_seconds() * 1000))
         owner = " ".join(owner.split())  # answers are lines
         self._part("c", key, nonce, lease_ms, after, owner, subject, kind, meta, data, "")
-        self._routed.append((len(self.args) - 1, kind, claimed.run))
+        self._routed.append((len(self.args) - 1, claimed.type, claimed.run))
         self._count(len(meta) + len(data))
         return self
 
     def event(self, event: Event) -> Unit:
         """Append an event."""
-        subject, kind, meta, data = event.to_fields()
-        self._part("e", subject, kind, meta, data, "")
-        self._routed.append((len(self.args) - 1, kind, event.run))
-        self._count(len(meta) + len(data))
-        return self
+        return self._event(event.to_fields(), event.type, event.run)
+
+    def fact(self, subject: str, kind: str, schema: int, body: bytes, stamp: Stamp) -> Unit:
+        """Append an event of which only that much is known yet: type, schema version, JSON, and what it shares with
+        others."""
+        return self._event(fields_of(subject, kind, stamp.meta(schema), body), kind, stamp.run)
+
+    def known(self, fields: tuple[bytes, bytes, bytes, bytes], kind: str, run: str | None) -> Unit:
+        """Append an event of which no object was made, but what `Event.to_fields` would answer."""
+        return self._event(fields, kind, run)
 
     def note(
         self, note_id: str, key: str | None, content: StoredContent, ttl: timedelta | None, record: bytes, work: bytes
@@ -117,8 +124,10 @@ class Unit:
 
     def routed(self, routes: Routes) -> list[Any]:
         """The unit's arguments, each event with the inboxes that it goes to."""
-        for index, kind, run in self._routed:
-            self.args[index] = routes.to(kind, run)
+        if routes.by_type or self._has_routes:
+            self._has_routes = True
+            for index, kind, run in self._routed:
+                self.args[index] = routes.to(kind, run)
         return self.args
 
     def check(self) -> None:
@@ -128,6 +137,15 @@ class Unit:
                 f"{self.events} events and {self.size:,} bytes at once are more than Roost takes in one step "
                 f"({MAX_UNIT_EVENTS} events, {MAX_UNIT_BYTES:,} bytes): split them, and put large content into notes"
             )
+
+    def _event(self, fields: tuple[bytes, bytes, bytes, bytes], kind: str, run: str | None) -> Unit:
+        subject, kind_bytes, meta, data = fields
+        self.args += ("e", subject, kind_bytes, meta, data, "")
+        self.parts += 1
+        self._routed.append((len(self.args) - 1, kind, run))
+        self.events += 1
+        self.size += len(meta) + len(data)
+        return self
 
     def _count(self, size: int) -> None:
         self.events += 1
