@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 PORT = 8501
 MAX_PORT = 65_535
+START_S = 60
 
 
 @click.command(cls=Command, short_help="Watch the flock in the browser.")
@@ -57,11 +61,13 @@ def _serve(flock: str, url: str, shown_url: str, host: str, port: int, opens: bo
     from .failure import tell
 
     port = choose_port(host, port)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)  # until Streamlit listens for them, whose start they would tear apart
     feed = Feed(url, flock, shown_url=shown_url)
     feed.start()
     show_feed(feed)
     page = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    threading.Thread(target=_announce, args=(host, port, page, opens, flock), daemon=True).start()
+    threading.Thread(target=_announce, args=(page, opens, flock), name="roost announce", daemon=True).start()
     try:
         serve_page(host, port)
     finally:
@@ -69,20 +75,23 @@ def _serve(flock: str, url: str, shown_url: str, host: str, port: int, opens: bo
     tell("stopped")
 
 
-def _announce(host: str, port: int, page: str, opens: bool, flock: str) -> None:
-    """When the page answers, say where it is."""
-    import socket
-    import time
-    import webbrowser
-
+def _leave(number: int, _: object) -> None:
     from .failure import tell
 
-    for _ in range(600):
-        try:
-            socket.create_connection((host, port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.05)
+    tell("stopped")
+    os._exit(0)  # nothing is open but what is read
+
+
+def _announce(page: str, opens: bool, flock: str) -> None:
+    """Say where the page is when it is there: that is when Streamlit listens for signals."""
+    from .failure import tell
+
+    deadline = time.monotonic() + START_S
+    while signal.getsignal(signal.SIGTERM) is _leave and time.monotonic() < deadline:
+        time.sleep(0.02)
     tell(f"flock {flock} is on {page}; Ctrl-C ends it")
-    if opens and not webbrowser.open(page):
-        tell("there is no browser here to open it in")
+    if opens:
+        import webbrowser
+
+        if not webbrowser.open(page):
+            tell("there is no browser here to open it in")

@@ -18,17 +18,18 @@ function sentence({ what, who, of, about, note }) {
   }
 }
 
+// What an agent does, in up to `most` lines. What stands before a tab is kept whole where there is little room.
 function doing(agent, now, most) {
   if (agent.tasks) {
-    const lines = agent.doing.map((task) => task.title);
-    const head = agent.tasks > 1 ? [`computes ${agent.tasks}, for ${span(now - agent.since)}`] : [`computes, for ${span(now - agent.since)}`];
-    return head.concat(lines).slice(0, most);
+    const lines = agent.doing.map((task) => `\t${task.title}`);
+    if (most === 1) return [`computes\t${agent.doing[0].title}`];
+    return [`computes ${agent.tasks > 1 ? `${agent.tasks}, ` : ""}for ${span(now - agent.since)}`, ...lines].slice(0, most);
   }
   const { notes, found, joined } = agent.counts;
-  return [act(agent), `${span(now - agent.last)} ago`, `${notes} notes, ${found + joined} reused`].slice(0, most);
+  return [act(agent, "\t"), `${span(now - agent.last)} ago`, `${number(notes)} notes, ${number(found + joined)} reused`].slice(0, most);
 }
 
-function act({ did, about }) { return did === "acted" ? about : `${did} ${about}`; }
+function act({ did, about }, between = " ") { return did === "acted" ? about : `${did}${between}${about}`; }
 
 function compare(a, b) { return a < b ? -1 : a > b ? 1 : 0; }
 

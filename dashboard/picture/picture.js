@@ -5,6 +5,7 @@ const SECONDS_OF_NEWS = 4;      // older moments are history: they are told, and
 const THREAD_MS = 2200;
 const FLASH_MS = 700;
 const CROSS_MS = 6000;
+const STEP_MS = 300;            // between pictures where less motion is wanted: marks come and go, and do not move
 const MOST_THREADS = 80;
 const MOST_TOLD = 24;
 const SILENT_MS = 3 * 60 * 1000; // who was silent for that long before the newest event leaves the picture
@@ -36,6 +37,7 @@ class Picture {
     this.guests = new Map();    // authors whose notes were reused, and when
     this.reused = [];           // the last "reader note" that were found or waited for
     this.threads = [];
+    this.frames = 0;
     this.drawn = 0;             // threads ever drawn
     this.fitted = new Map();    // texts, cut to the width they have
     this.last = 0;              // number of the last moment taken
@@ -62,6 +64,8 @@ class Picture {
     this.tellFigures();
     const moments = data.moments.filter((moment) => moment.n > this.last);
     if (moments.length) this.last = moments[moments.length - 1].n;
+    const reuse = moments.filter((moment) => moment.what === "found" || moment.what === "joined");
+    this.reused = [...this.reused, ...reuse.map((moment) => `${moment.who} ${moment.note}`)].slice(-400);
     if (this.seat()) this.arrange();
     else this.settle();
     for (const moment of moments) this.move(moment);
@@ -216,12 +220,11 @@ class Picture {
   spin(moment, time) {
     const reader = this.places.get(moment.who), light = this.lights.get(moment.note), author = this.places.get(moment.of);
     if (!reader || (!light && !author)) return;
-    if (moment.what === "read" && moment.who === moment.of) return;
+    if (moment.what === "read" && (moment.who === moment.of || this.isToldAsReuse(moment))) return;
     const to = light || { x: author.x, y: author.perch - this.form.bird };
     const same = this.threads.find((each) => each.who === moment.who && each.how === moment.what && each.to === to && time - each.from < 400);
     this.drawn += 1;
     if (same) return void (same.count += 1);
-    if (moment.what === "read" && this.threads.some((each) => each.who === moment.who && each.to === to)) return; // it found it just now
     if (this.threads.length >= MOST_THREADS) this.threads.shift();
     this.threads.push({ who: moment.who, how: moment.what, reader, to, from: time, count: 1, name: moment.who.split("\n")[0] });
   }
@@ -234,9 +237,12 @@ class Picture {
       this.frame = 0;
       if (!this.root.isConnected) return;
       this.threads = this.threads.filter((thread) => time - thread.from < THREAD_MS);
-      this.root.dataset.moving = String(this.threads.length);
       const moving = this.sketch(time);
-      if (this.threads.length || moving) this.draw();
+      this.frames += 1;
+      Object.assign(this.root.dataset, { moving: this.threads.length, frames: this.frames });
+      if (!this.threads.length && !moving) return; // nothing happens: nothing is drawn until something does
+      if (this.calm.matches) setTimeout(() => this.draw(), STEP_MS);
+      else this.draw();
     });
   }
 
@@ -332,7 +338,7 @@ class Picture {
     if (agent.did === "failed") this.text("!", place.x + form.bird * 1.3, place.perch - form.bird * 1.8, 15, ink.bad, 20, 700);
     const wide = form.wide - 10;
     this.text(agent.name, place.x, place.perch + 16, form.bird > 9 ? 13.5 : 11.5, quiet ? ink.soft : ink.text, wide, 650);
-    doing(agent, this.now(), form.lines).forEach((line, at) => this.text(line, place.x, place.perch + 32 + at * 15, form.bird > 9 ? 12 : 11, ink.soft, wide, 400, at > 0));
+    doing(agent, this.now(), form.lines).forEach((line, at) => this.text(line, place.x, place.perch + 32 + at * 15, form.bird > 9 ? 12 : 11, ink.soft, wide));
   }
 
   bird(x, perch, size, tint, quiet, turned) {
@@ -405,11 +411,11 @@ class Picture {
     paint.globalAlpha = 1;
   }
 
-  text(words, x, y, size, colour, wide, weight = 400, keepsEnd = false) {
+  text(words, x, y, size, colour, wide, weight = 400) {
     const { paint, ink } = this;
     paint.font = `${weight} ${size}px ${this.font}`;
     paint.textAlign = "center";
-    const shown = this.fit(words.slice(0, 200), wide, keepsEnd, paint.font);
+    const shown = this.fit(words.slice(0, 200), wide);
     paint.strokeStyle = ink.halo; // what lies behind must not cross it
     paint.lineWidth = 3;
     paint.lineJoin = "round";
@@ -418,17 +424,20 @@ class Picture {
     paint.fillText(shown, x, y);
   }
 
-  fit(words, wide, keepsEnd, font) {
-    const name = `${font}|${Math.round(wide)}|${keepsEnd}|${words}`;
+  // Words cut to a width: at their end, or after a tab at the beginning, since titles differ in how they end.
+  fit(words, wide) {
+    const { paint } = this, name = `${paint.font}|${Math.round(wide)}|${words}`;
     let shown = this.fitted.get(name);
     if (shown !== undefined) return shown;
-    const cut = (count) => (keepsEnd ? `…${words.slice(words.length - count)}` : `${words.slice(0, count)}…`);
-    shown = words;
-    if (this.paint.measureText(words).width > wide) {
-      let least = 0, most = words.length;
+    const [verb, title] = words.includes("\t") ? words.split("\t", 2) : ["", words];
+    const before = verb ? `${verb} ` : "";
+    const cut = (count) => (words.includes("\t") ? `${before}…${title.slice(title.length - count).trimStart()}` : `${title.slice(0, count).trimEnd()}…`);
+    shown = before + title;
+    if (paint.measureText(shown).width > wide) {
+      let least = 0, most = title.length;
       while (least < most) {
         const half = (least + most + 1) >> 1;
-        if (this.paint.measureText(cut(half)).width <= wide) least = half;
+        if (paint.measureText(cut(half)).width <= wide) least = half;
         else most = half - 1;
       }
       shown = cut(least);
@@ -449,7 +458,7 @@ class Picture {
     for (const [id, place] of this.places) {
       const agent = this.agents.get(id);
       if (!words && agent && Math.abs(place.x - x) < this.form.wide / 2 && y > place.perch - 2 * this.form.bird && y < place.perch + 24 + 16 * this.form.lines)
-        words = `${agent.name}${agent.run ? ` in run ${agent.run}` : ""} · ${doing(agent, this.now(), 9).join(" · ")} · ${agent.counts.notes} notes written`;
+        words = `${agent.name}${agent.run ? ` in run ${agent.run}` : ""} · ${doing(agent, this.now(), 9).join(" · ").replaceAll("\t", " ")} · ${agent.counts.notes} notes written`;
     }
     this.hint.hidden = !words;
     this.hint.textContent = words;
@@ -495,12 +504,10 @@ class Picture {
 
   isNews(moment) {
     if (moment.what === "handled") return false; // what came of it is told
-    if (moment.what !== "read") {
-      if (moment.what === "found" || moment.what === "joined") this.reused = [...this.reused.slice(-200), `${moment.who} ${moment.note}`];
-      return true;
-    }
-    return moment.who !== moment.of && !this.reused.includes(`${moment.who} ${moment.note}`); // it has just been told how
+    return moment.what !== "read" || (moment.who !== moment.of && !this.isToldAsReuse(moment));
   }
+
+  isToldAsReuse({ who, note }) { return this.reused.includes(`${who} ${note}`); }
 
   tell(moments, leftOut) {
     const telling = moments.filter((moment) => this.isNews(moment));
