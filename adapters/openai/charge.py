@@ -17,6 +17,7 @@ from .reading import Reading
 KIND = "model"
 ASKED = ("messages", "input", "prompt", "instructions")
 """Members of requests that hold what the model reads."""
+NO_TEXT = ("role", "type", "id", "status", "detail")
 
 
 async def work_of(call: Call, reading: Reading) -> Work:
@@ -48,7 +49,7 @@ def _counted(usage: dict[str, Any] | None) -> Usage | None:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """All text within, but no pictures and files, which stand as data: URLs."""
+    """The text within, but no pictures and files, which stand as data: URLs."""
     if isinstance(value, str):
         if not value.startswith("data:"):
             yield value
@@ -56,5 +57,6 @@ def _strings(value: object) -> Iterator[str]:
         for each in cast("list[object]", value):
             yield from _strings(each)
     elif isinstance(value, dict):
-        for each in cast("dict[str, object]", value).values():
-            yield from _strings(each)
+        for name, each in cast("dict[str, object]", value).items():
+            if name not in NO_TEXT:
+                yield from _strings(each)

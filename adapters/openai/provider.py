@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -53,7 +53,7 @@ class ProviderCall:
         self._size = 0
         self._received = False
         self._failure: BaseException | None = None
-        self._rest: AsyncIterator[bytes] | None = None
+        self._rest: AsyncGenerator[bytes] | None = None
         self._news = asyncio.Event()
 
     async def compute(self) -> Computed:
@@ -150,9 +150,9 @@ class ProviderCall:
         """The caller listens no more."""
         self.left = True
         if self._rest is not None:
-            response = self.opened.result()
-            self._rest = None
-            await response.aclose()
+            rest, self._rest = self._rest, None
+            await rest.aclose()
+            await self.opened.result().aclose()
 
     @property
     def is_received(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import openai
 from openai.types.chat import ChatCompletion
@@ -21,7 +21,7 @@ MakeClient = Callable[..., Any]
 
 async def ask(client: openai.AsyncOpenAI, text: str = QUESTION, **more: Any) -> ChatCompletion:
     given: dict[str, Any] = {"model": "gpt-x", "messages": [{"role": "user", "content": text}], **more}
-    return await client.chat.completions.create(**given)
+    return cast("ChatCompletion", await cast("Any", client.chat.completions).create(**given))
 
 
 async def open_stream(client: openai.AsyncOpenAI, text: str = QUESTION, **more: Any) -> Any:

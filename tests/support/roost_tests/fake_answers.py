@@ -126,7 +126,12 @@ def events_of_response(response: Json) -> list[bytes]:
     begun: Json = {**response, "status": "in_progress", "output": [], "usage": None}
     events: list[Json] = [{"type": "response.created", "response": begun}]
     for item in response["output"]:
+        added: Json = {**item, "status": "in_progress"} | ({"content": []} if "content" in item else {})
+        events.append({"type": "response.output_item.added", "output_index": 0, "item": added})
         for part in item.get("content", []):
+            empty = {**part, "text": ""}
+            at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+            events.append({"type": "response.content_part.added", "part": empty, **at})
             place: Json = {"item_id": item["id"], "output_index": 0, "content_index": 0, "logprobs": []}
             for piece in re.findall(r"\S+\s*|\s+", part["text"]):
                 events.append({"type": "response.output_text.delta", "delta": piece, **place})
@@ -137,6 +142,8 @@ def events_of_response(response: Json) -> list[bytes]:
 
 async def send_slowly(events: list[bytes], pause: float, failure: str | None) -> AsyncIterator[bytes]:
     """Those that fail do so in the middle: they `break` off, `stall`, or tell of an error instead (`error-inside`)."""
+    while failure == "endless":
+        yield events[0]
     for number, event in enumerate(events):
         if number and pause:
             await asyncio.sleep(pause)
@@ -149,6 +156,8 @@ async def send_slowly(events: list[bytes], pause: float, failure: str | None) ->
                 yield _event({"error": {"message": "The server fell over", "code": "server_error"}})
                 return
         yield event
+    if failure == "linger":
+        await asyncio.Event().wait()
 
 
 def _event(chunk: object) -> bytes:

@@ -42,6 +42,7 @@ DOCUMENT = re.compile(r"<(document-[0-9a-f]+) label=(\"(?:[^\"\\]|\\.)*\")>\n(.*
 SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 SUPPORT = Path(__file__).parent.parent
 KEPT_REQUESTS = 1000
+LONG = f"{'owl' * 1000} " * 1000
 ENDPOINTS = ("/completions", "/responses", "/embeddings")
 STATUS_TEXT = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
@@ -71,9 +72,10 @@ FAILURES = {
     "stall": "a stream that goes on no further than its middle",
     "error-inside": "a stream that tells of an error in its middle",
     "no-done": "a stream without its [DONE]",
+    "endless": "a stream that never ends",
+    "linger": "a stream after whose [DONE] the connection stays open",
     "tool": "a call of a tool",
     "long": "an answer of three million letters",
-    "huge": "an answer of twenty million letters",
 }
 
 
@@ -291,7 +293,7 @@ class FakeOpenAI:
     def _completion(self, request: dict[str, Any], failure: str | None) -> dict[str, Any]:
         texts = [str(message["content"]) for message in request["messages"]]
         answers = {"empty": "  \n", "filter": "", "refusal": None, "tool": None}
-        answers |= {"long": "owls " * 600_000, "huge": "owls " * 4_000_000}
+        answers["long"] = LONG
         answer = answers.get(failure or "", answer_to(texts[-1]))
         message: dict[str, Any] = {
             "role": "assistant",

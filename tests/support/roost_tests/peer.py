@@ -134,6 +134,20 @@ async def once(settings: dict[str, Any]) -> None:
         say(notes=[note for note, _ in answers], done=[at for _, at in answers])
 
 
+async def shared(settings: dict[str, Any]) -> None:
+    """Calls a function that its module shares."""
+    from .crew import open_flock
+    from .surveys import Bird, survey
+
+    async with open_flock(settings):
+        say(ready=os.getpid())
+        await told_to_go()
+        found = await survey(
+            Bird(settings["bird"]), slow_s=settings.get("sleep_s", 0), told=lambda: say(computing=True)
+        )
+    say(found=repr(found))
+
+
 async def work(settings: dict[str, Any]) -> None:
     """Lets an actor of the crew work until it is told to go."""
     from .crew import ACTORS, open_flock
@@ -147,7 +161,7 @@ async def work(settings: dict[str, Any]) -> None:
     say(left=True)
 
 
-ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {"once": once, "work": work}
+ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {"once": once, "shared": shared, "work": work}
 
 
 def play(role: str, settings: dict[str, Any]) -> None:
