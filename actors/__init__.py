@@ -3,9 +3,12 @@
 from .actor import Actor, Retry, on
 from .completion import Ask
 from .context import Context
+from .current import NoFlock, current_flock
 from .failure import Failure
 from .flock import Appended, Flock
 from .memory import Memory, fingerprint
+from .result import UnfitResult
+from .shared import Shared, shared
 from .work import Computed, Work
 
 __all__ = [
@@ -17,8 +20,13 @@ __all__ = [
     "Failure",
     "Flock",
     "Memory",
+    "NoFlock",
     "Retry",
+    "Shared",
+    "UnfitResult",
     "Work",
+    "current_flock",
     "fingerprint",
     "on",
+    "shared",
 ]

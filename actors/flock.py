@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
 import os
 import random
 import socket
@@ -14,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ParamSpec, Self
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import structlog
 
@@ -47,17 +45,20 @@ from roost.streams.patience import PATIENCE
 
 from .actor import Actor
 from .completion import Ask, Guard, complete
+from .current import currently, opened_here
 from .emission import subject_of
 from .ending import end, ended_by
 from .heartbeat import DELIVERY_LEASE, Heartbeat
-from .label import label_of_call
-from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl, fingerprint
+from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
+from .opening import Opening
 from .scope import Scope, entered
+from .shared import Shared, Sharer, share
 from .worker import GRACE, Worker
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
+R = TypeVar("R")
 
 FLUSH = timedelta(seconds=1)
 EXPIRY = timedelta(seconds=5)
@@ -108,35 +109,40 @@ class Flock:
         self._identity = new_id()
 
     @classmethod
-    @asynccontextmanager
-    async def open(
+    def open(
         cls, name: str | None = None, url: str | None = None, *, home: Path | str | None = None, agent: str = "main",
         ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
         patience: timedelta = PATIENCE,
-    ) -> AsyncGenerator[Self]:  # fmt: skip
+    ) -> Opening[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
-        `agent` is who acts outside handlers; `ttl` is how long notes live that do not say; `model` is a name such as
-        `openai/gpt-5` or a model object; `patience` is how long to wait for a server that is away.
+        For `async with`. `agent` is who acts outside handlers; `ttl` is how long notes live that do not say; `model` is
+        a name such as `openai/gpt-5` or a model object; `patience` is how long to wait for a server that is away.
         Raises ServerUnavailable or SettingsError.
         """
-        if not structlog.is_configured():  # its default is standard output, which is the program's own
-            structlog.configure(logger_factory=_to_standard_error)
-        settings = Settings.read(url=url, flock=name, home=home)
-        connection = await connect(settings.url, home=settings.home)
-        try:
-            flock = cls(
-                settings.flock, connection, agent=agent, ttl=ttl, sharing=sharing, model=model or settings.model,
-                claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
-            )  # fmt: skip
+
+        @asynccontextmanager
+        async def opened() -> AsyncGenerator[Self]:
+            if not structlog.is_configured():  # its default is standard output, which is the program's own
+                structlog.configure(logger_factory=_to_standard_error)
+            settings = Settings.read(url=url, flock=name, home=home)
+            connection = await connect(settings.url, home=settings.home)
             try:
-                await flock._start()
-                yield flock
+                flock = cls(
+                    settings.flock, connection, agent=agent, ttl=ttl, sharing=sharing, model=model or settings.model,
+                    claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
+                )  # fmt: skip
+                try:
+                    await flock._start()
+                    with opened_here(flock):
+                        yield flock
+                finally:
+                    await flock._close()
             finally:
-                await flock._close()
-        finally:
-            await connection.close()
+                await connection.close()
+
+        return Opening(opened)
 
     async def _start(self) -> None:
         await self.shard.open()
@@ -236,33 +242,25 @@ class Flock:
             self.memory, model or self.model, asked, notes, limit=limit, guard=self.guard, slots=self.slots
         )
 
+    @overload
+    def shared(self, function: Callable[P, Awaitable[R]], /) -> Shared[P, R]: ...
+
+    @overload
     def shared(
-        self, *, version: int = 1, ttl: Ttl = FLOCK_DEFAULT, limit: timedelta = COMPUTE_LIMIT, tags: Iterable[str] = ()
-    ) -> Callable[[Callable[P, Awaitable[Any]]], Callable[P, Awaitable[Any]]]:
-        """Single flight around an async function: equal arguments are computed once, by one of all who call.
+        self, *, version: int | str = 1, ttl: Ttl = FLOCK_DEFAULT, limit: timedelta = COMPUTE_LIMIT,
+        tags: Iterable[str] = (), key: Callable[..., Any] | None = None, ignore: Iterable[str] = (),
+        name: str | None = None, label: Callable[..., str] | str | None = None,
+    ) -> Sharer: ...  # fmt: skip
 
-        The key holds the function's name, `version` (raise it when the function changes) and its arguments, which must
-        be what JSON holds; so must its result, or bytes.
+    def shared(self, function: Any = None, **terms: Any) -> Any:
+        """Single flight around an async function: equal calls are carried out once, by one of all who make them.
+
+        The key holds the function's full name (or `name`), `version` (raise it when the function changes) and its
+        arguments by value, without those that `ignore` names; or instead of them what `key` answers, called with the
+        same arguments. The result comes back as what the function is annotated to answer. `ttl`, `limit`, `tags` and
+        `label` are as of `once`; `label` may be a function of the arguments, too.
         """
-        given = tuple(tags)
-
-        def wrap(function: Callable[P, Awaitable[Any]]) -> Callable[P, Awaitable[Any]]:
-            name, signature = f"{function.__module__}.{function.__qualname__}", inspect.signature(function)
-
-            @functools.wraps(function)
-            async def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-                bound = signature.bind(*args, **kwargs)
-                bound.apply_defaults()
-                key = fingerprint("shared", name, version, dict(bound.arguments))
-                note = await self.memory.once(
-                    key, lambda: function(*args, **kwargs), ttl=ttl, limit=limit, tags=given,
-                    label=label_of_call(function.__name__, bound.arguments),
-                )  # fmt: skip
-                return note.content
-
-            return call
-
-        return wrap
+        return share(lambda: self.memory, function, **terms)
 
     @asynccontextmanager
     async def work(
@@ -277,14 +275,16 @@ class Flock:
         has ended, and its inbox been taken away.
         Raises SettingsError for a name of a run that cannot be one.
         """
-        workers = [
-            Worker(self, actor if isinstance(actor, Actor) else actor(), run=run, concurrency=concurrency)
-            for actor in actors
-        ]
+        with currently(self):  # whatever other flocks are open here
+            workers = [
+                Worker(self, actor if isinstance(actor, Actor) else actor(), run=run, concurrency=concurrency)
+                for actor in actors
+            ]
         self._workers.extend(workers)
         try:
-            for worker in workers:
-                await worker.start()
+            with currently(self):
+                for worker in workers:
+                    await worker.start()
             async with ended_by((worker.failed for worker in workers), but=InboxGone):  # a run may end
                 yield workers
         finally:

@@ -38,6 +38,7 @@ from roost.streams.notes import MAX_NOTE_BYTES, check_key
 from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
 
 from .cache import NoteCache
+from .canonical import Unfit, canonical
 from .flight import Flights, Job
 from .heartbeat import Heartbeat
 from .label import label_of
@@ -62,8 +63,17 @@ Sharing = Literal["once", "cache"]
 
 
 def fingerprint(*parts: Any) -> str:
-    """A key for what the parts name: text, numbers, lists and mappings of these; the same parts give the same key."""
-    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:40]
+    """A key for what the parts name; the same parts give the same key.
+
+    Text, bytes, numbers, lists, mappings, dates, paths, dataclasses, models and notes. Raises TypeError for the rest.
+    """
+    try:
+        named = canonical(parts)
+    except Unfit as error:
+        raise TypeError(
+            f"a fingerprint is made of text, numbers, lists and the like, and this cannot be part: {error}"
+        ) from None
+    return sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()[:40]
 
 
 class Memory:

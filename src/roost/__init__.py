@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roost.actors import Actor, Ask, Computed, Context, Failure, Flock, Memory, Retry, Work, fingerprint, on
+    from roost.actors import Actor, Ask, Computed, Context, Failure, Flock, Memory, Retry, Work, fingerprint, on, shared
     from roost.streams import Conflict, Event, Note, NoteNotFound, Position, RoostError, event, upcast
 
 __version__ = "0.1.0"
@@ -36,6 +36,7 @@ __all__ = [
     "event",
     "fingerprint",
     "on",
+    "shared",
     "upcast",
 ]
 
