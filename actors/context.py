@@ -32,11 +32,15 @@ class Context(Generic[S]):
         self.key = key
         self.state: S = state
         """A keyed actor's state, as it was when the handler was called."""
-        self.log = structlog.get_logger(actor)
         self.emitted: list[tuple[Any, str | None]] = []
         self.times_ms: list[int] = []
         self._ids = 0
         self._random: random.Random | None = None
+
+    @property
+    def log(self) -> Any:
+        """A logger; what it says bears flock, run, actor and delivery."""
+        return structlog.get_logger(self.actor)
 
     @property
     def run(self) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,13 +28,13 @@ from roost.streams.answer import Answer, Fenced, Written
 from roost.streams.errors import Closed
 
 from .actor import Actor, Handler
-from .context import Context
+from .call import Call, Load
 from .emission import collect, emit
 from .failure import Failure, WorkersDied, asked_delay, is_retryable, message_of
 from .scope import Scope, entered
-from .settlement import Handled, Settlement, StateChanged, TakenOver
-from .slots import rest
-from .state import KeyedState, States
+from .settlement import Settlement, StateChanged, TakenOver
+from .slots import Steps
+from .state import States
 
 if TYPE_CHECKING:
     from .flock import Flock
@@ -66,10 +65,6 @@ class Outcome(Enum):
     """The server did not say. The entry is still pending, or it was committed: the next look tells."""
 
 
-class HandlerTimeout(RoostError):
-    """A handler took longer than its actor's timeout."""
-
-
 class UnusableKey(RoostError):
     """What a handler's `key` gave for an event cannot be a key."""
 
@@ -82,38 +77,6 @@ class _Line:
     tokens: list[Token] = field(default_factory=list[Token])
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A delivery that is understood, and the tokens of its line, its own among them."""
-
-    delivery: Delivery
-    handler: Handler
-    payload: Any
-    key: str | None
-    tokens: Sequence[Token]
-
-
-@dataclass(slots=True, eq=False)
-class _Commit:
-    """What settles a delivery, on its way to the server: told how it ended."""
-
-    desk: Desk
-    work: _Work
-    attempt: int
-    handled: Handled
-    owed: Sequence[Event] = ()
-    """What leads it."""
-
-    def done(self) -> bool:
-        return self.desk.closed
-
-    def set_result(self, answer: Answer, /) -> None:
-        self.desk.judge(self, answer)
-
-    def set_exception(self, error: Exception, /) -> None:
-        self.desk.judge(self, error)
-
-
 class Worker(Protocol):
     """Who gives deliveries to a desk."""
 
@@ -121,7 +84,7 @@ class Worker(Protocol):
         """Told of a delivery that was SENT: how it ended."""
         ...
 
-    def resume(self, delivery: Delivery, work: Callable[[Delivery], Coroutine[Any, Any, Outcome]]) -> None:
+    def resume(self, delivery: Delivery, work: Callable[[Delivery], Steps[Outcome]]) -> None:
         """Asked to go on with a delivery that was SENT, in a slot: the server has refused it as it was."""
         ...
 
@@ -130,12 +93,11 @@ class Desk:
     """Handles deliveries of one actor in one process."""
 
     def __init__(self, flock: Flock, actor: Actor, states: States | None, worker: Worker) -> None:
-        self._flock = flock
-        self._actor = actor
+        self.flock = flock
+        self.actor = actor
         self._states = states
         self._worker = worker
         self._settlement = Settlement(flock, actor)
-        self._limit_s = actor.timeout.total_seconds()
         self._hold_handling_s = (actor.timeout + COMMIT_MARGIN).total_seconds()
         self._hold_commit_s = (flock.shard.patience + COMMIT_MARGIN).total_seconds()
         self.closed = False
@@ -147,19 +109,23 @@ class Desk:
         """What is on its way to the server and has not left this process is not to leave it any more."""
         self.closed = True
 
-    async def handle(self, delivery: Delivery) -> Outcome:
-        """Handle a delivery and settle it, or send what settles it. Raises only what cancels it. It must be run in a
-        context of the delivery's own."""
+    def handle(self, delivery: Delivery) -> Outcome | Steps[Outcome]:
+        """Handle a delivery and settle it, or send what settles it. What waits for something answers the steps that are
+        left. To be begun and gone on with in a context of the delivery's own. Raises only what cancels it."""
         self._bind(delivery)
+        ended = self._begin(delivery)
+        return ended if isinstance(ended, Outcome) else self._guarded(delivery, ended)
+
+    async def _guarded(self, delivery: Delivery, steps: Steps[Outcome]) -> Outcome:
         try:
-            return await self._handle(delivery)
+            ended = await steps
         except Exception as error:
             return self._not_settled(delivery, error)
+        self._failures.pop(delivery.token.entry, None)
+        return ended
 
     def _bind(self, delivery: Delivery) -> None:
-        structlog.contextvars.bind_contextvars(
-            flock=self._flock.name, run=delivery.event.run, actor=self._actor.name, delivery=delivery.token.entry
-        )
+        structlog.contextvars.bind_contextvars(run=delivery.event.run, delivery=delivery.token.entry)
 
     def _not_settled(self, delivery: Delivery, error: Exception) -> Outcome:
         if isinstance(error, TakenOver):
@@ -171,86 +137,113 @@ class Desk:
             log.error("delivery not settled", error=message_of(error), exc_info=error)
         return Outcome.UNSETTLED
 
-    async def _handle(self, delivery: Delivery) -> Outcome:
-        event = delivery.event
+    def _begin(self, delivery: Delivery) -> Outcome | Steps[Outcome]:
+        event, attempt = delivery.event, delivery.attempt
         if delivery.damage is not None:  # no later look will find it better
-            return await self._park(delivery, "", delivery.damage, delivery.attempt)
-        handler = self._actor.handlers.get(event.type)
+            return self._park(delivery, "", delivery.damage, attempt)
+        handler = self.actor.handlers.get(event.type)
         if handler is None:  # routed for a handler that this version of the actor no longer has
-            missing = UndeclaredEvent(f"{self._actor.name} has no handler for {event.type}")
-            return await self._park(delivery, "", missing, delivery.attempt)
-        if delivery.attempt > self._actor.retry.attempts:
-            attempts = delivery.attempt - 1
-            cause = self._failures.get(delivery.token.entry) or WorkersDied(attempts)
-            ended = await self._park(delivery, handler.name, cause, attempts)
-            self._failures.pop(delivery.token.entry, None)
-            return ended
+            missing = UndeclaredEvent(f"{self.actor.name} has no handler for {event.type}")
+            return self._park(delivery, "", missing, attempt)
+        if attempt > self.actor.retry.attempts:
+            cause = self._failures.get(delivery.token.entry) or WorkersDied(attempt - 1)
+            return self._park(delivery, handler.name, cause, attempt - 1)
         try:
             payload = decode(event)
             key = check_key(handler.key(payload)) if handler.key is not None else None
         except Exception as error:
-            return await self._park(delivery, handler.name, error, delivery.attempt)
-        if key is None:
-            return await self._attempt(_Work(delivery, handler, payload, None, (delivery.token,)))
+            return self._park(delivery, handler.name, error, attempt)
+        if key is not None:
+            return self._in_line(delivery, handler, payload, key)
+        return self._at_once(delivery, handler, payload)
+
+    async def _in_line(self, delivery: Delivery, handler: Handler, payload: Any, key: str) -> Outcome:
         line = self._lines.setdefault(key, _Line())
         line.tokens.append(delivery.token)
         try:
             async with line.turn:  # one at a time, in order: who waits is served in turn
-                return await self._attempt(_Work(delivery, handler, payload, key, line.tokens))
+                return await self._attempt(delivery, handler, payload, key)
         finally:
             line.tokens.remove(delivery.token)
             if not line.tokens:
                 del self._lines[key]
 
-    def _hold(self, tokens: Sequence[Token], limit_s: float) -> None:
-        """Keep the delivery, and those that wait behind it, for as long as this may take."""
-        for token in tokens:
-            self._flock.heartbeat.hold(token, limit_s)
+    def _at_once(self, delivery: Delivery, handler: Handler, payload: Any) -> Outcome | Steps[Outcome]:
+        """The first attempt, as far as it comes without waiting: often until its commit is on its way."""
+        call = Call(self, delivery, handler, payload, None, delivery.attempt)
+        self.flock.heartbeat.hold(delivery.token, self._hold_handling_s)
+        ended = call.begin()
+        if ended is True:
+            try:
+                if self._send(call):
+                    return Outcome.SENT
+            except Exception as error:  # it is met again, and judged, by the steps that are left
+                log.debug("a commit could not be sent", error=message_of(error))
+        return self._attempt(delivery, handler, payload, None, call, ended)
 
-    async def _attempt(self, work: _Work) -> Outcome:
-        """Handle; commit; where that fails, retry later or park. A keyed delivery stays at the head of its key."""
-        delivery, name, tokens = work.delivery, work.handler.name, work.tokens
+    def _hold(self, call: Call, limit_s: float) -> None:
+        """Keep the delivery, and those that wait behind it, for as long as this may take."""
+        for token in (call.delivery.token,) if call.key is None else self._lines[call.key].tokens:
+            self.flock.heartbeat.hold(token, limit_s)
+
+    async def _attempt(
+        self, delivery: Delivery, handler: Handler, payload: Any, key: str | None, call: Call | None = None,
+        ended: bool | Exception = False,
+    ) -> Outcome:  # fmt: skip
+        """Handle; commit; where that fails, retry later or park. A keyed delivery stays at the head of its key.
+
+        `call` is one that was begun; `ended` what it answered.
+        """
         attempt, conflicts, version = delivery.attempt, 0, 0
         while True:
-            scope = Scope(self._settlement.reader(delivery), self._flock.shard, staged={})
-            self._hold(tokens, self._hold_handling_s)
-            try:
-                handled = await self._call(work, attempt, scope, version)
-            except Exception as error:  # whatever it is, it is the handler's: nothing has been settled yet
-                failure = error
-            else:
-                try:
-                    self._hold(tokens, self._hold_commit_s)
-                    # Nobody waits behind an event without a key: the slot is for the next.
-                    if work.key is None and self._send(_Commit(self, work, attempt, handled)):
-                        return Outcome.SENT
-                    await self._settlement.commit(delivery, name, attempt, handled)
-                    return Outcome.DONE
-                except StateChanged as changed:  # by another worker: load it, handle again
-                    conflicts, version = conflicts + 1, changed.version
-                    if conflicts > MAX_CONFLICTS:
-                        return await self._park(delivery, name, changed, attempt, scope, tokens)
-                    continue
-                except (*NOT_SETTLED, TakenOver):
-                    raise
-                except Exception as error:
-                    failure = error
-            counts = await self._fail(work, attempt, failure, scope)
-            if isinstance(counts, Outcome):
-                return counts
-            attempt += counts
+            if call is None:
+                call = Call(self, delivery, handler, payload, key, attempt)
+                self._hold(call, self._hold_handling_s)
+                ended = call.begin(self._loading(key, version))
+            if ended is False:
+                ended = await call.finish()
+            result = await self._commit(call) if ended is True else ended
+            if isinstance(result, StateChanged):  # by another worker: load it, handle again
+                conflicts, version = conflicts + 1, result.version
+                if conflicts > MAX_CONFLICTS:
+                    return await self._park(delivery, handler.name, result, attempt, call)
+                call = None
+                continue
+            if isinstance(result, Exception):
+                result = await self._fail(call, result)
+            if isinstance(result, Outcome):
+                return result
+            attempt, call = attempt + result, None
 
-    def _send(self, commit: _Commit) -> bool:
-        delivery, name = commit.work.delivery, commit.work.handler.name
-        owed = self._settlement.post(delivery, name, commit.attempt, commit.handled, commit)
-        if owed is None:
-            return False
-        commit.owed = owed
-        return True
+    def _loading(self, key: str | None, version: int) -> Load | None:
+        """Loads a state of at least that version, where the handler has one."""
+        return partial(self._states.load, key, version) if self._states is not None and key is not None else None
 
-    def judge(self, commit: _Commit, answer: Answer | Exception) -> None:
+    async def _commit(self, call: Call) -> Outcome | Exception:
+        """Write what the handler did, or send it; or what is wrong with it. Raises NOT_SETTLED, TakenOver."""
+        try:
+            # Nobody waits behind an event without a key: the slot is for the next.
+            if call.key is None and self._send(call):
+                return Outcome.SENT
+            return await self._write(call)
+        except (*NOT_SETTLED, TakenOver):
+            raise
+        except Exception as error:
+            return error
+
+    async def _write(self, call: Call) -> Outcome:
+        self._hold(call, self._hold_commit_s)
+        await self._settlement.commit(call)
+        return Outcome.DONE
+
+    def _send(self, call: Call) -> bool:
+        """Whether the commit is on its way: not where it takes several calls."""
+        self.flock.heartbeat.hold(call.delivery.token, self._hold_commit_s)
+        return self._settlement.post(call)
+
+    def judge(self, call: Call, answer: Answer | Exception) -> None:
         """What the server said of a commit that was sent."""
-        delivery = commit.work.delivery
+        delivery = call.delivery
         if isinstance(answer, Written):
             self._worker.settled(delivery, Outcome.DONE)
         elif isinstance(answer, Fenced):
@@ -259,53 +252,49 @@ class Desk:
             self._worker.settled(delivery, self._lost(delivery, answer))
         else:  # nothing was written, and something can be done about it
             if isinstance(answer, ServerFull):
-                commit.handled.scope.pending[:0] = commit.owed
-            self._worker.resume(delivery, partial(self._go_on, commit, answer))
+                call.scope.pending[:0] = call.owed
+            self._worker.resume(delivery, partial(self._go_on, call, answer))
 
     def _lost(self, delivery: Delivery, error: Exception) -> Outcome:
         def tell() -> Outcome:
+            structlog.contextvars.bind_contextvars(flock=self.flock.name, actor=self.actor.name)
             self._bind(delivery)
             return self._not_settled(delivery, error)
 
         return copy_context().run(tell)
 
-    async def _go_on(self, commit: _Commit, answer: Answer | Exception, delivery: Delivery) -> Outcome:
-        """Settle what could not be settled in one go. In a context of the delivery's own, as `handle`."""
+    def _go_on(self, call: Call, answer: Answer | Exception, delivery: Delivery) -> Steps[Outcome]:
+        """Settle what could not be settled in one call. In a context of the delivery's own, as `handle`."""
         self._bind(delivery)
-        work, attempt, handled = commit.work, commit.attempt, commit.handled
-        try:
-            if isinstance(answer, Exception) and not isinstance(answer, ServerFull):
-                failure = answer
-            else:
-                try:
-                    await self._settlement.commit(delivery, work.handler.name, attempt, handled)
-                    return Outcome.DONE
-                except (*NOT_SETTLED, TakenOver):
-                    raise
-                except Exception as error:
-                    failure = error
-            counts = await self._fail(work, attempt, failure, handled.scope)
-            assert isinstance(counts, Outcome)  # only who has a key waits where it is
-            return counts
-        except Exception as error:
-            return self._not_settled(delivery, error)
+        return self._guarded(delivery, self._settle(call, answer))
 
-    async def _fail(self, work: _Work, attempt: int, error: Exception, scope: Scope) -> Outcome | int:
+    async def _settle(self, call: Call, answer: Answer | Exception) -> Outcome:
+        if isinstance(answer, Exception) and not isinstance(answer, ServerFull):
+            failure = answer
+        else:
+            try:
+                return await self._write(call)
+            except (*NOT_SETTLED, TakenOver):
+                raise
+            except Exception as error:
+                failure = error
+        result = await self._fail(call, failure)
+        assert isinstance(result, Outcome)  # only who has a key waits where it is
+        return result
+
+    async def _fail(self, call: Call, error: Exception) -> Outcome | int:
         """Park, or postpone. A keyed delivery waits where it is, to be handled again: how many attempts that was."""
-        delivery, name, tokens = work.delivery, work.handler.name, work.tokens
+        delivery, name, attempt, scope = call.delivery, call.handler.name, call.attempt, call.scope
         self._remember(delivery, error)
-        if attempt >= self._actor.retry.attempts or not is_retryable(error):
-            ended = await self._park(delivery, name, error, attempt, scope, tokens)
-            self._failures.pop(delivery.token.entry, None)
-            return ended
-        delay = self._actor.retry.delay(attempt, asked_delay(error))
+        if attempt >= self.actor.retry.attempts or not is_retryable(error):
+            return await self._park(delivery, name, error, attempt, call)
+        delay = self.actor.retry.delay(attempt, asked_delay(error))
         log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))
-        if work.key is None:
-            self._hold(tokens, self._hold_commit_s)
+        if call.key is None:
+            self._hold(call, self._hold_commit_s)
             await self._settlement.postpone(delivery, name, attempt, error, delay, scope)
-            self._failures.pop(delivery.token.entry, None)
             return Outcome.RETRIED
-        self._hold(tokens, delay.total_seconds() + self._hold_commit_s)
+        self._hold(call, delay.total_seconds() + self._hold_commit_s)
         counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope)
         await asyncio.sleep(delay.total_seconds())
         self._failures.pop(delivery.token.entry, None)
@@ -316,61 +305,26 @@ class Desk:
         if len(self._failures) > MAX_REMEMBERED:
             del self._failures[next(iter(self._failures))]
 
-    async def _call(self, work: _Work, attempt: int, scope: Scope, version: int) -> Handled:
-        """Let the handler work, within the actor's timeout, on a state of at least that version."""
-        actor, handler, key = self._actor, work.handler, work.key
-        started = time.perf_counter()
-        steps = self._work(work, attempt, scope, version)
-        try:
-            waits_for = steps.send(None)
-        except StopIteration as ended:  # it has waited for nothing: no clock was needed
-            context, state, returned = ended.value
-        else:
-            until = asyncio.get_running_loop().time() + self._limit_s - (time.perf_counter() - started)
-            clock = asyncio.timeout_at(until)
-            try:
-                async with clock:
-                    context, state, returned = await rest(steps, waits_for)
-            except TimeoutError as error:
-                if not clock.expired():  # the handler's own
-                    raise
-                raise HandlerTimeout(f"{handler.name} took longer than {actor.timeout}, its actor's timeout") from error
-        payloads = [*context.emitted, *((payload, None) for payload in returned)]
-        events = emit(payloads, self._settlement.origin(work.delivery), handler.name, key) if payloads else []
-        if state is not None:  # what is emitted about other subjects is not the key's
-            own = [payload for (payload, _), one in zip(payloads, events, strict=True) if one.subject == state.subject]
-            state = state.after(actor, own)
-        return Handled(scope, events, time.perf_counter() - started, context.times_ms, state)
-
-    async def _work(
-        self, work: _Work, attempt: int, scope: Scope, version: int
-    ) -> tuple[Context[Any], KeyedState | None, list[Any]]:
-        """What the handler was given, and what it returned."""
-        event, actor, key = work.delivery.event, self._actor, work.key
-        state = await self._states.load(key, version) if self._states is not None and key is not None else None
-        value = state.value if state else None
-        context: Context[Any] = Context(self._flock, actor.name, event, attempt, key, value)
-        with entered(scope):
-            returned = await collect(getattr(actor, work.handler.name)(work.payload, context))
-        return context, state, returned
-
     async def _park(
-        self, delivery: Delivery, handler: str, error: Exception, attempts: int, scope: Scope | None = None,
-        tokens: Sequence[Token] | None = None,
-    ) -> Outcome:  # fmt: skip
+        self, delivery: Delivery, handler: str, error: Exception, attempts: int, call: Call | None = None
+    ) -> Outcome:
         """Out of the inbox, to where a person decides; the actor may tell the others what will be missing."""
         failure = Failure.of(error, attempts)
         log.error("delivery parked", error=failure.message, attempts=attempts)
-        self._hold(tokens or [delivery.token], self._limit_s + self._hold_commit_s)
-        parking = Scope(self._settlement.reader(delivery), self._flock.shard, staged={})
-        if scope is not None:
-            parking.pending = scope.owed()
+        limit_s = self.actor.timeout.total_seconds() + self._hold_commit_s
+        if call is not None:
+            self._hold(call, limit_s)
+        else:
+            self.flock.heartbeat.hold(delivery.token, limit_s)
+        parking = Scope(self._settlement.reader(delivery), self.flock.shard, staged={})
+        if call is not None:
+            parking.pending = call.scope.owed()
         told: list[Event] = []
         if delivery.damage is None:  # nobody could tell anything of an event that is none
             try:
-                async with asyncio.timeout(self._actor.timeout.total_seconds()):
+                async with asyncio.timeout(self.actor.timeout.total_seconds()):
                     with entered(parking):
-                        payloads = await collect(self._actor.parked(delivery.event, failure))
+                        payloads = await collect(self.actor.parked(delivery.event, failure))
                 told = emit(
                     [(payload, None) for payload in payloads], self._settlement.origin(delivery), "parked", None
                 )

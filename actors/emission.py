@@ -19,18 +19,24 @@ async def collect(result: Any) -> list[Any]:
     """The payloads that a handler's result holds: of a coroutine, a generator, a list or a single one."""
     if isawaitable(result):
         result = await result
+    if not isasyncgen(result):
+        return listed(result)
+    found: list[Any] = []
+    async with aclosing(result):
+        async for payload in result:
+            _check(len(found))
+            found.append(payload)
+    return found
+
+
+def listed(result: Any) -> list[Any]:
+    """The payloads of a result that waits for nothing."""
     if result is None:
         return []
-    found: list[Any] = []
-    if isasyncgen(result):
-        async with aclosing(result):
-            async for payload in result:
-                _check(len(found))
-                found.append(payload)
-        return found
     # A payload may be iterable itself: a pydantic model, a named tuple.
     if is_one(result):
         return [result]
+    found: list[Any] = []
     for payload in result:
         _check(len(found))
         found.append(payload)

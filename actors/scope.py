@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, cast
 
 import orjson
 
@@ -26,6 +27,10 @@ MAX_LOGGED = 10_000
 
 Drafts = dict[str, "Staged"]
 
+A_DICT = cast(Callable[[], dict[Any, Any]], dict)
+A_LIST = cast(Callable[[], list[Any]], list)
+"""Python takes five times as long to call `dict[str, None]`, and each delivery has a scope."""
+
 
 @dataclass(slots=True)
 class Scope:
@@ -41,15 +46,15 @@ class Scope:
     """Whose memory it reads and writes. What it does with that of another flock is not this scope's."""
     outside: bool = False
     computing: frozenset[str] = frozenset()
-    sources: dict[str, None] = field(default_factory=dict[str, None])
-    pending: list[Event] = field(default_factory=list[Event])
+    sources: dict[str, None] = field(default_factory=A_DICT)
+    pending: list[Event] = field(default_factory=A_LIST)
     staged: Drafts | None = None
-    drafts: Drafts = field(default_factory=dict[str, "Staged"])
+    drafts: Drafts = field(default_factory=A_DICT)
     reads: int = 0
     puts: int = 0
     """Notes put so far: the index that gives a staged note its ID."""
-    _cached: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
-    _logged: dict[str, float] = field(default_factory=dict[str, float])
+    _cached: dict[str, tuple[int, int]] = field(default_factory=A_DICT)
+    _logged: dict[str, float] = field(default_factory=A_DICT)
 
     def has_read(self, note: Note) -> None:
         """The script that served it has logged it."""
@@ -172,6 +177,11 @@ SCOPES: ContextVar[Mapping[Shard, Scope]] = ContextVar("roost_scopes", default=M
 def scope_of(shard: Shard) -> Scope | None:
     """Who acts now, on that shard."""
     return SCOPES.get().get(shard)
+
+
+def enter(scope: Scope) -> None:
+    """Act in that scope for the rest of the present context: one that is thrown away afterwards."""
+    SCOPES.set({**SCOPES.get(), scope.shard: scope})
 
 
 @contextmanager

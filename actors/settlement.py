@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,15 @@ import orjson
 
 from roost.streams import Delivery, Event, Reader, RoostError, ServerFull, derived_id
 from roost.streams.answer import BlobMissing, Conflicted, Fenced, Written
+from roost.streams.event import now_ms
 from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
-from roost.streams.writer import Answered
 
 from .actor import Actor
+from .call import Call
 from .emission import Origin
 from .failure import Failure, message_of
 from .memory import add_note
 from .scope import MAX_OWED, Scope, Staged, unit_of
-from .state import KeyedState
 
 if TYPE_CHECKING:
     from .flock import Flock
@@ -43,23 +42,14 @@ class StateChanged(Exception):
         self.version = version
 
 
-@dataclass(slots=True)
-class Handled:
-    """What a handler did: to be committed."""
-
-    scope: Scope
-    events: list[Event]
-    seconds: float
-    times_ms: list[int] = field(default_factory=list[int])
-    state: KeyedState | None = None
-
-
 class Settlement:
     """Settles the deliveries of one actor. Raises TakenOver, and what the server says: ServerUnavailable and so on."""
 
     def __init__(self, flock: Flock, actor: Actor) -> None:
         self._flock = flock
         self._actor = actor
+        self._subject = f"actor/{actor.name}"
+        self._wire_subject = self._subject.encode()
 
     def reader(self, delivery: Delivery) -> Reader:
         """Who reads and writes while this delivery is handled."""
@@ -70,59 +60,68 @@ class Settlement:
         """What the events of this delivery come from."""
         return Origin(delivery.event, self._actor.name, delivery.token.inbox)
 
-    def post(
-        self, delivery: Delivery, handler: str, attempt: int, handled: Handled, answered: Answered
-    ) -> list[Event] | None:
-        """Send what `commit` would, without waiting; `answered` is told. The events that lead it are answered, or None:
-        it does not fit into one call. Raises LimitExceeded, Closed."""
-        scope = handled.scope
-        contents = _contents(list((scope.staged or {}).values()))
+    def post(self, call: Call) -> bool:
+        """Send what `commit` would, without waiting: the call is told. False if that takes several calls of the server.
+        Raises LimitExceeded, Closed."""
+        scope = call.scope
+        staged = list(scope.staged.values()) if scope.staged else []
+        contents = _contents(staged) if staged else []
         if any(_is_left(content) for content in contents):
-            return None
-        unit = self._make(delivery, handler, attempt, handled, contents)()
-        unit.check()
+            return False
+        unit = self._unit(call, staged, contents, self._handled(call))
         owed = scope.owed()
-        if len(owed) > MAX_OWED:
+        try:
+            if len(owed) <= MAX_OWED:
+                self._flock.writer.post(unit, call, lead=unit_of(owed) if owed else None)
+                call.owed, owed = owed, []
+                return True
+        finally:
             scope.pending[:0] = owed
-            return None
-        self._flock.writer.post(unit, answered, lead=unit_of(owed) if owed else None)
-        return owed
+        return False
 
-    async def commit(self, delivery: Delivery, handler: str, attempt: int, handled: Handled) -> None:
+    async def commit(self, call: Call) -> None:
         """Everything the handler did and the acknowledgement, or nothing. Raises StateChanged."""
-        staged = list((handled.scope.staged or {}).values())
+        staged = list((call.scope.staged or {}).values())
         contents = await self._store(staged)
-        await self._write(handled.scope, self._make(delivery, handler, attempt, handled, contents), staged)
+        record = self._handled(call)
+        await self._write(call.scope, lambda: self._unit(call, staged, contents, record), staged)
 
-    def _make(
-        self, delivery: Delivery, handler: str, attempt: int, handled: Handled, contents: Sequence[StoredContent]
-    ) -> Callable[[], Unit]:
-        """Makes the unit of a commit, as often as it takes: always the same."""
-        staged = list((handled.scope.staged or {}).values())
-        data: dict[str, Any] = self._told(delivery, handler) | {
-            "attempt": attempt, "code": self._actor.code, "outcome": "done", "emitted": len(handled.events),
-            "notes": len(staged), "reads": handled.scope.reads, "ms": round(handled.seconds * 1000, 3),
+    def _unit(
+        self, call: Call, staged: Sequence[Staged], contents: Sequence[StoredContent], record: tuple[bytes, bytes]
+    ) -> Unit:
+        unit, state = Unit().acknowledge(call.delivery.token), call.state
+        for note, content in zip(staged, contents, strict=True):
+            add_note(unit, note.note, note.event, content)
+        if state is not None:
+            unit.expect(state.subject, state.version)
+        for event in call.events:
+            unit.event(event)
+        if state is not None and any(event.subject == state.subject for event in call.events):
+            unit.state(self._actor.name, state.key, state.to_json())
+        return unit.known(
+            (self._wire_subject, b"delivery.handled", *record), "delivery.handled", call.delivery.event.run
+        )
+
+    def _handled(self, call: Call) -> tuple[bytes, bytes]:
+        """Meta and data of the record of a delivery that was handled: one a delivery, so no event is made first."""
+        event, inbox, scope = call.delivery.event, call.delivery.token.inbox, call.scope
+        meta: dict[str, Any] = {
+            "id": derived_id(event.run or "", event.id, inbox, "handled"), "time": now_ms(), "actor": self._actor.name
         }  # fmt: skip
-        if handled.times_ms:
-            data["now"] = handled.times_ms
-        event_id = derived_id(delivery.event.run or "", delivery.event.id, delivery.token.inbox, "handled")
-        record = self._record("delivery.handled", delivery, data, event_id)
-        state = handled.state
-        has_changed = state is not None and any(event.subject == state.subject for event in handled.events)
-
-        def make() -> Unit:
-            unit = Unit().acknowledge(delivery.token)
-            for note, content in zip(staged, contents, strict=True):
-                add_note(unit, note.note, note.event, content)
-            if state is not None:
-                unit.expect(state.subject, state.version)
-            for event in handled.events:
-                unit.event(event)
-            if state is not None and has_changed:
-                unit.state(self._actor.name, state.key, state.to_json())
-            return unit.event(record)
-
-        return make
+        if event.run is not None:
+            meta["run"] = event.run
+        meta["cause"] = event.id
+        if event.traceparent is not None:
+            meta["traceparent"] = event.traceparent
+        data: dict[str, Any] = {
+            "event": event.id, "type": event.type, "handler": call.handler.name, "attempt": call.attempt,
+            "code": self._actor.code, "outcome": "done", "emitted": len(call.events),
+            "notes": len(scope.staged) if scope.staged else 0, "reads": scope.reads,
+            "ms": round(call.seconds * 1000, 3),
+        }  # fmt: skip
+        if call.times_ms:
+            data["now"] = call.times_ms
+        return orjson.dumps(meta), orjson.dumps(data)
 
     async def postpone(
         self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
@@ -223,9 +222,8 @@ class Settlement:
     def _told(self, delivery: Delivery, handler: str) -> dict[str, Any]:
         return {"event": delivery.event.id, "type": delivery.event.type, "handler": handler}
 
-    def _record(self, kind: str, delivery: Delivery, data: dict[str, Any], event_id: str | None = None) -> Event:
-        subject = f"actor/{self._actor.name}"
-        return self.reader(delivery).event(kind, subject, orjson.dumps(data), event_id=event_id)
+    def _record(self, kind: str, delivery: Delivery, data: dict[str, Any]) -> Event:
+        return self.reader(delivery).event(kind, self._subject, orjson.dumps(data))
 
 
 def _contents(staged: Sequence[Staged]) -> list[StoredContent]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
-from contextvars import Context, copy_context
-from types import coroutine
-from typing import Any, Generic, TypeVar
+from contextvars import Context
+from types import CoroutineType, coroutine
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,15 +23,15 @@ class Slots(Generic[T, R]):
     """Lets at most `count` items be worked on at once; others wait in their order.
 
     `ended` is told of each item that was begun how it ended: with what its steps answered, or None when they were
-    cancelled.
+    cancelled. Each is worked on in a copy of `context`.
     """
 
-    def __init__(self, count: int, ended: Callable[[T, R | None], None], name: str) -> None:
+    def __init__(self, count: int, ended: Callable[[T, R | None], None], name: str, context: Context) -> None:
         self.count = count
         self._ended = ended
         self._name = name
-        self._context = copy_context()
-        self._queue: deque[tuple[T, Callable[[T], Steps[R]]]] = deque()
+        self._context = context
+        self._queue: deque[tuple[T, Callable[[T], R | Steps[R]]]] = deque()
         self._taken = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._taker: asyncio.Task[None] | None = None
@@ -42,8 +42,9 @@ class Slots(Generic[T, R]):
     def free(self) -> int:
         return self.count - self._taken - len(self._queue)
 
-    def begin(self, items: Iterable[T], work: Callable[[T], Steps[R]]) -> None:
-        """Let `work` be done on each of the items, as soon as there is a slot. After `close` nothing is begun."""
+    def begin(self, items: Iterable[T], work: Callable[[T], R | Steps[R]]) -> None:
+        """Let `work` be done on each of the items, as soon as there is a slot. It answers how that ended, or the steps
+        that are left. After `close` nothing is begun."""
         self._queue.extend([(item, work) for item in items])
         self._go_on()
 
@@ -73,10 +74,14 @@ class Slots(Generic[T, R]):
         while self._queue and self._taken < self.count and not task.cancelling():
             item, work = self._queue.popleft()
             context = self._context.copy()
-            steps = work(item)
             result: R | None = None
             self._taken += 1
             try:
+                begun = context.run(work, item)
+                if not isinstance(begun, CoroutineType):
+                    result = cast(R, begun)
+                    continue
+                steps = cast(Steps[R], begun)
                 waits_for = context.run(steps.send, None)
                 # It waits, and the task is its own from here on.
                 self._taker = None

@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from contextvars import copy_context
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from roost.streams.patience import explain, is_passing
 from .actor import Actor
 from .desk import Desk, Outcome
 from .ending import end
-from .slots import Slots
+from .slots import Slots, Steps
 from .state import States
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Worker:
         self._run = run
         self._desk = Desk(flock, actor, States(flock.shard, actor) if actor.state is not None else None, self)
         count = concurrency or actor.concurrency
-        self._slots = Slots[Delivery, Outcome](count, self._handled_one, f"roost {actor.name}")
+        context = copy_context()
+        context.run(structlog.contextvars.bind_contextvars, flock=flock.name, actor=actor.name)
+        self._slots = Slots[Delivery, Outcome](count, self._handled_one, f"roost {actor.name}", context)
         self._most = count if count == 1 else 2 * count
         """In hand: as many as are handled at once, and as many on their way to the server. An actor that handles one at
         a time does not begin the next before that one is committed."""
@@ -241,7 +244,7 @@ class Worker:
             self._unsettled = 0
         self._make_room()
 
-    def resume(self, delivery: Delivery, work: Callable[[Delivery], Coroutine[Any, Any, Outcome]]) -> None:
+    def resume(self, delivery: Delivery, work: Callable[[Delivery], Steps[Outcome]]) -> None:
         """Go on with a delivery whose commit was refused as it was."""
         self._slots.begin([delivery], work)
 
