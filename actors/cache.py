@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
 
 from roost.streams import Bell, Note
 
@@ -15,14 +13,9 @@ OVERHEAD_BYTES = 1024
 MAX_FORGOTTEN = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The moment before a read: what is taken back after it must not be added by its reply."""
-
-    tick: int
-    at: float
-    heard: bool
-    """Whether pushes arrived then: if not, something may have been taken back before they came again."""
+Asked = int | None
+"""The moment before a read: what is taken back after it must not be added by its reply. None: pushes did not arrive
+then, and something may have been taken back before they came again."""
 
 
 class NoteCache:
@@ -43,7 +36,7 @@ class NoteCache:
 
     def asked(self) -> Asked:
         """To be taken before a read, and given to `add`."""
-        return Asked(self._tick, time.monotonic(), self._bell.is_up)
+        return self._tick if self._bell.is_up else None
 
     def get(self, note_id: str) -> Note | None:
         """The note if it is cached and live."""
@@ -58,15 +51,13 @@ class NoteCache:
 
     def add(self, note: Note, asked: Asked) -> None:
         """Keep a note that was read after `asked`. The reply to a read may come after the push that takes it back."""
-        if not (asked.heard and self._bell.is_up) or note.size > MAX_CACHED_BYTES or note.id in self._notes:
+        note_id, size = note.id, note.size
+        if asked is None or size > MAX_CACHED_BYTES or note_id in self._notes or not self._bell.is_up:
             return
-        if self._cleared > asked.tick or self._forgotten.get(note.id, 0) > asked.tick:
+        if self._cleared > asked or self._forgotten.get(note_id, 0) > asked:
             return
-        if note.expires is not None:
-            # The remaining time was true when the server answered, perhaps long before this process had time to look.
-            note = replace(note, expires=note.expires - (time.monotonic() - asked.at))
-        self._notes[note.id] = note
-        self._size += note.size + OVERHEAD_BYTES
+        self._notes[note_id] = note
+        self._size += size + OVERHEAD_BYTES
         while self._size > self._limit:
             _, old = self._notes.popitem(last=False)
             self._size -= old.size + OVERHEAD_BYTES

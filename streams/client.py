@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol, cast
 
@@ -63,6 +63,9 @@ class CommandClient(Protocol):
 class RawConnection(Protocol):
     """One of redis-py's connections, below its clients: what is sent and what comes back are not paired."""
 
+    socket_timeout: float | None
+    """Seconds that a reply may take; None: for ever."""
+
     async def connect(self) -> None: ...
     async def send_command(self, *args: Argument, check_health: bool = True) -> None: ...
     async def read_response(self, *, timeout: float | None = None) -> Reply: ...
@@ -115,12 +118,14 @@ def make_client(
     return cast(CommandClient, Redis.from_pool(pool))
 
 
-def on_close(client: CommandClient, tell: Callable[[CommandClient], None]) -> None:
-    """Calls `tell` when somebody closes that client."""
+def on_close(client: CommandClient, tell: Callable[[CommandClient], Awaitable[None] | None]) -> None:
+    """Calls `tell` when somebody closes that client, and awaits what it answers."""
     close = client.aclose
 
     async def aclose() -> None:
-        tell(client)
+        told = tell(client)
+        if told is not None:
+            await told
         await close()
 
     cast(Any, client).aclose = aclose
@@ -153,6 +158,19 @@ async def make_raw_connection(client: CommandClient, key: str) -> RawConnection:
         node = cast(Any, untyped.get_node_from_key(key))
         return cast(RawConnection, node.connection_class(**node.connection_kwargs))
     return cast(RawConnection, untyped.connection_pool.make_connection())
+
+
+def send_now(connection: RawConnection, packed: bytes) -> None:
+    """Sends without waiting for the socket to take it: for what is small, and bounded by its sender. On a connection
+    that has just broken, who reads from it hears of it."""
+    writer = cast(Any, connection)._writer
+    if writer is not None:
+        writer.write(packed)
+
+
+def has_connections(client: object) -> bool:
+    """Whether it is a client of redis-py's, of which connections can be had."""
+    return isinstance(client, Redis | RedisCluster)
 
 
 async def forget_topology(client: CommandClient) -> None:

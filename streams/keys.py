@@ -68,10 +68,12 @@ class Keys:
         return f"{self.prefix}{kind}" if ident is None else f"{self.prefix}{kind}:{ident}"
 
 
-def lua_names() -> str:
-    """Lua that makes every key from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon there."""
+def lua_names(text: str) -> str:
+    """Lua that makes the keys that `text` uses from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon
+    there."""
     plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired"}
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
-    lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS]
+    used = set(re.findall(r"\bK\.(\w+)", text))
+    lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS if kind in used]
     lines += ["}", f"local GROUP = '{GROUP}'"]
     return "\n".join(lines)

@@ -22,6 +22,8 @@ from .unit import INLINE_BYTES, StoredContent
 MAX_NOTE_BYTES = 64 * 1024 * 1024
 MAX_KEY_BYTES = 512
 UPLOAD_HOLD = timedelta(minutes=10)
+SHORT_BYTES = 1024 * 1024
+"""Content that may go the short way, where replies wait for each other."""
 
 How = Literal["found", "joined"]
 
@@ -50,6 +52,10 @@ class Reader:
             traceparent=self.traceparent,
         )
 
+    def meta(self) -> bytes:
+        """The meta field of a new event of this reader's."""
+        return self.event("", "").meta()
+
     @property
     def subject(self) -> str:
         """What events that are about no note are about: the reader."""
@@ -73,35 +79,37 @@ class Notes:
     async def _read(
         self, by: Literal["id", "key"], ident: str, reader: Reader, reused: How | None, *, log_miss: bool
     ) -> Note | None:
-        if len(ident.encode()) > MAX_KEY_BYTES:
+        if len(ident) > MAX_KEY_BYTES or len(ident.encode()) > MAX_KEY_BYTES:
             raise LimitExceeded(f"a note's {by} has up to {MAX_KEY_BYTES} bytes, this has {len(ident.encode()):,}")
         # Made once: a repeat must log the same events, so that the script finds what it has logged already.
-        read = reader.event("note.read", "").meta()
-        again = reader.event("work.reused", "").meta() if reused else ""
-        missed = reader.event("note.missed", "").meta() if log_miss else ""
-        data = orjson.dumps({"note" if by == "id" else by: ident})
+        meta = reader.meta()
+        again = reader.meta() if reused else b""
+        misser = reader.subject if log_miss else ""
+        run, shard = reader.run, self._shard
+        most: int | str = SHORT_BYTES
 
         def make(routes: Routes) -> tuple[Any, ...]:
-            args: tuple[Any, ...] = (by, ident, read, routes.to("note.read", reader.run))
-            if reused:
-                args += (reused, again, routes.to("work.reused", reader.run), orjson.dumps(ident))
-            else:
-                args += ("", "", "", "")
-            if log_miss:
-                return (*args, reader.subject, missed, data, routes.to("note.missed", reader.run))
-            return (*args, "", "", "", "")
+            to = routes.to
+            missed = to("note.missed", run) if misser else ""
+            fixed = (by, ident, meta, to("note.read", run), misser, missed)
+            return (*fixed, reused, again, to("work.reused", run), most) if reused else (*fixed, "", "", "", most)
 
-        answer = await self._shard.run_routed("read", make)
-        return None if answer[0] == b"missing" else self._note(answer)
-
-    def _note(self, answer: list[Any]) -> Note:
-        _, _, record, _, _, remaining, _, entry, work, content = answer
+        # The remaining time is true when the server answers: counted from before the question, it is never too long.
+        asked = time.monotonic()
+        answer = await shard.run_routed("read", make)
+        if answer[0] == b"large":
+            most, asked = "", time.monotonic()
+            answer = await shard.run_routed("read", make, short=False)
+        if answer[0] == b"missing":
+            return None
+        _, remaining, record, entry, work, content = answer
+        ms, _, seq = entry.partition(b"-")
         return Note(
             record=NoteRecord.from_data(orjson.loads(record)),
             raw=content,
-            position=Position.parse(entry.decode(), shard=self._shard.number),
+            position=Position(shard.number, int(ms), int(seq)),
             work=orjson.loads(work) if work else None,
-            expires=None if remaining == b"" else time.monotonic() + int(remaining) / 1000,
+            expires=None if remaining == b"" else asked + int(remaining) / 1000,
         )
 
     async def store(self, raw: bytes) -> StoredContent:

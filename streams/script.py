@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -33,7 +34,8 @@ class Script:
         prelude = (folder / "prelude.lua").read_text("utf-8")
         self.name = name
         first, _, rest = body.partition("\n")
-        self.text = f"{first}\n{lua_names()}\n{prelude}\n{rest}"
+        needed = _needed(prelude, rest)
+        self.text = f"{first}\n{lua_names(needed + rest)}\n{needed}\n{rest}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, client: Commands, log: str, *args: Any) -> Any:
@@ -42,6 +44,25 @@ class Script:
             return await client.execute_command("EVALSHA", self.sha, 1, log, *args)
         except NoScriptError:
             return await client.execute_command("EVAL", self.text, 1, log, *args)
+
+
+_DEFINED = re.compile(r"^local (?:function (\w+)|([\w, ]+) =)", re.MULTILINE)
+
+
+def _needed(prelude: str, body: str) -> str:
+    """The paragraphs of the prelude that the body uses, and those that these use: a server makes each one's functions
+    anew at every call."""
+    paragraphs = prelude.strip().split("\n\n")
+    names = [
+        {name for one, many in _DEFINED.findall(text) for name in re.findall(r"\w+", one + many)} for text in paragraphs
+    ]
+    kept: set[int] = set()
+    while True:
+        used = set(re.findall(r"\w+", "\n".join([body, *[paragraphs[number] for number in kept]])))
+        more = {number for number, defined in enumerate(names) if defined & used}
+        if more <= kept:
+            return "\n\n".join(paragraphs[number] for number in sorted(kept))
+        kept |= more
 
 
 @cache

@@ -11,9 +11,11 @@ import orjson
 from .errors import SettingsError
 from .event import pairs
 from .keys import Keys
+from .lane import Lane
 from .patience import PATIENCE, explain, patiently
 from .routes import Routes
 from .script import Commands, script
+from .unavailable import FAILURES
 
 FORMAT = 1
 """The format of the log that this program writes, and the newest it reads."""
@@ -29,6 +31,7 @@ class Shard:
         self.client = client
         self.keys = keys
         self.patience = patience
+        self.lane = Lane(client, keys.log)
         self.routes = Routes()
         self.epoch = ""
         self.settings: dict[str, Any] = {}
@@ -62,13 +65,25 @@ class Shard:
         """Run a script that may be repeated safely; waits for a server that is away. Raises ServerUnavailable."""
         return await self._patiently(lambda: script(name)(self.client, self.keys.log, *args))
 
-    async def run_routed(self, name: str, make: Callable[[Routes], tuple[Any, ...]]) -> Any:
+    async def run_routed(self, name: str, make: Callable[[Routes], tuple[Any, ...]], *, short: bool = True) -> Any:
         """As `run`, for a script that appends: its arguments depend on the routes.
 
         Its first argument is their generation; its last is 1 when an attempt before this one may have been carried
-        out, for what must not be appended twice.
+        out, for what must not be appended twice. Not `short`: its answer is large and would keep others waiting.
         """
         attempts = 0
+        if (
+            short and self.lane.takes
+        ):  # the short way, once; whatever comes of it but an answer, the long way deals with it
+            try:
+                args = (self.routes.generation, *make(self.routes), 0)
+                answer = await self.lane.call("EVALSHA", script(name).sha, 1, self.keys.log, *args)
+            except FAILURES:
+                attempts = 1
+            else:
+                if answer.__class__ is not list or answer[0] != b"routes":
+                    return answer
+                await self.open()
 
         async def attempt() -> Any:
             nonlocal attempts

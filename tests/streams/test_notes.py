@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -137,6 +138,23 @@ async def test_a_live_note_knows_how_long_it_will_be(core: Core) -> None:
     for_ever = await core.notes.get((await core.put(b"y")).id, ME)
     assert for_ever is not None
     assert for_ever.expires is None
+
+
+async def test_a_deadline_counts_from_the_question_not_from_the_answer(
+    server_url: str, flock_name: str, proxy: StartProxy
+) -> None:
+    slow = await proxy(server_url)
+    async with await connect(slow.url) as connection, open_core(connection, flock_name) as core:
+        record = await core.put(b"x", ttl=MINUTE)
+        held, before = slow.hold_reply("EVALSHA"), time.monotonic()
+        asking = asyncio.create_task(core.notes.get(record.id, ME))
+        await held.happened.wait()
+        await asyncio.sleep(0.2)  # the answer is on its way for so long
+        held.release()
+        note = await asking
+        assert note is not None
+        assert note.expires is not None
+        assert note.expires - before < 60.1
 
 
 async def test_sweeping_takes_what_is_past_its_deadline_with_an_event_each(core: Core) -> None:

@@ -1,0 +1,154 @@
+"""A lane: one connection on which short calls of scripts follow each other without waiting for each other's replies.
+
+redis-py's clients take a connection out of their pool for each command and give it back behind it, which takes more
+time than the command. A lane keeps one, sends at once, and gives replies out in the order of the calls. It shortens
+ways, and nothing depends on it: a call that it cannot take, or that it loses, goes the client's way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from typing import Any, cast
+
+import hiredis
+from redis import exceptions as redis
+
+from .client import CommandClient, RawConnection, has_connections, make_raw_connection, on_close, send_now
+from .unavailable import FAILURES
+
+_log = logging.getLogger("roost.lane")
+
+USES = 4
+"""Calls before there is a lane: who makes fewer is better off without a further connection."""
+MAX_UNANSWERED = 1_000
+PAUSE_S = 1.0
+"""Between attempts to connect again."""
+
+
+class LaneDown(redis.ConnectionError):
+    """The lane has lost the call, which may have been carried out."""
+
+
+class Lane:
+    """Calls of the slot that has `key`. It connects in the background when it has been asked for some times."""
+
+    def __init__(self, client: object, key: str) -> None:
+        self._client = cast(CommandClient, client)
+        self._key = key
+        self._uses = 0
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        """Who waits for which reply, in order, and since when."""
+        self._later: list[bytes] = []
+        """What is sent, in one piece, at the end of this round of the event loop."""
+        self._connection: RawConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._again_at = 0.0
+        self._hooked = False
+        self._closed = not has_connections(client)
+
+    @property
+    def takes(self) -> bool:
+        """Whether a call can go this way now. Asking makes a lane come up."""
+        if self._connection is not None:
+            return len(self._waiting) < MAX_UNANSWERED
+        self._uses += 1
+        if self._uses >= USES and self._task is None and not self._closed and time.monotonic() >= self._again_at:
+            self._task = asyncio.create_task(self._run(), name="roost lane")
+        return False
+
+    async def call(self, *words: Any) -> Any:
+        """The reply to a command. Raises redis-py's errors, or LaneDown."""
+        connection = self._connection
+        if connection is None:
+            raise LaneDown("the lane is not up")
+        loop = asyncio.get_running_loop()
+        packed: bytes = cast(Any, hiredis).pack_command(words)
+        answered: asyncio.Future[Any] = loop.create_future()
+        if not self._waiting:  # nobody is before this call: it goes at once
+            self._waiting.append((answered, loop.time()))
+            send_now(connection, packed)
+            if self._watch is None:
+                self._watch = loop.call_later(connection.socket_timeout or 60.0, self._look_at_oldest, loop)
+        else:
+            self._waiting.append((answered, loop.time()))
+            if not self._later:
+                loop.call_soon(self._send_later)
+            self._later.append(packed)
+        return await answered
+
+    async def close(self) -> None:
+        """Calls under way fail."""
+        self._closed = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _send_later(self) -> None:
+        packed, self._later = self._later, []
+        if self._connection is not None and packed:
+            send_now(self._connection, b"".join(packed))
+
+    def _look_at_oldest(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer for all calls: a server that has gone silent ends the connection, and so all that wait for it."""
+        self._watch = None
+        if not self._waiting or self._connection is None:
+            return
+        timeout = self._connection.socket_timeout or 60.0
+        left = self._waiting[0][1] + timeout - loop.time()
+        if left > 0:
+            self._watch = loop.call_later(left, self._look_at_oldest, loop)
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        """Connect, and give out replies until something breaks."""
+        if not self._hooked:
+            self._hooked = True
+            on_close(self._client, lambda _: self.close())
+        connection: RawConnection | None = None
+        try:
+            connection = await make_raw_connection(self._client, self._key)
+            await connection.connect()
+            self._connection = connection
+            while True:
+                reply = await _read(connection)
+                answered, _ = self._waiting.popleft()
+                if not answered.done():  # its caller may have been cancelled
+                    if isinstance(reply, redis.RedisError):
+                        answered.set_exception(reply)
+                    else:
+                        answered.set_result(reply)
+                if isinstance(reply, redis.RedisError) and not isinstance(reply, redis.NoScriptError):
+                    raise reply  # the slot may have moved, or the server changed its role: connect anew
+        except (*FAILURES, IndexError) as error:
+            _log.debug("a lane went down: %r", error)
+        finally:
+            self._go_down()
+            if connection is not None:
+                await connection.disconnect(nowait=True)
+
+    def _go_down(self) -> None:
+        self._connection, self._task = None, None
+        self._again_at = time.monotonic() + PAUSE_S
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._later.clear()
+        waiting, self._waiting = self._waiting, deque()
+        for answered, _ in waiting:
+            if not answered.done():
+                answered.set_exception(LaneDown("the connection broke before the reply came"))
+
+
+async def _read(connection: RawConnection) -> Any:
+    """The next reply; an error that the server answers is one, too."""
+    try:
+        return await connection.read_response(timeout=math.inf)
+    except redis.ResponseError as error:
+        return error
