@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from .errors import LimitExceeded, NoteNotFound, RoostError
-from .event import Event, new_id
+from .event import Event, Stamp, new_id
 from .note import Note, NoteRecord
 from .position import Position
 from .routes import Routes
@@ -54,7 +54,7 @@ class Reader:
 
     def meta(self) -> bytes:
         """The meta field of a new event of this reader's."""
-        return self.event("", "").meta()
+        return Stamp(actor=self.actor, run=self.run, cause=self.cause, traceparent=self.traceparent).meta(1)
 
     @property
     def subject(self) -> str:
