@@ -43,33 +43,29 @@ local function version_of(subject)
   return parse_version(call('HGET', K.versions, subject))
 end
 
--- Append one event and copy it into the inboxes named in routes ('' or 'a,b'). Answers its entry ID.
--- The caller stores the subject's new version: write does so once a subject for a whole call.
-local function append(subject, kind, meta, data, routes, version, previous)
-  local entry
-  if previous == '' then
-    entry = call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data)
-  else
-    entry = call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta, 'data', data,
-      'prev', previous)
+-- Copy an event into the inboxes named in routes ('a,b').
+local function copy(entry, routes, subject, kind, meta, data, version)
+  for inbox in string.gmatch(routes, '[^,]+') do
+    call('XADD', K.inbox .. inbox, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta,
+      'data', data, 'pos', entry)
   end
-  if routes ~= '' then
-    for inbox in string.gmatch(routes, '[^,]+') do
-      call('XADD', K.inbox .. inbox, '*', 'type', kind, 'subject', subject, 'ver', version, 'meta', meta,
-        'data', data, 'pos', entry)
-    end
-  end
-  return entry
 end
 
 local function store_version(subject, version, entry)
   call('HSET', K.versions, subject, format('%d %s', version, entry))
 end
 
--- Append at whatever version the subject has.
+-- Append one event at whatever version its subject has. The script `write` does the same for many, in its own way.
 local function append_next(subject, kind, meta, data, routes)
   local version, previous = version_of(subject)
-  local entry = append(subject, kind, meta, data, routes, version + 1, previous)
+  local entry
+  if previous == '' then
+    entry = call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version + 1, 'meta', meta, 'data', data)
+  else
+    entry = call('XADD', K.log, '*', 'type', kind, 'subject', subject, 'ver', version + 1, 'meta', meta, 'data', data,
+      'prev', previous)
+  end
+  if routes ~= '' then copy(entry, routes, subject, kind, meta, data, version + 1) end
   store_version(subject, version + 1, entry)
   return entry
 end

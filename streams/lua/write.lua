@@ -82,8 +82,71 @@ for first = 1, #subjects, PAGE do
   end
 end
 
--- 4. Judge every unit before the first write. What earlier units will change stands in these overlays.
-local now = not plain and clock()
+-- 4. What every call does. All else stands below a call of events alone: the server makes functions anew for each call.
+local changed = {}
+local words, said = {}, 0 -- versions and entries, for the units' lines
+local decimal = {} -- versions as text: made once
+
+local function put_event(i)
+  local subject = argv[i]
+  local number = stored_version[subject] + 1
+  local text = decimal[number]
+  if not text then
+    text = format('%d', number)
+    decimal[number] = text
+  end
+  local previous, entry = stored_entry[subject], nil
+  if previous == '' then
+    entry = call('XADD', K.log, '*', 'type', argv[i + 1], 'subject', subject, 'ver', text, 'meta', argv[i + 2],
+      'data', argv[i + 3])
+  else
+    entry = call('XADD', K.log, '*', 'type', argv[i + 1], 'subject', subject, 'ver', text, 'meta', argv[i + 2],
+      'data', argv[i + 3], 'prev', previous)
+  end
+  if argv[i + 4] ~= '' then copy(entry, argv[i + 4], subject, argv[i + 1], argv[i + 2], argv[i + 3], text) end
+  stored_version[subject], stored_entry[subject], changed[subject] = number, entry, true
+  words[said + 1], words[said + 2] = text, entry
+  said = said + 2
+  return entry
+end
+
+-- The line of a unit whose events are the words from there on.
+local function line_from(first)
+  if said == first + 1 then return 'ok ' .. words[first] .. ' ' .. words[said] end
+  return said < first and 'ok' or 'ok ' .. concat(words, ' ', first, said)
+end
+
+-- The versions are stored once a subject; the answer is kept for a repeat.
+local function finish(lines)
+  local news = {}
+  for _, subject in ipairs(subjects) do
+    if changed[subject] then
+      news[#news + 1] = subject
+      news[#news + 1] = decimal[stored_version[subject]] .. ' ' .. stored_entry[subject]
+    end
+  end
+  for first = 1, #news, PAGE do
+    call('HSET', K.versions, unpack(news, first, math.min(first + PAGE - 1, #news)))
+  end
+  call('HSET', producer, 'number', number, 'token', argv[4], 'answer', concat(lines, '\n'))
+  call('PEXPIRE', producer, argv[5])
+  table.insert(lines, 1, 'ok')
+  return lines
+end
+
+if plain then
+  local lines, from = {}, 8
+  for unit = 1, #ends do
+    local first = said + 1
+    for i = from + 1, ends[unit], 6 do put_event(i) end
+    lines[unit] = line_from(first)
+    from = ends[unit] + 2
+  end
+  return finish(lines)
+end
+
+-- 5. Judge every unit before the first write. What earlier units will change stands in these overlays.
+local now = clock()
 local version, settled, claims, bound, blobs = {}, {}, {}, {}, {}
 
 local function load(subject)
@@ -214,7 +277,7 @@ end
 
 local refused, claim_lines, granted = {}, {}, {}
 local from = 8
-for unit = 1, plain and 0 or #ends do
+for unit = 1, #ends do
   refused[unit] = judge(from, ends[unit])
   if not refused[unit] then
     foresee(from, ends[unit])
@@ -223,26 +286,8 @@ for unit = 1, plain and 0 or #ends do
   from = ends[unit] + 2
 end
 
--- 5. Write. Nothing below reads what it could refuse.
-local acks, unnamed, changed = {}, {}, {}
-local words, said = {}, 0 -- versions and entries, for the units' lines
-local decimal = {} -- versions as text: made once
-
-local function put_event(i)
-  local subject = argv[i]
-  local number = stored_version[subject] + 1
-  local text = decimal[number]
-  if not text then
-    text = format('%d', number)
-    decimal[number] = text
-  end
-  local entry = append(subject, argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4], text, stored_entry[subject])
-  stored_version[subject], stored_entry[subject], changed[subject] = number, entry, true
-  words[said + 1], words[said + 2] = text, entry
-  said = said + 2
-  return entry
-end
-
+-- 6. Write. Nothing below reads what it could refuse.
+local acks, unnamed = {}, {}
 local function put_note(i, entry, base)
   local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
   local deadline = ttl == '' and '' or base + tonumber(ttl)
@@ -346,9 +391,7 @@ local function write(from, to, line)
     end
     i = i + SIZES[part] + 1
   end
-  if line then return line end
-  if said == first + 1 then return 'ok ' .. words[first] .. ' ' .. words[said] end
-  return said < first and 'ok' or 'ok ' .. concat(words, ' ', first, said)
+  return line or line_from(first)
 end
 
 local lines = {}
@@ -358,16 +401,6 @@ for unit = 1, #ends do
   from = ends[unit] + 2
 end
 for _, digest in ipairs(unnamed) do unname_blob(digest) end -- last: another unit may have named the same blob
-local news = {}
-for _, subject in ipairs(subjects) do
-  if changed[subject] then
-    news[#news + 1] = subject
-    news[#news + 1] = decimal[stored_version[subject]] .. ' ' .. stored_entry[subject]
-  end
-end
-for first = 1, #news, PAGE do
-  call('HSET', K.versions, unpack(news, first, math.min(first + PAGE - 1, #news)))
-end
 for inbox, entries in pairs(acks) do
   for first = 1, #entries, 500 do
     local slice = { unpack(entries, first, math.min(first + 499, #entries)) }
@@ -376,8 +409,4 @@ for inbox, entries in pairs(acks) do
   end
 end
 
--- 6. Keep the answer for a repeat.
-call('HSET', producer, 'number', number, 'token', argv[4], 'answer', concat(lines, '\n'))
-call('PEXPIRE', producer, argv[5])
-table.insert(lines, 1, 'ok')
-return lines
+return finish(lines)

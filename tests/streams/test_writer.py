@@ -19,7 +19,7 @@ from roost.streams.answer import Granted, Held, Written
 from roost.streams.connection import Connection, connect
 from roost.streams.event import MAX_EVENT_BYTES
 from roost.streams.unit import Token, Unit
-from roost.streams.writer import MAX_CALL_EVENTS
+from roost.streams.writer import CROWD, MAX_CALL_EVENTS
 
 StartProxy = Callable[[str], Awaitable[Proxy]]
 StartServer = Callable[[], Awaitable[OwnServer]]
@@ -49,15 +49,29 @@ async def test_what_is_appended_while_a_call_is_on_its_way_goes_into_the_next(
         assert calls(faulty) == before + 2
 
 
-async def test_the_server_counts_as_few_calls_as_the_writer_makes(own_server: StartServer) -> None:
+async def test_what_waits_for_an_idle_writer_is_one_call_and_of_a_crowd_two(own_server: StartServer) -> None:
     server = await own_server()
     async with await connect(server.url) as connection, open_core(connection, "f") as core:
         await core.append(happened("warm"))
-        before = await evalshas(connection)
-        await asyncio.gather(*[core.append(happened("a")) for _ in range(MAX_CALL_EVENTS)])
-        assert await evalshas(connection) == before + 1
-        await asyncio.gather(*[core.append(happened("a")) for _ in range(MAX_CALL_EVENTS + 1)])
-        assert await evalshas(connection) == before + 3
+        for appenders, calls_made in ((CROWD - 1, 1), (CROWD, 2), (MAX_CALL_EVENTS, 2), (2 * MAX_CALL_EVENTS + 1, 3)):
+            before = await evalshas(connection)
+            await asyncio.gather(*[core.append(happened("a")) for _ in range(appenders)])
+            assert await evalshas(connection) == before + calls_made
+
+
+async def test_a_crowd_is_on_its_way_while_the_other_half_waits(
+    server_url: str, flock_name: str, proxy: StartProxy
+) -> None:
+    faulty = await proxy(server_url)
+    async with await connect(faulty.url) as connection, open_core(connection, flock_name) as core:
+        await core.append(happened("warm"))
+        held = faulty.hold_reply("EVALSHA")
+        crowd = [asyncio.create_task(core.append(happened("a"))) for _ in range(CROWD)]
+        await held.happened.wait()
+        assert await core.log.length() == 1 + CROWD // 2
+        held.release()
+        answers = await asyncio.gather(*crowd)
+        assert [answer.versions for answer in answers] == [(version,) for version in range(1, CROWD + 1)]
 
 
 async def test_an_idle_writer_sends_at_once(server_url: str, flock_name: str, proxy: StartProxy) -> None:
