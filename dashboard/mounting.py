@@ -13,14 +13,17 @@ Mount = Callable[[str, Mapping[str, Any]], None]
 
 
 def mount(name: str, beside: str, stem: str) -> Mount:
-    """A component of `<stem>.html`, `.css` and `.js` in the folder of the file `beside`, with the wording of all."""
+    """A component of `<stem>.html`, `<stem>.css` and all scripts in the folder of the file `beside`.
+
+    The scripts and the wording of all components are one module.
+    """
     folder = Path(beside).parent
-    wording = (Path(__file__).parent / "wording.js").read_text("utf-8")
+    scripts = [*sorted(folder.glob("*.js")), Path(__file__).parent / "wording.js"]
     render = component(
         name,
         html=(folder / f"{stem}.html").read_text("utf-8"),
         css=(folder / f"{stem}.css").read_text("utf-8"),
-        js=(folder / f"{stem}.js").read_text("utf-8") + wording,
+        js="\n".join(script.read_text("utf-8") for script in scripts),
     )
 
     def show(key: str, data: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 function sentence({ what, who, of, about, note }) {
   const agent = who ? who.split("\n")[0] : "The flock", author = of ? of.split("\n")[0] : null;
-  const whose = author ? (author === agent ? "its own " : `${author}’s `) : "";
+  const whose = author ? (of === who ? "its own " : author === agent ? `another ${author}’s ` : `${author}’s `) : "";
   switch (what) {
     case "wrote": return `${agent} wrote ${about} (${(note || "").slice(0, 8)})`;
     case "claimed": return `${agent} computes ${about}`;
@@ -33,19 +33,18 @@ function act({ did, about }, between = " ") { return did === "acted" ? about : `
 
 function compare(a, b) { return a < b ? -1 : a > b ? 1 : 0; }
 
+// A long title by both of its ends, since titles of one kind begin alike.
+function ends(title, most = 72) { return title.length <= most ? title : `${title.slice(0, most / 3)} … ${title.slice(-most * 2 / 3)}`; }
+
 function make(tag, given = {}, ...children) {
   const element = Object.assign(document.createElement(tag), given);
   element.append(...children);
   return element;
 }
 
-function mix(a, b, c, share) { return (1 - share) * (1 - share) * a + 2 * (1 - share) * share * b + share * share * c; }
+function say(element, words) { if (element.textContent !== words) element.textContent = words; }
 
-function hue(name) {
-  let sum = 7;
-  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
-  return HUES[sum % HUES.length];
-}
+function mix(a, b, c, share) { return (1 - share) * (1 - share) * a + 2 * (1 - share) * share * b + share * share * c; }
 
 function number(count) { return count.toLocaleString("en"); }
 

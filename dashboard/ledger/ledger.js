@@ -33,7 +33,7 @@ class Ledger {
 
   agent(agent, now) {
     const { notes, reads, computed, found, joined, handled, errors } = agent.counts;
-    const busy = agent.tasks ? agent.doing.slice(0, 3).map((task) => task.title).join(" · ") + (agent.tasks > 3 ? ` · and ${number(agent.tasks - 3)} more` : "") : act(agent);
+    const busy = agent.tasks ? ends(agent.doing[0].title) + (agent.tasks > 1 ? ` · and ${number(agent.tasks - 1)} more` : "") : act(agent);
     return {
       id: agent.id,
       row: agent.tasks || now - agent.last < QUIET_MS ? "" : "quiet",
@@ -45,7 +45,7 @@ class Ledger {
   note(note, now) {
     return {
       id: note.note,
-      cells: [note.note.slice(0, 8), note.title === note.key || note.title === note.note ? note.tags.join(", ") : note.title, (note.key || "").slice(0, 60), note.author || "", span(now - note.at), number(note.size), number(note.reads), number(note.reused), note.words || ""],
+      cells: [note.note.slice(0, 8), note.title === note.key || note.title === note.note ? note.tags.join(", ") : ends(note.title, 60), (note.key || "").slice(0, 60), note.author || "", span(now - note.at), number(note.size), number(note.reads), number(note.reused), note.words || ""],
       classes: ["id", "", "id", "", "when", "count", "count", "count", "what"],
     };
   }

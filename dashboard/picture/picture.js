@@ -5,12 +5,14 @@ const SECONDS_OF_NEWS = 4;      // older moments are history: they are told, and
 const THREAD_MS = 2200;
 const FLASH_MS = 700;
 const CROSS_MS = 6000;
+const FRAME_MS = 30;
 const STEP_MS = 300;            // between pictures where less motion is wanted: marks come and go, and do not move
 const MOST_THREADS = 80;
 const MOST_TOLD = 24;
+const BUSY = 10;                 // with more news at once, only what comes first is told in words
 const SILENT_MS = 3 * 60 * 1000; // who was silent for that long before the newest event leaves the picture
 const FEW = 5;                   // but for the last few
-const HUES = [205, 28, 150, 320, 52, 265, 0, 180];
+const HUES = [205, 28, 150, 320, 52, 265, 0, 180, 95, 235];
 
 const pictures = new WeakMap();
 
@@ -37,9 +39,10 @@ class Picture {
     this.guests = new Map();    // authors whose notes were reused, and when
     this.reused = [];           // the last "reader note" that were found or waited for
     this.threads = [];
-    this.frames = 0;
+    this.frames = this.drawnAt = 0;
     this.drawn = 0;             // threads ever drawn
-    this.fitted = new Map();    // texts, cut to the width they have
+    this.hues = new Map();      // name -> hue, in the order of their appearance
+    this.letters = new Letters(this.paint);
     this.last = 0;              // number of the last moment taken
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     new ResizeObserver(() => this.arrange()).observe(this.stage);
@@ -83,9 +86,7 @@ class Picture {
     this.dark = 0.3 * red + 0.59 * green + 0.11 * blue < 128;
     this.root.classList.toggle("dark", this.dark);
     this.font = style.fontFamily;
-    this.ink = this.dark
-      ? { top: "#0b1222", foot: "#1d2740", wood: "#8a7560", halo: "rgba(17,25,44,0.85)", text: "#eef2f8", soft: "#aeb9cc", light: "#ffcf70", glow: "255,200,95", thread: "140,195,255", bad: "#ff8a7d", body: 68, edge: "#0b1222" }
-      : { top: "#e3edf8", foot: "#fdf7ec", wood: "#7d6650", halo: "rgba(246,246,244,0.85)", text: "#1c2330", soft: "#55617a", light: "#dd8a00", glow: "235,150,20", thread: "35,95,170", bad: "#c2352b", body: 40, edge: "#ffffff" };
+    this.ink = this.dark ? INKS.dark : INKS.light;
   }
 
   // --- who sits where ---
@@ -107,25 +108,48 @@ class Picture {
 
   arrange() {
     if (!this.data) return;
-    const width = Math.max(320, this.stage.clientWidth), count = this.order.length;
-    const roomy = count <= Math.max(4, Math.floor(width / 125)), rows2 = count <= 2 * Math.floor(width / 96);
-    const least = roomy ? 125 : rows2 ? 96 : count <= 60 ? 88 : 58;
-    const across = Math.max(1, Math.min(count, roomy ? count : rows2 ? Math.ceil(count / 2) : Math.floor(width / least)));
-    const down = Math.max(1, Math.ceil(count / across));
-    const large = count <= 6 && width > 600;
-    const high = down === 1 ? 350 : down === 2 ? 200 : count <= 60 ? 112 : 84;
+    const width = Math.max(320, this.stage.clientWidth), rows = this.rows(width);
+    const across = Math.max(1, ...rows.map((row) => row.length)), down = Math.max(1, rows.length);
+    const crowd = this.order.length > 60, large = down === 1 && across <= 6 && width > 600;
+    const high = [350, 200, 158][down - 1] || (crowd ? 84 : 112);
     this.size = { width, height: Math.max(350, down * high) };
-    this.form = { wide: width / across, high: this.size.height / down, pitch: large ? 18 : down === 1 ? 15 : down === 2 ? 13 : 10, bird: large ? 20 : down === 1 ? 15 : down === 2 ? 12 : 9, lines: down === 1 ? 3 : down === 2 ? 2 : count <= 60 ? 1 : 0 };
+    this.form = {
+      wide: width / across,
+      high: this.size.height / down,
+      pitch: large ? 18 : [15, 13, 12][down - 1] || 10,
+      bird: large ? 20 : [15, 12, 11][down - 1] || 9,
+      lines: [3, 2, 2][down - 1] ?? (crowd ? 0 : 1),
+    };
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = width * ratio;
     this.canvas.height = this.size.height * ratio;
     this.canvas.style.height = `${this.size.height}px`;
     this.paint.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.places = new Map();
-    this.order.forEach((id, place) => this.places.set(id, this.cell(place % across, Math.floor(place / across))));
+    rows.forEach((row, down) => row.forEach((id, across) => this.places.set(id, this.cell(across, down))));
+    const names = this.order.map((id) => id.split("\n")[0]);
+    this.shared = new Set(names.filter((name, at) => names.indexOf(name) !== at));
+    for (const name of names) if (!this.hues.has(name)) this.hues.set(name, HUES[this.hues.size % HUES.length]);
     this.lights.clear();
     this.settle();
     this.draw();
+  }
+
+  // Who sits in which row: a row for each run, if there are a few and they fit; else side by side in as few as do.
+  rows(width) {
+    const runs = new Map();
+    for (const id of this.order) {
+      const run = id.split("\n")[1];
+      runs.set(run, [...(runs.get(run) || []), id]);
+    }
+    const groups = [...runs.values()];
+    this.runs = groups.length > 1 && groups.length <= 3 && groups.every((group) => group.length * 96 <= width) && this.order.length > 6;
+    if (this.runs) return groups;
+    const count = this.order.length, most = (least) => Math.max(1, Math.floor(width / least));
+    const across = count <= most(125) ? count : count <= 2 * most(96) ? Math.ceil(count / 2) : most(count <= 60 ? 88 : 58);
+    const rows = [];
+    for (let at = 0; at < count; at += across) rows.push(this.order.slice(at, at + across));
+    return rows;
   }
 
   cell(column, row) {
@@ -236,6 +260,8 @@ class Picture {
     this.frame = requestAnimationFrame((time) => {
       this.frame = 0;
       if (!this.root.isConnected) return;
+      if (time - this.drawnAt < FRAME_MS) return this.draw();
+      this.drawnAt = time;
       this.threads = this.threads.filter((thread) => time - thread.from < THREAD_MS);
       const moving = this.sketch(time);
       this.frames += 1;
@@ -254,7 +280,8 @@ class Picture {
     paint.fillStyle = sky;
     paint.fillRect(0, 0, size.width, size.height);
     if (!this.order.length) this.text("Nobody is here yet. Agents appear with their first event.", size.width / 2, size.height / 2, 15, ink.soft, size.width - 40);
-    for (const perch of new Set([...this.places.values()].map((place) => place.perch))) this.line(perch);
+    const perches = new Map([...this.places].map(([id, place]) => [place.perch, id.split("\n")[1]]));
+    for (const [perch, run] of perches) this.line(perch, this.runs ? (run ? `run ${run.slice(0, 8)}` : "outside of runs") : "");
     let moving = false;
     for (const light of this.lights.values()) moving = this.light(light, time) || moving;
     for (const thread of this.threads) this.thread(thread, time);
@@ -262,14 +289,15 @@ class Picture {
     return moving;
   }
 
-  line(y) {
-    const { paint, ink, size } = this;
+  line(y, words) {
+    const { paint, ink, size, form } = this;
     paint.strokeStyle = ink.wood;
     paint.lineWidth = 2.5;
     paint.beginPath();
     paint.moveTo(0, y);
     paint.lineTo(size.width, y);
     paint.stroke();
+    if (words) this.text(words, 10, y + 26 + form.lines * 15 - form.high + 16, 11.5, ink.soft, 160, 400, "left");
   }
 
   light(light, time) {
@@ -278,19 +306,19 @@ class Picture {
     paint.globalAlpha = 1;
     if (light.crossed && time - light.crossed > CROSS_MS) { this.drop(light); return false; }
     if (light.crossed) {
-      this.cross(light, radius);
+      drawCross(paint, ink, light, radius);
       return true;
     }
     if (light.open) {
       paint.strokeStyle = ink.light;
       paint.lineWidth = 1.5;
       paint.setLineDash([3, 2]);
-      this.ring(light, radius + 0.6);
+      drawRing(paint, light, radius + 0.6);
       paint.setLineDash([]);
       return false;
     }
     paint.globalAlpha = strong;
-    paint.fillStyle = `rgba(${ink.glow},${this.dark ? 0.2 : 0.16})`;
+    paint.fillStyle = `rgba(${ink.glow},${ink.shine})`;
     paint.beginPath();
     paint.arc(light.x, light.y, radius * 2, 0, 7);
     paint.fill();
@@ -301,77 +329,27 @@ class Picture {
     if (light.reused) {
       paint.strokeStyle = ink.light;
       paint.lineWidth = Math.min(3, 1 + light.reused / 4);
-      this.ring(light, radius + 2.2);
+      drawRing(paint, light, radius + 2.2);
     }
     paint.globalAlpha = 1;
     const since = light.flash && !this.calm.matches ? (time - light.flash) / FLASH_MS : 1;
     if (since >= 1 || since < 0) return false;
     paint.strokeStyle = `rgba(${ink.glow},${1 - since})`;
     paint.lineWidth = 2;
-    this.ring(light, radius + since * this.form.pitch * 1.5);
+    drawRing(paint, light, radius + since * this.form.pitch * 1.5);
     return true;
-  }
-
-  ring({ x, y }, radius) {
-    this.paint.beginPath();
-    this.paint.arc(x, y, radius, 0, 7);
-    this.paint.stroke();
-  }
-
-  cross({ x, y }, radius) {
-    const { paint } = this;
-    paint.strokeStyle = this.ink.bad;
-    paint.lineWidth = 2;
-    paint.beginPath();
-    paint.moveTo(x - radius, y - radius);
-    paint.lineTo(x + radius, y + radius);
-    paint.moveTo(x + radius, y - radius);
-    paint.lineTo(x - radius, y + radius);
-    paint.stroke();
   }
 
   agent(agent, place) {
     if (!agent) return;
     const { ink, form } = this;
     const quiet = !agent.tasks && this.now() - agent.last > 30000;
-    this.bird(place.x, place.perch, form.bird, hue(agent.name), quiet, place.x > this.size.width / 2);
+    drawBird(this.paint, ink, { x: place.x, perch: place.perch, size: form.bird, tint: this.hues.get(agent.name), quiet, turned: place.x > this.size.width / 2 });
     if (agent.did === "failed") this.text("!", place.x + form.bird * 1.3, place.perch - form.bird * 1.8, 15, ink.bad, 20, 700);
     const wide = form.wide - 10;
-    this.text(agent.name, place.x, place.perch + 16, form.bird > 9 ? 13.5 : 11.5, quiet ? ink.soft : ink.text, wide, 650);
+    const name = this.shared.has(agent.name) && !this.runs && agent.run ? `${agent.name} ${agent.run.slice(0, 4)}` : agent.name;
+    this.text(name, place.x, place.perch + 16, form.bird > 9 ? 13.5 : 11.5, quiet ? ink.soft : ink.text, wide, 650);
     doing(agent, this.now(), form.lines).forEach((line, at) => this.text(line, place.x, place.perch + 32 + at * 15, form.bird > 9 ? 12 : 11, ink.soft, wide));
-  }
-
-  bird(x, perch, size, tint, quiet, turned) {
-    const { paint, ink } = this, colour = `hsl(${tint} ${quiet ? 18 : 52}% ${ink.body}%)`;
-    paint.save();
-    paint.translate(x, perch - size * 0.95);
-    if (turned) paint.scale(-1, 1);
-    paint.fillStyle = quiet ? ink.foot : colour;
-    paint.strokeStyle = colour;
-    paint.lineWidth = 1.6;
-    paint.lineJoin = "round";
-    paint.beginPath();
-    paint.moveTo(-size * 1.55, size * 0.75);                                                  // tail
-    paint.quadraticCurveTo(-size * 0.7, -size * 0.55, size * 0.15, -size * 0.75);             // back
-    paint.bezierCurveTo(size * 0.2, -size * 1.5, size * 1.15, -size * 1.45, size * 1.1, -size * 0.75); // head
-    paint.lineTo(size * 1.6, -size * 0.62);                                                   // beak
-    paint.lineTo(size * 1.08, -size * 0.42);
-    paint.bezierCurveTo(size * 1.15, size * 0.5, size * 0.3, size * 0.95, -size * 0.35, size * 0.72); // breast
-    paint.closePath();
-    paint.fill();
-    paint.stroke();
-    paint.fillStyle = quiet ? colour : ink.edge;
-    paint.beginPath();
-    paint.arc(size * 0.72, -size * 0.9, Math.max(1.2, size * 0.12), 0, 7);                    // eye
-    paint.fill();
-    paint.strokeStyle = quiet ? colour : ink.edge;
-    paint.globalAlpha = 0.75;
-    paint.lineWidth = 1.3;
-    paint.beginPath();
-    paint.moveTo(size * 0.25, -size * 0.25);
-    paint.quadraticCurveTo(-size * 0.3, size * 0.45, -size * 0.95, size * 0.4);               // wing
-    paint.stroke();
-    paint.restore();
   }
 
   thread(thread, time) {
@@ -406,45 +384,13 @@ class Picture {
   waiter(thread, fade) {
     const { paint } = this, side = thread.reader.x < thread.to.x ? -1 : 1;
     paint.globalAlpha = fade;
-    this.bird(thread.to.x + side * 13, thread.to.y + 9, 5.5, hue(thread.name), false, side > 0);
+    drawBird(paint, this.ink, { x: thread.to.x + side * 13, perch: thread.to.y + 9, size: 5.5, tint: this.hues.get(thread.name), quiet: false, turned: side > 0 });
     if (thread.count > 1) this.text(`×${thread.count}`, thread.to.x + side * 26, thread.to.y + 8, 11, this.ink.text, 40);
     paint.globalAlpha = 1;
   }
 
-  text(words, x, y, size, colour, wide, weight = 400) {
-    const { paint, ink } = this;
-    paint.font = `${weight} ${size}px ${this.font}`;
-    paint.textAlign = "center";
-    const shown = this.fit(words.slice(0, 200), wide);
-    paint.strokeStyle = ink.halo; // what lies behind must not cross it
-    paint.lineWidth = 3;
-    paint.lineJoin = "round";
-    paint.strokeText(shown, x, y);
-    paint.fillStyle = colour;
-    paint.fillText(shown, x, y);
-  }
-
-  // Words cut to a width: at their end, or after a tab at the beginning, since titles differ in how they end.
-  fit(words, wide) {
-    const { paint } = this, name = `${paint.font}|${Math.round(wide)}|${words}`;
-    let shown = this.fitted.get(name);
-    if (shown !== undefined) return shown;
-    const [verb, title] = words.includes("\t") ? words.split("\t", 2) : ["", words];
-    const before = verb ? `${verb} ` : "";
-    const cut = (count) => (words.includes("\t") ? `${before}…${title.slice(title.length - count).trimStart()}` : `${title.slice(0, count).trimEnd()}…`);
-    shown = before + title;
-    if (paint.measureText(shown).width > wide) {
-      let least = 0, most = title.length;
-      while (least < most) {
-        const half = (least + most + 1) >> 1;
-        if (paint.measureText(cut(half)).width <= wide) least = half;
-        else most = half - 1;
-      }
-      shown = cut(least);
-    }
-    if (this.fitted.size > 2000) this.fitted.clear();
-    this.fitted.set(name, shown);
-    return shown;
+  text(words, x, y, size, colour, wide, weight = 400, align = "center") {
+    this.letters.write(words, { x, y, wide, colour, halo: this.ink.halo, align, font: `${weight} ${size}px ${this.font}` });
   }
 
   // --- pointing ---
@@ -473,32 +419,15 @@ class Picture {
   }
 
   tellStatus() {
-    const { data } = this;
-    this.root.classList.toggle("away", Boolean(data.away));
-    const silent = data.agents.length - this.order.length;
-    const part = data.earlier ? `figures of the last ${number(data.events)} events, ${number(data.earlier)} came before` : `figures of all ${number(data.events)} events`;
-    const words = data.away
-      ? `No connection for ${span(Date.now() - data.awaySince)}: ${data.away}. What you see is how it was; it goes on by itself.`
-      : `Live: flock ${data.flock} on ${data.server} · ${part}${silent > 0 && this.order.length ? ` · ${silent} silent agents only in the table` : ""}`;
-    const line = this.root.querySelector(".status .words");
-    if (line.textContent !== words) line.textContent = words;
+    this.root.classList.toggle("away", Boolean(this.data.away));
+    say(this.root.querySelector(".status .words"), statusOf(this.data, this.order.length));
   }
 
   tellFigures() {
-    const { model, saved, work, notes, reads, agents } = this.data.figures;
-    const about = (estimated) => (estimated ? "about " : "");
-    const told = [
-      ["Model calls made", number(model.calls), model.name || "no model yet"],
-      ["Calls saved", number(saved.calls), `${number(work.found)} found, ${number(work.joined)} waited for`],
-      ["Tokens spent", short(model.input_tokens + model.output_tokens), `${about(saved.tokens_estimated)}${short(saved.tokens)} saved`],
-      ["Cost", money(model.cost_usd), `${money(saved.cost_usd)} saved`],
-      ["Notes written", number(notes), `${number(reads)} reads`],
-      ["Agents", number(agents), `${number(this.data.agents.filter((agent) => agent.tasks).length)} computing`],
-    ];
     const list = this.root.querySelector(".figures");
-    told.forEach(([name, value, more], at) => {
+    figuresOf(this.data).forEach((told, at) => {
       const card = list.children[at] || list.appendChild(make("div", {}, make("dt"), make("dd", { className: "value" }), make("dd", { className: "more" })));
-      [name, value, more].forEach((words, part) => { if (card.children[part].textContent !== words) card.children[part].textContent = words; });
+      told.forEach((words, part) => say(card.children[part], words));
     });
   }
 
@@ -511,8 +440,8 @@ class Picture {
 
   tell(moments, leftOut) {
     const telling = moments.filter((moment) => this.isNews(moment));
-    const first = telling.filter((moment) => moment.what !== "claimed" && moment.what !== "read");
-    const chosen = (telling.length > MOST_TOLD ? first : telling).slice(-MOST_TOLD);
+    const first = telling.filter((moment) => !["claimed", "read", "happened"].includes(moment.what));
+    const chosen = (telling.length > BUSY ? first : telling).slice(-MOST_TOLD);
     const passed = leftOut + telling.length - chosen.length;
     if (passed > 0 && this.log.children.length) this.log.prepend(make("li", { textContent: `… and ${number(passed)} more` }));
     for (const moment of chosen) {
