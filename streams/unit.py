@@ -25,7 +25,8 @@ class Token(NamedTuple):
     inbox: str
     consumer: str
     entry: str
-    count: int  # pyright: ignore[reportIncompatibleMethodOverride]  # of deliveries: nobody asks a token for tuple.count
+    # Of deliveries. It hides a tuple's own `count`, which nobody asks a token for.
+    count: int  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 @dataclass(frozen=True, slots=True)
