@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import logging
 import os
 import secrets
 import signal
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -20,10 +23,11 @@ from .options import Common, common_options
 if TYPE_CHECKING:
     from roost.adapters.mcp import Surface
 
+HOST = "127.0.0.1"
 PORT = 7667
 PATIENCE = timedelta(seconds=10)
 """A client waits for each answer: it should hear soon that the server is away."""
-LONGEST_TTL = 100 * 366 * 86_400.0
+LONGEST_TTL = 1_000_000_000
 SHORTEST_TOKEN = 16
 MAX_NAME = 64
 
@@ -51,7 +55,7 @@ def _check_name(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--ttl", metavar="SECONDS", type=click.FloatRange(0, LONGEST_TTL, min_open=True),
               help="How long notes live that do not say [default: 30 days].")  # fmt: skip
 @click.option("--http", is_flag=True, help="Listen for clients, instead of serving one by standard input and output.")
-@click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="With --http: where to listen.")
+@click.option("--host", metavar="HOST", default=HOST, show_default=True, help="With --http: where to listen.")
 @click.option("--port", metavar="N", type=click.IntRange(0, 65_535), default=PORT, show_default=True,
               help="With --http: the port; 0 is any free one.")  # fmt: skip
 @click.option("--token", metavar="TOKEN", envvar="ROOST_MCP_TOKEN",
@@ -79,18 +83,35 @@ def mcp(
     listens = Http(host, port, token, allow_host) if http else None
     if listens is not None:
         _check(listens)
+    elif (host, port, allow_host) != (HOST, PORT, ()):
+        raise click.UsageError("--host, --port and --allow-host need --http")
+    _keep_content_from_logs()
     options = {"agent": agent, "run": run}
     return asyncio.run(_serve(common, listens, options, ttl, timedelta(seconds=silence), timedelta(seconds=lease)))
 
 
+def _keep_content_from_logs() -> None:
+    """At their most talkative these libraries log whole messages, and with them what notes hold."""
+    level = max(logging.INFO, logging.getLogger().level)
+    for name in ("mcp", "sse_starlette", "uvicorn"):
+        logging.getLogger(name).setLevel(level)
+
+
 def _check(http: Http) -> None:
-    from roost.adapters.mcp import is_loopback
     from roost.streams import SettingsError
 
     if http.token is not None and (len(http.token) < SHORTEST_TOKEN or not http.token.isascii() or " " in http.token):
         raise SettingsError(f"a token has at least {SHORTEST_TOKEN} ASCII characters and no spaces (--token)")
     if http.token is None and not is_loopback(http.host):
         raise SettingsError(f"others can reach {http.host}: choose a token for them (--token or ROOST_MCP_TOKEN)")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 async def _serve(
@@ -140,6 +161,10 @@ def _signals() -> asyncio.Future[int]:
 async def _serve_stdio(surface: Surface, stop: asyncio.Future[int]) -> None:
     from roost.adapters.mcp import serve_stdio
 
+    from .failure import tell
+
+    if sys.stdin.isatty():
+        tell("this waits for a client on standard input, as MCP clients start it; --http listens; Ctrl-C ends it")
     serving = asyncio.create_task(serve_stdio(surface))
     await _first(serving, stop)
     if serving.done():
@@ -151,15 +176,14 @@ async def _first(*these: asyncio.Future[Any]) -> None:
 
 
 async def _serve_http(surface: Surface, http: Http, stop: asyncio.Future[int]) -> None:
-    from roost.adapters.mcp import PATH, HttpServer, listen
+    from roost.adapters.mcp import PATH, HttpServer, listen, names_of
 
     from .failure import remember_secret, tell
 
     token = http.token or secrets.token_urlsafe(24)
-    names = (http.host, *http.names)
+    names = [*names_of(http.host), *http.names]
     with contextlib.closing(listen(http.host, http.port)) as sock:
-        shown = f"[{http.host}]" if ":" in http.host else http.host
-        tell(f"agents can reach the flock at http://{shown}:{sock.getsockname()[1]}{PATH}; Ctrl-C ends it")
+        tell(f"agents can reach the flock at http://{names[0]}:{sock.getsockname()[1]}{PATH}; Ctrl-C ends it")
         if http.token is None:
             tell(f"their token, until this ends: {token}")
         remember_secret(token)

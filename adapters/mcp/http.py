@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import ipaddress
 import socket
 from collections.abc import Generator, Sequence
 
@@ -19,20 +18,11 @@ from .seats import MAX_SEATS, Seats
 from .surface import Surface
 
 PATH = "/mcp"
+WILDCARDS = ("0.0.0.0", "::", "[::]")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 8 * 1024 * 1024
 GRACE_S = 2
 REFUSED = b'{"error":"invalid_token","error_description":"send the header Authorization: Bearer TOKEN"}'
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -43,6 +33,22 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise SettingsError(f"cannot listen on {host} port {port} ({why}): choose another --host or --port") from error
+
+
+def names_of(host: str) -> list[str]:
+    """How clients may call this machine when it listens there: for all its addresses, by its own name and by each."""
+    if host not in WILDCARDS:
+        return [_bracketed(host)]
+    own = socket.gethostname()
+    try:
+        found = {str(address[0]) for *_, address in socket.getaddrinfo(own, None)}
+    except OSError:  # it does not know itself by that name
+        found = set[str]()
+    return [own, *map(_bracketed, sorted(found))]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 class HttpServer(uvicorn.Server):

@@ -14,6 +14,7 @@ RUN_HEADER = "roost-run"
 SESSION_HEADER = "mcp-session-id"
 MAX_NAME = 64
 STDIO = "stdio"
+SESSION = "session "
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,16 @@ def identify(ctx: ServerRequestContext[Any, Any], agent: str | None, run: str | 
     if request is None:
         return Identity(STDIO, name, chosen, run)
     session = request.headers.get(SESSION_HEADER)
-    seat = f"session {session}" if session else f"name {name}"
+    seat = seat_of_session(session) if session else f"name {name}"
     return Identity(seat, name, chosen, _clean(request.headers.get(RUN_HEADER)) or run)
 
 
 def seat_of_session(session: str) -> str:
-    return f"session {session}"
+    return f"{SESSION}{session}"
+
+
+def is_session(seat: str) -> bool:
+    return seat.startswith(SESSION)
 
 
 def _own_name(ctx: ServerRequestContext[Any, Any]) -> str | None:

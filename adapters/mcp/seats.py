@@ -12,12 +12,13 @@ from typing import Any
 
 import structlog
 from mcp.server.context import ServerRequestContext
+from mcp.server.streamable_http_manager import DEFAULT_SESSION_IDLE_TIMEOUT
 
 from roost.actors import Flock
 from roost.streams import LimitExceeded
 
 from .claims import Claims
-from .identity import STDIO, Identity, identify, seat_of_session
+from .identity import STDIO, Identity, identify, is_session, seat_of_session
 from .seat import Seat
 
 log = structlog.get_logger(__name__)
@@ -85,17 +86,27 @@ class Seats:
         await self._clear(seat_of_session(session))
 
     async def watch(self) -> None:
-        """Clear the seats of those who have gone, without end."""
+        """Give back what those hold who have gone, without end."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            for key in [key for key, seat in self._seats.items() if self._has_gone(seat)]:
-                await self._clear(key)
+            for seat in [seat for seat in self._seats.values() if self._has_gone(seat)]:
+                try:
+                    await self._give_back(seat)
+                except Exception:  # the next one's turn must come
+                    log.exception("what a client holds could not be given back", agent=seat.agent)
 
     def _has_gone(self, seat: Seat) -> bool:
         if seat.key == STDIO or seat.requests or self._streams[seat.key] > 0:
             return False
         now, lost = time.monotonic(), self._lost.get(seat.key)
         return now - seat.last_s > self._silence_s or (lost is not None and now - lost > self._reconnect_s)
+
+    async def _give_back(self, seat: Seat) -> None:
+        """A session that comes back finds its seat, as long as the SDK keeps sessions, but no longer its claims."""
+        if is_session(seat.key) and time.monotonic() - seat.last_s <= DEFAULT_SESSION_IDLE_TIMEOUT:
+            await self._claims.leave(seat)
+        else:
+            await self._clear(seat.key)
 
     async def _clear(self, key: str) -> None:
         self._lost.pop(key, None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from roost.actors import Flock
 from roost.actors.memory import FLOCK_DEFAULT
-from roost.actors.search import search
+from roost.actors.search import Hit, search
 from roost.streams import Note, NoteNotFound, RoostError
 
 from . import answers, arguments, replies
@@ -109,16 +110,18 @@ class Tools:
 
     async def search(self, seat: Seat, asked: arguments.Search) -> Answer:
         found = await search(self._flock.shard, asked.text, tags=asked.tags, author=asked.author, limit=asked.limit)
-        hits: list[answers.Hit] = []
-        for hit in found.hits:
-            try:
-                await self._flock.memory.get(hit.record.id)  # what is shown is read, and logged
-            except NoteNotFound:
-                continue
-            self._claims.has_read(seat, hit.record.id)
-            begins = None if hit.begins is None else hit.begins[:BEGINS]
-            hits.append(answers.Hit(note=facts_of(hit.record), begins=begins))
+        shown = await asyncio.gather(*[self._show(seat, hit) for hit in found.hits])
+        hits = [hit for hit in shown if hit is not None]
         return Answer(answers.Found(hits=hits, looked_at=found.looked_at, all=found.complete))
+
+    async def _show(self, seat: Seat, hit: Hit) -> answers.Hit | None:
+        """What is shown is read, and logged."""
+        try:
+            await self._flock.memory.get(hit.record.id)
+        except NoteNotFound:
+            return None  # it has just gone
+        self._claims.has_read(seat, hit.record.id)
+        return answers.Hit(note=facts_of(hit.record), begins=None if hit.begins is None else hit.begins[:BEGINS])
 
     async def claim(self, seat: Seat, asked: arguments.Claim) -> Answer:
         limit = timedelta(seconds=asked.limit_seconds)

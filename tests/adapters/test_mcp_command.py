@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import click
 import httpx2
 import pytest
 from roost_tests.bare_server import free_port
 from roost_tests.command import Ran, RoostCommand
-from roost_tests.mcp_clients import TOKEN, Household, HttpHost
+from roost_tests.mcp_clients import MODES, TOKEN, Household, HttpHost
 
+from roost.adapters.mcp import names_of
+from roost.cli.command import CommonOption
 from roost.cli.main import main
+from roost.cli.mcp_command import is_loopback, mcp
 
+DOCS = Path(__file__).parents[2] / "docs"
 ACCEPT = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -76,17 +82,28 @@ async def test_without_a_token_of_the_user_s_a_new_one_is_made_and_said_once(roo
     assert (process.returncode, out) == (0, b"")
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_most_talkative_log_holds_no_content(mode: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    household = Household(tmp_path, environment)
+    async with household.http("-vv") as host, host.join(mode=mode) as far, household.stdio("-vv", mode=mode) as near:
+        for member in (far, near):
+            note = await member.call("remember", content="a heron stands in the reeds")
+            assert (await member.call("recall", id=note["id"]))["text"] == "a heron stands in the reeds"
+    log = "\n".join(host.lines) + (tmp_path / "mcp.log").read_text("utf-8")
+    assert log.count('"level":"info"') > 2
+    assert "heron" not in log
+    assert TOKEN not in log
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
         (["--http", "--host", "0.0.0.0"], 2, "others can reach 0.0.0.0: choose a token for them"),
         (["--http", "--token", "short"], 2, "a token has at least 16 ASCII characters and no spaces"),
-        (["--http", "--port", "70000"], 2, "invalid value for '--port'"),
         (["--http", "--host", "no.such.host.invalid", "--token", "x" * 20], 2, "cannot listen on no.such.host.invalid"),
+        (["--host", "0.0.0.0"], 2, "--host, --port and --allow-host need --http"),
         (["--agent", "two words"], 2, "a name has 1 to 64 printable characters"),
-        (["--run", ""], 2, "a name has 1 to 64 printable characters"),
         (["--ttl", "0"], 2, "invalid value for '--ttl'"),
-        (["--flock", "no/flock"], 2, "cannot name a flock"),
         (["--url", "redis://127.0.0.1:{port}"], 1, "127.0.0.1:{port}"),
     ],
 )
@@ -107,6 +124,27 @@ async def test_a_port_that_is_taken_is_told(roost: RoostCommand) -> None:
     assert ran.code == 2
     assert "already in use" in ran.err
     assert ran.err.count("\n") == 1
+
+
+async def test_whoever_starts_it_by_hand_is_told_what_it_waits_for(roost: RoostCommand) -> None:
+    ran = await roost.on_terminal("mcp", interrupt_at="Ctrl-C ends it")
+    assert ran.code == 0
+    assert ran.out.splitlines()[0].startswith("roost: this waits for a client on standard input")
+    assert ran.out.splitlines()[-1] == "roost: stopped"
+
+
+def test_every_option_is_told() -> None:
+    told = re.findall(r"`(--[a-z-]+)", (DOCS / "mcp.md").read_text("utf-8").partition("\n## Options\n")[2])
+    own = [each for each in mcp.params if isinstance(each, click.Option) and not isinstance(each, CommonOption)]
+    assert set(told) == {name for option in own for name in option.opts}
+
+
+def test_a_machine_that_listens_on_all_its_addresses_is_called_by_each() -> None:
+    assert socket.gethostname() in names_of("0.0.0.0")
+    assert (names_of("flock.example.com"), names_of("::1")) == (["flock.example.com"], ["[::1]"])
+    assert [is_loopback(host) for host in ("localhost", "127.0.0.9", "::1", "0.0.0.0", "example.com")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
 
 
 def test_without_the_extra_one_line_says_what_to_install(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +54,11 @@ async def test_models_are_told_what_each_tool_takes_gives_and_does(mode: str, fl
     assert {name for name, hint in hints.items() if hint.read_only_hint} == {"recall", "search", "working_on"}
     assert {name for name, hint in hints.items() if hint.destructive_hint} == {"forget"}
     assert tools["remember"].input_schema["required"] == ["content"]
+    page = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `([a-z_]+)\((.*?)\)`", page, re.MULTILINE))
+    assert {name: re.findall("[a-z_]+", given) for name, given in told.items()} == {
+        name: list(tool.input_schema.get("properties", {})) for name, tool in tools.items()
+    }
 
 
 async def test_a_note_is_recalled_by_id_and_by_key_and_knows_where_it_comes_from(
@@ -271,17 +278,30 @@ async def test_a_client_holds_a_bounded_number_of_claims(flock_name: str, server
         assert "you hold 32 claims" in await robin.refused("claim", key="one more")
 
 
-async def test_a_claim_that_is_cancelled_while_it_waits_leaves_nothing_behind(flock_name: str, server_url: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_claim_that_is_cancelled_while_it_waits_leaves_nothing_behind(
+    mode: str, flock_name: str, server_url: str, flock: Flock
+) -> None:
+    async def waiters() -> int:
+        channel = flock.shard.keys.key("bell", KEY)
+        [_, count] = await flock.shard.client.execute_command("PUBSUB", "SHARDNUMSUB", channel)
+        return int(count)
+
+    async def nobody_waits() -> bool:
+        return await waiters() == 0
+
     async with AsyncExitStack() as stack:
         robin = await stack.enter_async_context(client_of(flock_name, server_url))
-        wren = await stack.enter_async_context(client_of(flock_name, server_url, agent="wren", mode="legacy"))
+        wren = await stack.enter_async_context(client_of(flock_name, server_url, agent="wren", mode=mode))
         mine = await robin.call("claim", key=KEY)
         waiting = asyncio.create_task(wren.call("claim", key=KEY))
-        await asyncio.sleep(0.2)  # for the request to reach its server; were it not there, nothing would be left
+        await wait_until(waiters)
         waiting.cancel()
         await asyncio.wait([waiting])
+        await wait_until(nobody_waits)
         await robin.call("give_up", ticket=mine["ticket"], reason="done with it")
-        assert (await robin.call("claim", key=KEY, wait_seconds=5))["status"] == "yours"
+        assert (await robin.call("claim", key=KEY, wait_seconds=0))["status"] == "yours"
+    assert "wren" not in {event.actor for event in await events_of(flock, "work.claimed", "work.failed")}
 
 
 async def test_a_server_that_is_away_is_told_and_later_calls_go_through(
