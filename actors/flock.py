@@ -39,7 +39,7 @@ from roost.streams import (
     new_id,
 )  # fmt: skip
 from roost.streams.answer import Conflicted, Written
-from roost.streams.event import Stamp
+from roost.streams.event import stamp_of
 from roost.streams.inbox import InboxGone
 from roost.streams.patience import PATIENCE
 
@@ -194,7 +194,7 @@ class Flock:
         if not payloads:
             return Appended((), ())
         reader, run = scope.reader, run or scope.reader.run
-        stamp = Stamp(actor=reader.actor, run=run, cause=cause or reader.cause, traceparent=reader.traceparent)
+        stamp = stamp_of(reader.actor, run, cause or reader.cause, reader.traceparent)
         unit, first = Unit(), ""
         for payload in payloads:
             if isinstance(payload, Event):

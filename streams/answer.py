@@ -97,6 +97,9 @@ def parse_answer(line: bytes, shard: int) -> Answer:
 
 def _written(text: str, shard: int) -> Written:
     """There may be hundreds of events: `ok 7 1795365033657-0 8 1795365033657-1` is one row of numbers."""
+    words = text.split(" ", 3)
+    if len(words) == 3:
+        return Written((int(words[1]),), (_position(shard, words[2]),))
     numbers = [int(number) for number in text[3:].replace("-", " ").split()]
     positions = zip(repeat(shard), numbers[1::3], numbers[2::3])
     return Written(tuple(numbers[::3]), tuple(map(Position._make, positions)))
