@@ -7,6 +7,7 @@ from .current import NoFlock, current_flock
 from .failure import Failure
 from .flock import Appended, Flock
 from .memory import Memory, fingerprint
+from .resource import NotKept, Resource
 from .result import UnfitResult
 from .shared import Shared, shared
 from .work import Computed, Work
@@ -21,6 +22,8 @@ __all__ = [
     "Flock",
     "Memory",
     "NoFlock",
+    "NotKept",
+    "Resource",
     "Retry",
     "Shared",
     "UnfitResult",

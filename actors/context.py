@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .flock import Flock
     from .memory import Memory
     from .models import Model
+    from .resource import Resource
 
 S = TypeVar("S")
 
@@ -68,6 +70,14 @@ class Context(Generic[S]):
         be tried again is, by the actor's retry.
         """
         return await self._flock.complete(ask, *notes, model=model)
+
+    async def fetch(self, url: str, *, max_age: timedelta | None = None, allow_private: bool = False) -> Resource:
+        """A page, downloaded once for all agents: see `Flock.fetch`."""
+        return await self._flock.fetch(url, max_age=max_age, allow_private=allow_private)
+
+    async def read(self, path: Path | str) -> Resource:
+        """A file, read once for all agents of this host: see `Flock.read`."""
+        return await self._flock.read(path)
 
     def emit(self, payload: Any, *, subject: str | None = None) -> None:
         """Emit an event, before those that the handler returns."""

@@ -52,6 +52,7 @@ from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
 from .opening import Opening
+from .resource import Resource
 from .scope import Scope, entered
 from .shared import Shared, Sharer, share
 from .worker import GRACE, Worker
@@ -241,6 +242,38 @@ class Flock:
         return await complete(
             self.memory, model or self.model, asked, notes, limit=limit, guard=self.guard, slots=self.slots
         )
+
+    async def fetch(
+        self, url: str, *, max_age: timedelta | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
+        allow_private: bool = False, timeout: timedelta = timedelta(seconds=60), max_bytes: int = 50 * 1024 * 1024,
+    ) -> Resource:  # fmt: skip
+        """A page: downloaded once for all agents, and from then on asked for only whether it has changed.
+
+        Not even that is asked while the server's `Cache-Control` says that the page is fresh; `max_age` says instead
+        how long ago it may have been asked (zero: not before this call). A page that may not be kept (`no-store`) is
+        downloaded by each caller. `timeout` and `max_bytes` (64 MiB at most) are those of a download; only public
+        addresses are read unless `allow_private`. Raises a DocumentError: FetchFailed for a server that cannot be
+        reached, takes too long, breaks off or answers with an error, AddressRefused, DocumentTooLarge.
+        """
+        from .visit import fetch  # what downloads is heavy, and many never need it
+
+        return await fetch(
+            self.memory, url, max_age=max_age, ttl=ttl, tags=tuple(tags), allow_private=allow_private,
+            timeout=timeout, max_bytes=max_bytes,
+        )  # fmt: skip
+
+    async def read(
+        self, path: Path | str, *, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (), max_bytes: int = 64 * 1024 * 1024
+    ) -> Resource:
+        """A file: read once for all agents of this host, and again when its times, size or place on disk have changed.
+
+        The path is as the program gives it, links included; only regular files are read. Raises a DocumentError:
+        NoSuchDocument, NotAFile, DocumentTooLarge past `max_bytes` (64 MiB at most), DocumentChanged when it is
+        written to all the time.
+        """
+        from .reading import read
+
+        return await read(self.memory, path, ttl=ttl, tags=tuple(tags), max_bytes=max_bytes)
 
     @overload
     def shared(self, function: Callable[P, Awaitable[R]], /) -> Shared[P, R]: ...

@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
@@ -18,6 +18,7 @@ import httpx2
 
 from .address import check_url, may_reach, refusal
 from .errors import AddressRefused, FetchFailed
+from .freshness import Freshness
 from .limits import Limits
 from .spool import Spool, SpoolWriter, in_megabytes, path_of
 
@@ -38,6 +39,31 @@ class Fetched:
     charset: str
     etag: str
     last_modified: str
+    freshness: Freshness = field(default_factory=Freshness)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An earlier download, by which a server can tell whether there is anything new."""
+
+    url: str
+    etag: str
+    last_modified: str
+
+    def conditions(self, url: str) -> dict[str, str]:
+        """The headers that ask for news only; none for another URL than this came from."""
+        told = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified} if url == self.url else {}
+        return {name: value for name, value in told.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """What is known is still so."""
+
+    url: str
+    etag: str
+    last_modified: str
+    freshness: Freshness
 
 
 async def fetch(
@@ -55,12 +81,28 @@ async def fetch(
     are not used; `verify` replaces the certificates that are trusted. Raises FetchFailed, AddressRefused, or
     DocumentTooLarge.
     """
+    fetched = await fetch_if_changed(url, directory, None, allow_private=allow_private, limits=limits, verify=verify)
+    assert isinstance(fetched, Fetched)
+    return fetched
+
+
+async def fetch_if_changed(
+    url: str,
+    directory: Path,
+    known: Known | None,
+    *,
+    allow_private: bool = False,
+    limits: Limits | None = None,
+    verify: ssl.SSLContext | None = None,
+) -> Fetched | NotModified:
+    """As `fetch`; NotModified when the server says that what is `known` is still so."""
     limits = limits or Limits()
     spool = Spool(directory)
     try:
         async with asyncio.timeout(limits.download_time.total_seconds()):
-            fetched = await _follow(url, spool, allow_private, limits, verify)
-            spool.keep(fetched.path)
+            fetched = await _follow(url, spool, allow_private, limits, verify, known)
+            if isinstance(fetched, Fetched):
+                spool.keep(fetched.path)
             return fetched
     except TimeoutError:
         seconds = limits.download_time.total_seconds()
@@ -70,8 +112,8 @@ async def fetch(
 
 
 async def _follow(
-    url: str, spool: Spool, allow_private: bool, limits: Limits, verify: ssl.SSLContext | None
-) -> Fetched:
+    url: str, spool: Spool, allow_private: bool, limits: Limits, verify: ssl.SSLContext | None, known: Known | None
+) -> Fetched | NotModified:
     """Go from redirect to redirect, each checked like the first."""
     here = url
     for _ in range(limits.redirects + 1):
@@ -81,11 +123,14 @@ async def _follow(
         trusted = verify or httpx2.create_ssl_context(verify=target.scheme == "https")
         # a transport for each hop: a kept connection would be taken for another host at the same address
         async with httpx2.AsyncHTTPTransport(verify=trusted, trust_env=False) as transport:
-            response = await _request(transport, target, addresses, limits)
+            conditions = {} if known is None else known.conditions(here)
+            response = await _request(transport, target, addresses, limits, conditions)
             try:
                 if response.status_code in _REDIRECTS and "location" in response.headers:
                     here = str(target.join(response.headers["location"]))
                     continue
+                if response.status_code == 304 and conditions:
+                    return NotModified(here, *_validators(response), Freshness.of(response.headers))
                 return await _save(response, here, spool, limits)
             except httpx2.HTTPError as error:
                 raise FetchFailed(f"{here}: broke off ({_words(error)}); try again") from None
@@ -112,14 +157,15 @@ async def _resolve(url: httpx2.URL, allow_private: bool) -> list[str]:
 
 
 async def _request(
-    transport: httpx2.AsyncHTTPTransport, url: httpx2.URL, addresses: list[str], limits: Limits
-) -> httpx2.Response:
+    transport: httpx2.AsyncHTTPTransport, url: httpx2.URL, addresses: list[str], limits: Limits,
+    conditions: dict[str, str],
+) -> httpx2.Response:  # fmt: skip
     """Ask at the first address that answers."""
     for address in addresses[:-1]:
         with contextlib.suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
-            return await transport.handle_async_request(_request_at(address, url, limits))
+            return await transport.handle_async_request(_request_at(address, url, limits, conditions))
     try:
-        return await transport.handle_async_request(_request_at(addresses[-1], url, limits))
+        return await transport.handle_async_request(_request_at(addresses[-1], url, limits, conditions))
     except httpx2.ConnectTimeout:
         seconds = limits.connect_time.total_seconds()
         raise FetchFailed(f"{url}: no connection within {seconds:g} s; try again") from None
@@ -127,7 +173,7 @@ async def _request(
         raise FetchFailed(f"{url}: cannot be reached ({_words(error)}); check the URL") from None
 
 
-def _request_at(address: str, url: httpx2.URL, limits: Limits) -> httpx2.Request:
+def _request_at(address: str, url: httpx2.URL, limits: Limits, conditions: dict[str, str]) -> httpx2.Request:
     total = limits.download_time.total_seconds()
     return httpx2.Request(
         "GET",
@@ -137,6 +183,7 @@ def _request_at(address: str, url: httpx2.URL, limits: Limits) -> httpx2.Request
             "User-Agent": f"roost/{_version()}",
             "Accept": "text/markdown, text/html;q=0.9, application/pdf;q=0.9, text/*;q=0.8, */*;q=0.5",
             "Accept-Encoding": "gzip",  # the only one that is unpacked here, in bounded steps
+            **conditions,
         },
         extensions={
             "sni_hostname": url.raw_host.decode("ascii"),  # the certificate must be the name's, not the address's
@@ -160,15 +207,21 @@ async def _save(response: httpx2.Response, url: str, spool: Spool, limits: Limit
             writer.write(part)
     kind = Message()
     kind["content-type"] = response.headers.get("content-type", "")
+    etag, last_modified = _validators(response)
     return Fetched(
         path=path_of(file),
         url=url,
         size=writer.size,
         media=kind.get_content_type() if response.headers.get("content-type") else "",
         charset=str(kind.get_content_charset() or ""),
-        etag=response.headers.get("etag", ""),
-        last_modified=response.headers.get("last-modified", ""),
+        etag=etag,
+        last_modified=last_modified,
+        freshness=Freshness.of(response.headers),
     )
+
+
+def _validators(response: httpx2.Response) -> tuple[str, str]:
+    return response.headers.get("etag", ""), response.headers.get("last-modified", "")
 
 
 async def _unpacked(response: httpx2.Response, url: str) -> AsyncIterator[bytes]:

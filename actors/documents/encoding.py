@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,6 +52,20 @@ def examine(path: Path, name: str, spool: Spool, limit: int, declared: str = "")
             else:
                 encoding, guessed = _guess(file, head, found.invalid_at), True
     return _written_anew(path, name, encoding, guessed, spool, limit)
+
+
+def encoding_of(raw: bytes, declared: str = "") -> str:
+    """What text is written in: what its mark says, or UTF-8 if it is that, or what was `declared`, or a guess."""
+    marked = next((encoding for mark, encoding in _MARKS if raw.startswith(mark)), "")
+    if marked:
+        return marked
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        if declared and _exists(declared):
+            return declared
+        return _guess(BytesIO(raw), raw[:_SAMPLE_BYTES], error.start)
+    return "utf-8"
 
 
 @dataclass(frozen=True, slots=True)

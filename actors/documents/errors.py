@@ -3,6 +3,7 @@
 RoostError
 └── DocumentError
     ├── NoSuchDocument      the path or glob names nothing
+    ├── NotAFile            the path names a folder, or a pipe, socket or device
     ├── NothingToRead       the arguments hold no readable document at all
     ├── TooManyDocuments    more files than the limit
     ├── EmptyDocument       no text in it
@@ -27,6 +28,10 @@ class DocumentError(RoostError):
 
 class NoSuchDocument(DocumentError):
     """The path or glob names nothing."""
+
+
+class NotAFile(DocumentError):
+    """The path names a folder, or a pipe, socket or device."""
 
 
 class NothingToRead(DocumentError):

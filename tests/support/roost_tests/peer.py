@@ -148,6 +148,18 @@ async def shared(settings: dict[str, Any]) -> None:
     say(found=repr(found))
 
 
+async def fetch(settings: dict[str, Any]) -> None:
+    """Fetches a page, or reads a file."""
+    from .crew import open_flock
+
+    async with open_flock(settings) as flock:
+        say(ready=os.getpid())
+        await told_to_go()
+        place = settings["place"]
+        found = await (flock.fetch(place, allow_private=True) if "://" in place else flock.read(place))
+        say(note=found.note.id, text=found.text)
+
+
 async def work(settings: dict[str, Any]) -> None:
     """Lets an actor of the crew work until it is told to go."""
     from .crew import ACTORS, open_flock
@@ -161,7 +173,12 @@ async def work(settings: dict[str, Any]) -> None:
     say(left=True)
 
 
-ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {"once": once, "shared": shared, "work": work}
+ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {
+    "fetch": fetch,
+    "once": once,
+    "shared": shared,
+    "work": work,
+}
 
 
 def play(role: str, settings: dict[str, Any]) -> None:
