@@ -25,6 +25,8 @@ MAX_ENDED = 1000
 """Claims that have ended and are remembered, so that who comes too late can be told."""
 MAX_SOURCES = 1000
 SHORTEST_S = 0.1
+HAND_IN_S = 15.0
+"""Longer than the command is patient with a server that is away."""
 LATE_WAIT_S = 2.0
 LATE_LIMIT = timedelta(minutes=1)
 
@@ -185,7 +187,12 @@ class Claims:
         computed = Computed(content, Work(), tuple(claim.sources) if sources is None else tuple(sources), tuple(tags))
         claim.digest = digest
         claim.answer.set_result(computed)
-        note = await asyncio.shield(claim.task)
+        # Who was frozen while another took the work over would wait for that one.
+        await asyncio.wait([claim.task], timeout=HAND_IN_S)
+        if not claim.task.done():
+            claim.task.cancel()
+            return HandedIn(claim.key, False, None, in_time=False)
+        note = claim.task.result()
         return HandedIn(claim.key, _is_ours(note.record, seat, digest), note.record)
 
     async def _hand_in_late(self, seat: Seat, ticket: str, computed: Computed, digest: str) -> HandedIn:

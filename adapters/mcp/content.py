@@ -16,6 +16,8 @@ from .answers import NoteFacts, Slice
 
 SCHEME = "note://"
 BY_KEY = f"{SCHEME}key/"
+LAST_MS = 253_402_300_799_000.0
+"""The end of the year 9999."""
 MEDIA_TYPE = re.compile(r"(application|audio|font|image|model|text|video)/[A-Za-z0-9.+-]{1,80}")
 
 
@@ -58,7 +60,8 @@ def facts_of(record: NoteRecord) -> NoteFacts:
 
 def time_of(ms: float) -> str:
     """Milliseconds since 1970 as people and models read them, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    within = min(max(ms, 0.0), LAST_MS)  # whoever reaches the log can write any number
+    return datetime.fromtimestamp(within / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def slice_of(note: Note, offset: int, limit: int) -> tuple[Slice, types.EmbeddedResource | None]:

@@ -24,6 +24,8 @@ from .seat import Seat
 log = structlog.get_logger(__name__)
 
 MAX_SEATS = 1000
+MAX_REQUESTS = 100
+"""Requests of one client that are being answered."""
 SILENCE = timedelta(minutes=10)
 RECONNECT = timedelta(seconds=30)
 """A client whose stream has ended comes back within this time, or has gone."""
@@ -50,8 +52,11 @@ class Seats:
 
     @asynccontextmanager
     async def at(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[Seat]:
-        """The seat of the client that asks, while it is answered. Raises LimitExceeded when there is no room."""
+        """The seat of the client that asks, while it is answered. Raises LimitExceeded when there is no room, or when
+        the client asks too much at once."""
         seat = await self._seat(identify(ctx, self._agent, self._run))
+        if seat.requests >= MAX_REQUESTS:
+            raise LimitExceeded(f"you have {MAX_REQUESTS} requests open: wait for an answer first")
         with seat.heard():
             yield seat
 

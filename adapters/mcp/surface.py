@@ -132,7 +132,8 @@ class Surface:
             async with self.seats.at(ctx) as seat:
                 return await tool.call(seat, params.arguments or {})
 
-        return await self._apart(call())
+        with _told():
+            return await self._apart(call())
 
     async def _list_resources(
         self, ctx: Context, params: types.PaginatedRequestParams | None

@@ -251,6 +251,48 @@ async def test_a_note_that_another_put_under_the_key_meanwhile_stands(flock_name
         assert "another note by now" in late["message"]
 
 
+async def test_who_was_frozen_while_another_took_the_work_over_is_not_kept_waiting(
+    flock_name: str, server_url: str, flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roost.adapters.mcp.claims.HAND_IN_S", 0.3)
+    async with client_of(flock_name, server_url) as robin, client_of(flock_name, server_url, agent="wren") as wren:
+        mine = await robin.call("claim", key=KEY)
+        await flock.shard.command("DEL", flock.shard.keys.key("claim", KEY))  # as if its lease had run out
+        yours = await wren.call("claim", key=KEY, wait_seconds=0)
+        assert yours["status"] == "yours"
+        late = await robin.call("complete", ticket=mine["ticket"], content="thawed")
+        assert (late["status"], late["note"]) == ("late", None)
+        assert (await wren.call("complete", ticket=yours["ticket"], content="in time"))["status"] == "done"
+        late = await robin.call("complete", ticket=mine["ticket"], content="thawed")
+        assert (late["status"], late["note"]["author"]) == ("late", "wren")
+
+
+async def test_a_client_has_a_bounded_number_of_requests_open(
+    flock_name: str, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roost.adapters.mcp.seats.MAX_REQUESTS", 1)
+    async with client_of(flock_name, server_url) as robin:
+        mine = await robin.call("claim", key=KEY)
+        waiting = asyncio.create_task(robin.call("claim", key=KEY))
+
+        async def is_refused() -> bool:
+            try:
+                await robin.call("working_on")
+            except MCPError as error:
+                return "you have 1 requests open" in str(error)
+            return False
+
+        await wait_until(is_refused)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+        async def is_heard() -> bool:
+            return not await is_refused()
+
+        await wait_until(is_heard)
+        assert (await robin.call("complete", ticket=mine["ticket"], content="done"))["status"] == "done"
+
+
 async def test_a_ticket_is_of_no_use_to_another_client(flock_name: str, server_url: str) -> None:
     async with client_of(flock_name, server_url) as robin, client_of(flock_name, server_url, agent="wren") as wren:
         mine = await robin.call("claim", key=KEY)

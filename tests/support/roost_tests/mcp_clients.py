@@ -72,7 +72,7 @@ class Household:
             cwd=self.directory,
         )  # fmt: skip
         with (self.directory / log).open("a") as errlog:
-            async with _member(stdio_client(parameters, errlog=errlog), mode, name) as member:
+            async with member_of(stdio_client(parameters, errlog=errlog), mode, name) as member:
                 member.pid_file = pid_file
                 yield member
 
@@ -124,11 +124,11 @@ class HttpHost:
             client = httpx2.AsyncClient(headers=sent, timeout=httpx2.Timeout(PATIENCE_S, read=300))
             http = await stack.enter_async_context(client)
             transport = streamable_http_client(self.url, http_client=http)
-            yield await stack.enter_async_context(_member(transport, mode, name))
+            yield await stack.enter_async_context(member_of(transport, mode, name))
 
 
 @asynccontextmanager
-async def _member(transport: Any, mode: str, name: str) -> AsyncGenerator[Member]:
+async def member_of(transport: Any, mode: str, name: str) -> AsyncGenerator[Member]:
     heard: list[str] = []
 
     async def hear(message: Any) -> None:
@@ -148,5 +148,5 @@ async def _member(transport: Any, mode: str, name: str) -> AsyncGenerator[Member
 @asynccontextmanager
 async def in_process(server: Any, *, mode: str = "auto", name: str = "tester") -> AsyncGenerator[Member]:
     """A client of a surface in this process: without a transport."""
-    async with _member(server, mode, name) as member:
+    async with member_of(server, mode, name) as member:
         yield member
