@@ -25,6 +25,7 @@ from roost.streams import (
     Notes,
     OutcomeUnknown,
     RoostError,
+    Rung,
     ServerUnavailable,
     Writer,
     new_id,
@@ -188,11 +189,12 @@ class Flights:
             if found is not None:
                 return found
         after, nonce, joined = "*" if job.fresh else "-", new_id(), False
-        rung: asyncio.Event | None = None
+        rung: Rung | None = None
         try:
             while True:
                 flight.check()
                 # 2. Claim; an earlier look may be out of date, so the script looks again.
+                since = time.monotonic()  # whatever is pushed from here on came later
                 if rung is not None:
                     rung.clear()
                 # Who only waits for another's work takes no slot from those who have work.
@@ -205,7 +207,8 @@ class Flights:
                         return await self._compute(job, nonce, asked, flight)
                 match answer:
                     case Present():
-                        found = await self._find(job, "joined" if joined else "found")
+                        found = self._pushed(job, rung, since)
+                        found = found or await self._find(job, "joined" if joined else "found")
                         if found is not None:
                             return found
                     case Held(lease_ms, _, entry):
@@ -216,7 +219,10 @@ class Flights:
                         if rung is None:
                             rung = await self.bell.listen(job.key)
                             continue
-                        rang = await _either(rung, max(lease_ms, 1) / 1000)
+                        rang = await _either(rung.event, max(lease_ms, 1) / 1000)
+                        found = self._pushed(job, rung, since)
+                        if found is not None:
+                            return found
                         if rang and after == "-":  # most likely the note is there: one round trip instead of two
                             found = await self._find(job, "joined")
                             if found is not None:
@@ -225,7 +231,15 @@ class Flights:
                         raise RoostError(f"a claim was answered with {answer}")
         finally:
             if rung is not None:
-                await self.bell.leave(job.key, rung)
+                self.bell.leave(rung)
+
+    def _pushed(self, job: Job, rung: Rung | None, since: float) -> Note | None:
+        """The note that the news of it brought along. No script has served it, so the events are owed."""
+        carried = None if rung is None else rung.take()
+        note = None if carried is None else self.notes.pushed(carried, since)
+        if note is not None:
+            job.scope.has_joined(note, None if job.begun is not None else job.key)
+        return note
 
     async def _find(self, job: Job, how: Literal["found", "joined"]) -> Note | None:
         spared = how if job.begun is None else None  # to whoever has done the work already, the note spares nothing

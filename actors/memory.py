@@ -216,14 +216,8 @@ class Memory:
         note, led = await self._flights.obtain(job)
         self._cache.add(note, asked)
         if not led:
-            self._joined_here(scope, note, key)
+            scope.has_joined(note, key)  # another coroutine of this process has the events of the script that served it
         return note
-
-    def _joined_here(self, scope: Scope, note: Note, key: str) -> None:
-        """Another coroutine of this process computed it: no script has served it, so the events are owed."""
-        scope.has_read_cached(note)
-        body = orjson.dumps({"note": note.id, "key": key, "how": "joined", "work": note.work})
-        scope.pending.append(scope.reader.event("work.reused", f"note/{note.id}", body))
 
     async def _look_aside(self, job: Job) -> Note:
         """What people do today: look, compute, store, without single flight. For comparison."""

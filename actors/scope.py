@@ -70,6 +70,14 @@ class Scope:
             _, count = self._cached.get(note.id, (0, 0))
             self._cached[note.id] = (note.size, count + 1)
 
+    def has_joined(self, note: Note, key: str | None) -> None:
+        """It was served without the server's knowledge to one who waited while another computed it. `key`: of the work
+        that this has spared; None: it has spared none."""
+        self.has_read_cached(note)
+        if key is not None:
+            body = orjson.dumps({"note": note.id, "key": key, "how": "joined", "work": note.work})
+            self.pending.append(self.reader.event("work.reused", f"note/{note.id}", body))
+
     def remember(self, note: Note) -> None:
         """Let the note be a source of what is written from now on."""
         self.sources.pop(note.id, None)

@@ -1,6 +1,6 @@
 """The log: events and their append, inboxes, claims, notes, expiry, settings, and the server they live on."""
 
-from .bell import Bell
+from .bell import Bell, Rung
 from .claims import CLAIM_LEASE, Claims
 from .client import CommandClient
 from .connection import Connection, connect
@@ -61,6 +61,7 @@ __all__ = [
     "Position",
     "Reader",
     "RoostError",
+    "Rung",
     "SelfWait",
     "ServerFull",
     "ServerUnavailable",

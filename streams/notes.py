@@ -94,7 +94,6 @@ class Notes:
             fixed = (by, ident, meta, to("note.read", run), misser, missed)
             return (*fixed, reused, again, to("work.reused", run), most) if reused else (*fixed, "", "", "", most)
 
-        # The remaining time is true when the server answers: counted from before the question, it is never too long.
         asked = time.monotonic()
         answer = await shard.run_routed("read", make)
         if answer[0] == b"large":
@@ -102,15 +101,20 @@ class Notes:
             answer = await shard.run_routed("read", make, short=False)
         if answer[0] == b"missing":
             return None
-        _, remaining, record, entry, work, content = answer
-        ms, _, seq = entry.partition(b"-")
-        return Note(
-            record=NoteRecord.from_data(orjson.loads(record)),
-            raw=content,
-            position=Position(shard.number, int(ms), int(seq)),
-            work=orjson.loads(work) if work else None,
-            expires=None if remaining == b"" else asked + int(remaining) / 1000,
-        )
+        return _note_from(shard.number, asked, *answer[1:])
+
+    def pushed(self, message: bytes, since: float) -> Note | None:
+        """The note that a push brought along, if it is live. `since` is a monotonic time before the push was sent."""
+        try:
+            head, _, rest = message.partition(b"\n")
+            _, _, left, entry, record_size, work_size = head.split(b" ")
+            record, work = int(record_size), int(work_size)
+            left = b"" if left == b"-" else left
+            content = rest[record + work :]
+            note = _note_from(self._shard.number, since, left, rest[:record], entry, rest[record:][:work], content)
+        except (ValueError, KeyError, TypeError):  # of a newer Roost, perhaps: whoever waits can ask
+            return None
+        return note if note.is_live and len(content) == note.size else None
 
     async def store(self, raw: bytes) -> StoredContent:
         """Content ready to be named by an event: kept to travel with it, or uploaded now when it is large.
@@ -171,6 +175,20 @@ class Notes:
         if len(found) > 1:
             raise RoostError(f"{prefix!r} begins the IDs of {len(found)} notes: give more digits")
         return found.pop() if found else None
+
+
+def _note_from(
+    shard: int, since: float, remaining: bytes, record: bytes, entry: bytes, work: bytes, content: bytes
+) -> Note:
+    """As the server tells it. Its deadline is counted from `since`, before the server looked: it is never too late."""
+    ms, _, seq = entry.partition(b"-")
+    return Note(
+        record=NoteRecord.from_data(orjson.loads(record)),
+        raw=content,
+        position=Position(shard, int(ms), int(seq)),
+        work=orjson.loads(work) if work else None,
+        expires=None if remaining == b"" else since + int(remaining) / 1000,
+    )
 
 
 def _escape(text: str) -> str:

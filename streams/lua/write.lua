@@ -30,6 +30,7 @@
 
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
+local PUSHED = 16384 -- bytes of a note that may travel with the news of it
 local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
@@ -288,6 +289,16 @@ end
 
 -- 6. Write. Nothing below reads what it could refuse.
 local acks, unnamed = {}, {}
+
+-- What is pushed about a computed note: with all that there is of it if that is little, so that none of those who wait
+-- for it need ask.
+local function push_of(i, entry, deadline)
+  local record, work, content = argv[i + 5], argv[i + 6], argv[i + 8]
+  if argv[i + 7] ~= '1' or #record + #work + #content > PUSHED then return 'note ' .. argv[i] end
+  local left = deadline == '' and '-' or deadline - now
+  return format('note %s %s %s %d %d\n', argv[i], left, entry, #record, #work) .. record .. work .. content
+end
+
 local function put_note(i, entry, base)
   local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
   local deadline = ttl == '' and '' or base + tonumber(ttl)
@@ -308,7 +319,7 @@ local function put_note(i, entry, base)
   call('ZADD', K.deadlines, deadline == '' and '+inf' or deadline, id)
   if key ~= '' then
     call('HSET', K.keys, key, id)
-    call('SPUBLISH', K.bell .. key, 'note ' .. id)
+    call('SPUBLISH', K.bell .. key, base < now and push_of(i, entry, deadline) or 'note ' .. id)
   end
 end
 
