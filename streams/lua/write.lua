@@ -54,6 +54,7 @@ if not routes_fit(argv[1]) then return stale_routes() end
 
 -- 3. Where each unit ends, and what is stored of the subjects of all its events: one read for hundreds of them.
 local ends, plain = {}, true -- plain: there are only events, which nothing refuses
+local fences, fence, simple = {}, nil, true -- simple: only events and acknowledgements, as most workers send them
 local subjects, stored_version, stored_entry = {}, {}, {} -- subjects: each once
 local at = 7
 for unit = 1, tonumber(argv[6]) do
@@ -67,8 +68,16 @@ for unit = 1, tonumber(argv[6]) do
         stored_version[subject] = 0
         subjects[#subjects + 1] = subject
       end
+    elseif part == 'D' then
+      local inbox, consumer = argv[at + 1], argv[at + 2]
+      if not fence or fence.inbox ~= inbox or fence.consumer ~= consumer then
+        local name = inbox .. ' ' .. consumer
+        fence = fences[name] or { inbox = inbox, consumer = consumer, first = argv[at + 3], size = 0 }
+        fences[name] = fence
+      end
+      fence.last, fence.size, plain = argv[at + 3], fence.size + 1, false
     else
-      plain = false
+      plain, simple = false, false
     end
     at = at + SIZES[part] + 1
   end
@@ -146,6 +155,83 @@ if plain then
   return finish(lines)
 end
 
+-- Whether a delivery is still that consumer's. One read tells it of most that the call acknowledges: their entries come
+-- in order. What that read does not show is asked for alone.
+local function owns(inbox, consumer, entry, count)
+  local fence = fences[inbox .. ' ' .. consumer]
+  if fence and fence.size > 1 then
+    if not fence.counts then
+      fence.counts = {}
+      local most = math.min(fence.size + 100, 1000)
+      local rows = redis.pcall('XPENDING', K.inbox .. inbox, GROUP, fence.first, fence.last, most, consumer)
+      if not rows.err then
+        for i = 1, #rows do fence.counts[rows[i][1]] = rows[i][4] end
+      end
+    end
+    local held = fence.counts[entry]
+    if held then return held == tonumber(count) end
+  end
+  return holds(inbox, consumer, entry, count)
+end
+
+local acks = {}
+
+local function settle(inbox, entry)
+  local list = acks[inbox]
+  if not list then
+    list = {}
+    acks[inbox] = list
+  end
+  list[#list + 1] = entry
+end
+
+local function acknowledge()
+  for inbox, entries in pairs(acks) do
+    for first = 1, #entries, PAGE do
+      local last = math.min(first + PAGE - 1, #entries)
+      call('XACK', K.inbox .. inbox, GROUP, unpack(entries, first, last))
+      call('XDEL', K.inbox .. inbox, unpack(entries, first, last))
+    end
+  end
+end
+
+if simple then
+  local lines, from, settled = {}, 8, {}
+  for unit = 1, #ends do -- every unit is judged before the first write
+    local i = from
+    while i <= ends[unit] do
+      local name = argv[i] == 'D' and argv[i + 1] .. ' ' .. argv[i + 3]
+      if name and (settled[name] or not owns(argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4])) then
+        lines[unit] = 'fenced'
+      end
+      i = i + SIZES[argv[i]] + 1
+    end
+    i = lines[unit] and ends[unit] + 1 or from
+    while i <= ends[unit] do
+      if argv[i] == 'D' then settled[argv[i + 1] .. ' ' .. argv[i + 3]] = true end
+      i = i + SIZES[argv[i]] + 1
+    end
+    from = ends[unit] + 2
+  end
+  from = 8
+  for unit = 1, #ends do
+    local first, i = said + 1, lines[unit] and ends[unit] + 1 or from
+    while i <= ends[unit] do
+      if argv[i] == 'e' then
+        put_event(i + 1)
+        i = i + 6
+      else
+        settle(argv[i + 1], argv[i + 3])
+        i = i + 5
+      end
+    end
+    lines[unit] = lines[unit] or line_from(first)
+    from = ends[unit] + 2
+  end
+  acknowledge()
+  return finish(lines)
+end
+
 -- 5. Judge every unit before the first write. What earlier units will change stands in these overlays.
 local now = clock()
 local version, settled, claims, bound, blobs = {}, {}, {}, {}, {}
@@ -156,11 +242,6 @@ local function load(subject)
     stored_version[subject], stored_entry[subject] = version_of(subject)
   end
   version[subject] = version[subject] or stored_version[subject]
-end
-
-local function owns(inbox, consumer, entry, count)
-  if settled[inbox .. ' ' .. entry] then return false end
-  return holds(inbox, consumer, entry, count)
 end
 
 local function is_live(id)
@@ -217,6 +298,7 @@ local function judge(from, to)
   while i <= to do
     local part = argv[i]
     if part == 'D' or part == 'H' or part == 'P' or part == 'L' then
+      if settled[argv[i + 1] .. ' ' .. argv[i + 3]] then return 'fenced' end
       if not owns(argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4]) then return 'fenced' end
     elseif part == 'E' then
       local subject = argv[i + 1]
@@ -288,7 +370,7 @@ for unit = 1, #ends do
 end
 
 -- 6. Write. Nothing below reads what it could refuse.
-local acks, unnamed = {}, {}
+local unnamed = {}
 
 -- What is pushed about a computed note: with all that there is of it if that is little, so that none of those who wait
 -- for it need ask.
@@ -352,12 +434,6 @@ local function postpone(inbox, entry, delay_ms, attempts)
   call('ZADD', K.timers .. inbox, now + tonumber(delay_ms), entry)
 end
 
-local function settle(inbox, entry)
-  local list = acks[inbox] or {}
-  list[#list + 1] = entry
-  acks[inbox] = list
-end
-
 local function grant(i)
   local subject = 'key/' .. argv[i]
   load(subject)
@@ -412,12 +488,6 @@ for unit = 1, #ends do
   from = ends[unit] + 2
 end
 for _, digest in ipairs(unnamed) do unname_blob(digest) end -- last: another unit may have named the same blob
-for inbox, entries in pairs(acks) do
-  for first = 1, #entries, 500 do
-    local slice = { unpack(entries, first, math.min(first + 499, #entries)) }
-    call('XACK', K.inbox .. inbox, GROUP, unpack(slice))
-    call('XDEL', K.inbox .. inbox, unpack(slice))
-  end
-end
+acknowledge()
 
 return finish(lines)
