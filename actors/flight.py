@@ -122,6 +122,7 @@ class Flights:
     closed: bool = False
     _flying: dict[str, _Flight] = field(default_factory=dict[str, _Flight])
     _tasks: set[asyncio.Task[Note]] = field(default_factory=set[asyncio.Task[Note]])
+    _giving_up: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def obtain(self, job: Job) -> tuple[Note, bool]:
         """The note of a key, and whether this call led the flight. An exception of another's computation is not ours:
@@ -148,6 +149,10 @@ class Flights:
         """Cancel what is being computed, and give the claims up: others need not wait for their leases."""
         self.closed = True
         await end(list(self._tasks))
+        if (
+            self._giving_up
+        ):  # of flights that were cancelled twice, as when the event loop ends: they end before the flock
+            await asyncio.wait(self._giving_up)
 
     def _landed(self, key: str, flight: _Flight, task: asyncio.Task[Note]) -> None:
         self._tasks.discard(task)
@@ -286,7 +291,10 @@ class Flights:
             return await self._complete(job, nonce, computed, inner, asked, flight)
         except BaseException as error:
             # No error is ever shared: give the claim up, so that whoever waits tries itself.
-            await asyncio.shield(self._give_up(job, nonce, error, inner))
+            giving_up = asyncio.create_task(self._give_up(job, nonce, error, inner))
+            self._giving_up.add(giving_up)
+            giving_up.add_done_callback(self._giving_up.discard)
+            await asyncio.shield(giving_up)
             raise
         finally:
             self.heartbeat.drop_claim(job.key, nonce)
