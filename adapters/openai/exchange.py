@@ -133,11 +133,13 @@ class Exchange:
             return response
 
         async def end() -> None:
+            # Nothing is waited for that need not be: at its end the event loop closes all generators at once.
             if not (visit.done() or self._provider.is_ending):  # the caller leaves in the middle
-                await _leave(visit)
+                visit.cancel()
+                return
             await self._settle(visit, reuse)
             if not (visit.done() or self._provider.is_received):  # all was said, and yet it does not end
-                await _leave(visit)
+                visit.cancel()
 
         headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in OF_THE_WIRE]
         stream = LiveStream(self._provider, end)
@@ -146,7 +148,8 @@ class Exchange:
 
     async def _settle(self, visit: asyncio.Task[Note], reuse: Reuse) -> None:
         """Wait for the note, though not for long: the answer is here."""
-        await asyncio.wait([visit], timeout=SETTLE.total_seconds())
+        if not visit.done():
+            await asyncio.wait([visit], timeout=SETTLE.total_seconds())
         if not visit.done() or visit.cancelled():
             return
         error = visit.exception()
