@@ -54,9 +54,7 @@ async def _reach(common: Common, settings: Settings) -> tuple[str, str]:
 
 
 def _serve(flock: str, url: str, shown_url: str, host: str, port: int, opens: bool) -> None:
-    from roost.dashboard.feed import Feed
-    from roost.dashboard.serving import choose_port, serve_page
-    from roost.dashboard.showing import show_feed
+    from roost.dashboard import Feed, choose_port, serve_page, show_feed
 
     from .failure import tell
 

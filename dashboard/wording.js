@@ -1,6 +1,7 @@
 // What both components say alike: sentences, spans of time, figures. All of it becomes text, never markup.
 
-function sentence({ what, who, of, about, note }) {
+function sentence({ what, who, of, about: title, note }) {
+  const about = ends(title, 66);
   const agent = who ? who.split("\n")[0] : "The flock", author = of ? of.split("\n")[0] : null;
   const whose = author ? (of === who ? "its own " : author === agent ? `another ${author}’s ` : `${author}’s `) : "";
   switch (what) {

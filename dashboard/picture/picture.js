@@ -3,6 +3,7 @@
 
 const SECONDS_OF_NEWS = 4;      // older moments are history: they are told, and do not move
 const THREAD_MS = 2200;
+const MERGE_MS = 400;
 const FLASH_MS = 700;
 const CROSS_MS = 6000;
 const FRAME_MS = 30;
@@ -154,11 +155,12 @@ class Picture {
 
   cell(column, row) {
     const { wide, high, pitch, bird, lines } = this.form;
-    const left = column * wide, top = row * high, x = left + wide / 2;
+    const left = column * wide, top = row * high;
+    const x = left + wide * (this.runs ? 0.5 + (row % 2 ? 0.16 : -0.16) : 0.5); // not one above the other: threads would be
     const perch = top + high - 26 - lines * 15;
     const slots = [];
     for (let y = perch - 2 * bird - pitch; y > top + pitch / 2; y -= pitch)
-      for (let step = 0; step * pitch < wide / 2 - pitch; step++)
+      for (let step = 0; step * pitch < wide * (this.runs ? 0.34 : 0.5) - pitch; step++)
         for (const side of step ? [-1, 1] : [0]) slots.push({ x: x + side * step * pitch, y, far: Math.hypot(side * step * pitch, (perch - y) * 0.8) });
     slots.sort((a, b) => a.far - b.far);
     return { left, x, perch, slots: slots.slice(0, 120), taken: new Map() };
@@ -246,11 +248,12 @@ class Picture {
     if (!reader || (!light && !author)) return;
     if (moment.what === "read" && (moment.who === moment.of || this.isToldAsReuse(moment))) return;
     const to = light || { x: author.x, y: author.perch - this.form.bird };
-    const same = this.threads.find((each) => each.who === moment.who && each.how === moment.what && each.to === to && time - each.from < 400);
+    const read = moment.what === "read"; // of those there are many: one thread for what somebody reads of the same author at once
+    const same = this.threads.find((each) => each.who === moment.who && each.how === moment.what && (each.to === to || (read && each.of === moment.of)) && time - each.from < MERGE_MS);
     this.drawn += 1;
     if (same) return void (same.count += 1);
     if (this.threads.length >= MOST_THREADS) this.threads.shift();
-    this.threads.push({ who: moment.who, how: moment.what, reader, to, from: time, count: 1, name: moment.who.split("\n")[0] });
+    this.threads.push({ who: moment.who, of: moment.of, how: moment.what, reader, to, from: time, count: 1, name: moment.who.split("\n")[0] });
   }
 
   // --- drawing ---
@@ -267,7 +270,8 @@ class Picture {
       this.frames += 1;
       Object.assign(this.root.dataset, { moving: this.threads.length, frames: this.frames });
       if (!this.threads.length && !moving) return; // nothing happens: nothing is drawn until something does
-      if (this.calm.matches) setTimeout(() => this.draw(), STEP_MS);
+      clearTimeout(this.later);
+      if (this.calm.matches) this.later = setTimeout(() => this.draw(), STEP_MS);
       else this.draw();
     });
   }
@@ -346,7 +350,7 @@ class Picture {
     const quiet = !agent.tasks && this.now() - agent.last > 30000;
     drawBird(this.paint, ink, { x: place.x, perch: place.perch, size: form.bird, tint: this.hues.get(agent.name), quiet, turned: place.x > this.size.width / 2 });
     if (agent.did === "failed") this.text("!", place.x + form.bird * 1.3, place.perch - form.bird * 1.8, 15, ink.bad, 20, 700);
-    const wide = form.wide - 10;
+    const wide = Math.min(form.wide, 2 * place.x, 2 * (this.size.width - place.x)) - 10;
     const name = this.shared.has(agent.name) && !this.runs && agent.run ? `${agent.name} ${agent.run.slice(0, 4)}` : agent.name;
     this.text(name, place.x, place.perch + 16, form.bird > 9 ? 13.5 : 11.5, quiet ? ink.soft : ink.text, wide, 650);
     doing(agent, this.now(), form.lines).forEach((line, at) => this.text(line, place.x, place.perch + 32 + at * 15, form.bird > 9 ? 12 : 11, ink.soft, wide));
@@ -357,7 +361,8 @@ class Picture {
     const part = (time - thread.from) / THREAD_MS, grown = calm ? 1 : Math.min(1, part / 0.22);
     const fade = calm ? 1 : Math.min(1, (1 - part) / 0.3);
     const from = { x: thread.reader.x, y: thread.reader.perch - this.form.bird };
-    const bend = { x: (from.x + thread.to.x) / 2, y: Math.max(4, Math.min(from.y, thread.to.y) - 26 - Math.abs(from.x - thread.to.x) * 0.16) };
+    const steep = Math.abs(from.x - thread.to.x) < 60 ? 55 : 0;
+    const bend = { x: (from.x + thread.to.x) / 2 + (from.x < this.size.width / 2 ? steep : -steep), y: Math.max(4, Math.min(from.y, thread.to.y) - 26 - Math.abs(from.x - thread.to.x) * 0.16) };
     const at = (share) => ({ x: mix(from.x, bend.x, thread.to.x, share), y: mix(from.y, bend.y, thread.to.y, share) });
     const read = thread.how === "read";
     paint.strokeStyle = `rgba(${ink.thread},${fade * (read ? 0.65 : 0.95)})`;
