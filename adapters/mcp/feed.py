@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 BLOCK = timedelta(seconds=5)
 AGAIN_S = 1.0
+LAG_S = 0.5
 LIST_PAUSE_S = 2.0
 """Clients hear at most so often that the list of notes has changed."""
 
@@ -32,6 +34,7 @@ class Feed:
         self._activity = Activity()
         self._after: Position | None = None
         self._listed = asyncio.Event()
+        self._taken_in = asyncio.Event()
         flock.shard.on_epoch(self._start_anew)
 
     async def start(self) -> None:
@@ -51,6 +54,7 @@ class Feed:
                         self._after = event.position
                         self._activity.evolve(event)
                         await self._hear(event)
+                    self._taken_in.set()
             except RoostError as error:
                 log.warning("the log cannot be followed for now", error=str(error))
                 await asyncio.sleep(AGAIN_S)
@@ -89,8 +93,18 @@ class Feed:
             await self._subscriptions.list_changed()
             await asyncio.sleep(LIST_PAUSE_S)
 
-    def holder_of(self, key: str) -> Task | None:
+    async def holder_of(self, key: str) -> Task | None:
         """Who computes that key, as far as is known."""
+        task = self._task_of(key)
+        if task is None:  # the claim may be newer than what has been taken in
+            self._taken_in.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAG_S):
+                    await self._taken_in.wait()
+            task = self._task_of(key)
+        return task
+
+    def _task_of(self, key: str) -> Task | None:
         return next((task for task in self._activity.tasks if task.key == key), None)
 
     async def agents(self) -> Sequence[AgentState]:

@@ -131,7 +131,7 @@ class Tools:
         if isinstance(taken, Note):
             self._claims.has_read(seat, taken.id)
             return replies.known(taken)
-        return Answer(replies.held(seat, self._feed.holder_of(asked.key)))
+        return Answer(replies.held(seat, await self._feed.holder_of(asked.key)))
 
     async def complete(self, seat: Seat, asked: arguments.Complete) -> Answer:
         handed_in = await self._claims.complete(

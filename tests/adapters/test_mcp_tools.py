@@ -267,30 +267,25 @@ async def test_who_was_frozen_while_another_took_the_work_over_is_not_kept_waiti
         assert (late["status"], late["note"]["author"]) == ("late", "wren")
 
 
+async def waiters_for(flock: Flock, key: str) -> int:
+    """How many processes wait for a piece of work: they are subscribed to pushes about its key."""
+    [_, count] = await flock.shard.client.execute_command("PUBSUB", "SHARDNUMSUB", flock.shard.keys.key("bell", key))
+    return int(count)
+
+
 async def test_a_client_has_a_bounded_number_of_requests_open(
-    flock_name: str, server_url: str, monkeypatch: pytest.MonkeyPatch
+    flock_name: str, server_url: str, flock: Flock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roost.adapters.mcp.seats.MAX_REQUESTS", 1)
-    async with client_of(flock_name, server_url) as robin:
+    async with client_of(flock_name, server_url) as robin, client_of(flock_name, server_url, agent="wren") as wren:
         mine = await robin.call("claim", key=KEY)
-        waiting = asyncio.create_task(robin.call("claim", key=KEY))
-
-        async def is_refused() -> bool:
-            try:
-                await robin.call("working_on")
-            except MCPError as error:
-                return "you have 1 requests open" in str(error)
-            return False
-
-        await wait_until(is_refused)
-        waiting.cancel()
-        await asyncio.wait([waiting])
-
-        async def is_heard() -> bool:
-            return not await is_refused()
-
-        await wait_until(is_heard)
-        assert (await robin.call("complete", ticket=mine["ticket"], content="done"))["status"] == "done"
+        waiting = asyncio.create_task(wren.call("claim", key=KEY))
+        await wait_until(lambda: waiters_for(flock, KEY))
+        with pytest.raises(MCPError, match="you have 1 requests open: wait for an answer first"):
+            await wren.call("working_on")
+        await robin.call("complete", ticket=mine["ticket"], content="done")
+        assert (await waiting)["status"] == "known"
+        assert (await wren.call("working_on"))["you"] == "wren"
 
 
 async def test_a_ticket_is_of_no_use_to_another_client(flock_name: str, server_url: str) -> None:
@@ -324,20 +319,15 @@ async def test_a_client_holds_a_bounded_number_of_claims(flock_name: str, server
 async def test_a_claim_that_is_cancelled_while_it_waits_leaves_nothing_behind(
     mode: str, flock_name: str, server_url: str, flock: Flock
 ) -> None:
-    async def waiters() -> int:
-        channel = flock.shard.keys.key("bell", KEY)
-        [_, count] = await flock.shard.client.execute_command("PUBSUB", "SHARDNUMSUB", channel)
-        return int(count)
-
     async def nobody_waits() -> bool:
-        return await waiters() == 0
+        return await waiters_for(flock, KEY) == 0
 
     async with AsyncExitStack() as stack:
         robin = await stack.enter_async_context(client_of(flock_name, server_url))
         wren = await stack.enter_async_context(client_of(flock_name, server_url, agent="wren", mode=mode))
         mine = await robin.call("claim", key=KEY)
         waiting = asyncio.create_task(wren.call("claim", key=KEY))
-        await wait_until(waiters)
+        await wait_until(lambda: waiters_for(flock, KEY))
         waiting.cancel()
         await asyncio.wait([waiting])
         await wait_until(nobody_waits)
