@@ -82,18 +82,19 @@ class AsyncOpenAI(openai.AsyncOpenAI):
         if call is None or (call.against and not sharing.share):
             return await send(streaming=stream)
         outage = self._door.outage
-        try:
-            away = outage.current()
-            if away is not None:
-                raise Unreached(away)
-            flock = await self._door.reach()
-            response = await Exchange(flock, call, sharing, request, send, live=stream).respond()
-        except Alone:
-            return await send(streaming=stream)
-        except Unreached as unreached:
-            outage.begin(unreached.error, calling=sharing.unavailable == "call")
-            if sharing.unavailable == "raise":
-                raise unreached.error from None
-            return await send(streaming=stream)
-        outage.end()
-        return response
+        away = outage.current()
+        if away is None:
+            try:
+                flock = await self._door.reach()
+                response = await Exchange(flock, call, sharing, request, send, live=stream).respond()
+            except Alone:
+                return await send(streaming=stream)
+            except Unreached as unreached:
+                away = unreached.error
+                outage.begin(away, calling=sharing.unavailable == "call")
+            else:
+                outage.end()
+                return response
+        if sharing.unavailable == "raise":
+            raise away.with_traceback(None)  # it may be raised again and again
+        return await send(streaming=stream)

@@ -18,7 +18,6 @@ import pytest
 from roost_tests.asking import ANSWER
 from roost_tests.crew import events_of
 from roost_tests.fake_openai import run_fake_openai
-from roost_tests.waiting import wait_until
 
 from roost.actors import Flock
 from roost.streams.server import stop_server
