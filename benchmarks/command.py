@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.contest import Contest
 from benchmarks.contests import CONTESTS
 from benchmarks.machine import describe_machine
-from benchmarks.markdown import write_page
+from benchmarks.markdown import read_around, write_page
 from benchmarks.place import PEERS_PYTHON, open_place
 from benchmarks.result import Result
 from benchmarks.rounds import run_contest
@@ -44,6 +44,7 @@ def command(
         for contest in CONTESTS:
             click.echo(f"{contest.name:14} {contest.title}")
         return
+    _check_files(json_file, markdown)
     chosen = [contest for contest in CONTESTS if not only or contest.name in only]
     turns = rounds or (QUICK_ROUNDS if quick else ROUNDS)
     try:
@@ -55,10 +56,18 @@ def command(
         document = {"quick": quick, "machine": machine, "contests": [result.to_data() for result in results]}
         json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     if markdown is not None:
+        write_page(markdown, results, machine)
+
+
+def _check_files(json_file: Path | None, markdown: Path | None) -> None:
+    """Before the run: afterwards it would be lost."""
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise click.UsageError(f"{json_file.parent} is no directory: make it, or name another file for --json")
+    if markdown is not None:
         try:
-            write_page(markdown, results, machine)
+            read_around(markdown)
         except ValueError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.UsageError(str(error)) from error
 
 
 async def _run(

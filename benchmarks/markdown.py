@@ -14,12 +14,17 @@ END = "<!-- figures: end -->"
 
 def write_page(page: Path, results: Sequence[Result], machine: Mapping[str, str]) -> None:
     """Puts the results between the markers of a page. Raises ValueError if it does not have both."""
-    text = page.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
+    before, after = read_around(page)
+    page.write_text(f"{before}{BEGIN}\n\n{to_markdown(results, machine)}\n\n{END}{after}", encoding="utf-8")
+
+
+def read_around(page: Path) -> tuple[str, str]:
+    """The page's text before and after the figures. Raises ValueError if it has no place for them."""
+    before, found, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not found or not ended:
         raise ValueError(f"{page} has no place for the figures: it needs the lines {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{to_markdown(results, machine)}\n\n{END}{after}", encoding="utf-8")
+    return before, after
 
 
 def to_markdown(results: Sequence[Result], machine: Mapping[str, str]) -> str:
@@ -27,8 +32,7 @@ def to_markdown(results: Sequence[Result], machine: Mapping[str, str]) -> str:
     verdicts = [say_verdict(verdict, result) for result in results for verdict in result.verdicts()]
     parts = ["### Budgets", to_table(BUDGET_HEADS, verdicts)] if verdicts else []
     for result in results:
-        title = result.contest.title
-        parts += [f"### {title[0].upper()}{title[1:]}", to_table(HEADS, [say_row(result, row) for row in result.rows])]
+        parts += [f"### {result.contest.title}", to_table(HEADS, [say_row(result, row) for row in result.rows])]
     return "\n\n".join([*parts, "### Machine", to_table(("", ""), list(machine.items()))])
 
 

@@ -52,6 +52,11 @@ class Row:
         found = [sample.server_us for sample in self.samples if sample.server_us is not None]
         return median(found) if found else None
 
+    def cpu_us(self) -> float | None:
+        """Of the clients and the server together; None where one of them is not known."""
+        client, server = self.client_us(), self.server_us()
+        return None if client is None or server is None else client + server
+
     def facts(self) -> dict[str, float]:
         names = self.samples[0].facts if self.samples else {}
         return {name: median(sample.facts[name] for sample in self.samples) for name in names}
@@ -85,6 +90,11 @@ class Result:
         """Of Roost's figure, in the first row, to this row's: the median over the rounds."""
         ratios = _ratios(self.rows[0].values, row.values)
         return median(ratios) if ratios else None
+
+    def cpu_ratio(self, row: Row) -> float | None:
+        """Of the CPU time that all sides spend for one operation: Roost's, in the first row, to this row's."""
+        mine, theirs = self.rows[0].cpu_us(), row.cpu_us()
+        return mine / theirs if mine and theirs else None
 
     def _judge(self, budget: Budget) -> Verdict:
         of = [

@@ -5,7 +5,10 @@ from __future__ import annotations
 from benchmarks.contest import Budget
 from benchmarks.result import Result, Row, Verdict
 
-HEADS = ("who", "median", "lowest to highest", "Roost to it", "client CPU us", "server CPU us", "further")
+HEADS = (
+    "who", "median", "lowest to highest", "Roost to it", "client CPU us", "server CPU us", "Roost's CPU to its",
+    "further",
+)  # fmt: skip
 BUDGET_HEADS = ("what", "budget", "figure", "lowest to highest", "verdict")
 
 
@@ -21,9 +24,10 @@ def say_number(number: float | None) -> str:
 def say_row(result: Result, row: Row) -> tuple[str, ...]:
     """The cells of one contestant, in the order of HEADS."""
     if not row.samples:
-        return (row.contestant, "-", "-", "-", "-", "-", row.missing or "no turn")
+        return (row.contestant, *["-"] * (len(HEADS) - 2), row.missing or "no turn")
     further = [f"{name} {say_number(value)}" for name, value in row.facts().items()]
-    ratio = None if row is result.rows[0] else result.ratio(row)
+    is_first = row is result.rows[0]
+    ratio, cpu_ratio = (None, None) if is_first else (result.ratio(row), result.cpu_ratio(row))
     return (
         row.contestant,
         f"{say_number(row.figure())} {result.contest.unit}",
@@ -31,6 +35,7 @@ def say_row(result: Result, row: Row) -> tuple[str, ...]:
         "" if ratio is None else f"{say_number(ratio)}x",
         say_number(row.client_us()),
         say_number(row.server_us()),
+        "" if cpu_ratio is None else f"{say_number(cpu_ratio)}x",
         ", ".join([*further, row.missing] if row.missing else further),
     )
 

@@ -12,7 +12,7 @@ from benchmarks.sample import Missing, Sample
 from benchmarks.waiting import wait_until_none
 from roost.streams import Keys
 
-DELIVERIES = 640
+DELIVERIES = 1_280
 POLL_S, PATIENCE_S = 0.002, 60.0
 
 

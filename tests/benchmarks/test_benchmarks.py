@@ -113,9 +113,15 @@ def test_a_page_without_a_place_for_figures_is_left_as_it_is_and_said(tmp_path: 
     page = tmp_path / "page.md"
     page.write_text("no markers")
     ran = run("--quick", "--only", "help", "--markdown", page)
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert "has no place for the figures" in ran.stderr
     assert page.read_text() == "no markers"
+
+
+def test_a_document_that_could_not_be_written_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    ran = run("--quick", "--only", "help", "--json", tmp_path / "nowhere" / "figures.json")
+    assert ran.returncode == 2
+    assert "is no directory" in ran.stderr
 
 
 def test_a_name_that_is_no_contest_is_refused_with_those_that_are() -> None:
