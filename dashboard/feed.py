@@ -50,12 +50,14 @@ class Feed:
         self.flock = flock
         self._url, self._shown_url, self._last = url, shown_url, last
         self._lock = threading.Lock()
+        self._number = 0
         self._begin()
         self._away: str | None = "the server has not been reached yet"
         self._away_since: float | None = time.time()
         self._skew_ms = 0
         self._epoch: bytes | None = None
         self._words = Words()
+        self._runs = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name=f"roost feed {flock}", daemon=True)
@@ -64,7 +66,6 @@ class Feed:
         """With nothing: at first, and when the log has started anew."""
         self._activity = Activity()
         self._moments: deque[Moment] = deque(maxlen=RING)
-        self._number = getattr(self, "_number", 0)
         self._position: Position | None = None
         self._earlier = 0
 
@@ -74,6 +75,7 @@ class Feed:
 
     def close(self, timeout: timedelta = timedelta(seconds=5)) -> None:
         """Stop reading, and wait for it."""
+        self._runs.wait(timeout.total_seconds())
         loop, task = self._loop, self._task
         if loop is not None and task is not None and self._thread.is_alive():
             loop.call_soon_threadsafe(task.cancel)
@@ -109,6 +111,7 @@ class Feed:
 
     async def _main(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._runs.set()
         while True:
             try:
                 async with await connect(

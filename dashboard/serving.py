@@ -56,6 +56,8 @@ def streamlit_settings(host: str, port: int) -> dict[str, Any]:
         "server_allowedHosts": ["127.0.0.1", "localhost", "[::1]", "::1"],  # no other name leads here: DNS rebinding
         "server_enableCORS": True,
         "server_enableXsrfProtection": True,
+        "server_baseUrlPath": "",
+        "server_enableAgentApi": False,
         "server_headless": True,
         "server_fileWatcherType": "none",
         "server_runOnSave": False,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import click
 import pytest
 from roost_tests.command import RoostCommand
 from roost_tests.served_page import ServedPage
 
+from roost.cli.command import CommonOption
+from roost.cli.dash_command import dash
 from roost.dashboard.serving import PageError, choose_port, streamlit_settings
 
 Serve = Callable[..., Awaitable[ServedPage]]
@@ -58,6 +62,13 @@ async def test_help_tells_of_the_common_options(roost: RoostCommand) -> None:
     ran = await roost("dash", "--help")
     assert ran.code == 0
     assert all(option in ran.out for option in ("--host", "--port", "--open", "--url", "--flock", "--debug"))
+
+
+def test_the_page_about_it_names_its_options() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "dashboard.md").read_text("utf-8")
+    named = set(re.findall(r"^\| `(--[a-z]+)`", text, re.MULTILINE))
+    own = [each for each in dash.params if isinstance(each, click.Option) and not isinstance(each, CommonOption)]
+    assert named == {option for each in own for option in each.opts}
 
 
 async def test_every_setting_is_one_that_streamlit_has(roost: RoostCommand) -> None:
