@@ -144,6 +144,18 @@ async def test_two_mcp_clients_share_one_piece_of_work(newcomer: Newcomer, examp
     ]
 
 
+async def test_the_openai_client_asks_its_provider_once(newcomer: Newcomer, examples: Path) -> None:
+    answer = "By ear, at night."
+    lines = (await newcomer.python(examples / "13_openai_client.py")).splitlines()
+    assert lines[0] == "the provider is asked"
+    assert sorted(lines[1:3]) == [f"robin: {answer} (computed)", f"wren: {answer} (joined)"]
+    assert lines[3:] == [
+        f"finch: {answer} (found)",
+        "the provider is asked",
+        f"heron, a second opinion: {answer} (computed)",
+    ]
+
+
 def test_every_example_is_short_numbered_and_run_here(examples: Path) -> None:
     files = sorted(examples.glob("*.py"))
     assert [int(file.name[:2]) for file in files] == list(range(1, len(files) + 1))
