@@ -8,7 +8,7 @@ import random
 import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ import structlog
 from roost.streams import (
     CLAIM_LEASE,
     Bell,
+    Closed,
     Conflict,
     Connection,
     Event,
@@ -39,8 +40,10 @@ from roost.streams import (
     new_id,
 )  # fmt: skip
 from roost.streams.answer import Conflicted, Written
+from roost.streams.declaration import declaration_of
 from roost.streams.event import stamp_of
 from roost.streams.inbox import InboxGone
+from roost.streams.matching import Wanted
 from roost.streams.patience import PATIENCE
 
 from .actor import Actor
@@ -72,6 +75,10 @@ class Appended:
 
     positions: tuple[Position, ...]
     versions: tuple[int, ...]
+
+
+def _types_of(kinds: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(kind if isinstance(kind, str) else declaration_of(kind).name for kind in kinds)
 
 
 def _to_standard_error(*_: Any) -> structlog.PrintLogger:
@@ -215,6 +222,36 @@ class Flock:
                 raise Conflict(first, current=current, expected=expected or 0, position=position)
             case _:
                 raise RoostError(f"an append was answered with {answer}")
+
+    async def watch_events(
+        self, *kinds: Any, subject: str | None = None, actor: str | None = None, run: str | None = None,
+        since: Position | str | None = None,
+    ) -> AsyncGenerator[Event]:  # fmt: skip
+        """Events as they are appended, from a position or from now on, without end; of these kinds, or of all.
+
+        A kind is a declared class or the name of a type. `event.position` of the last one seen, or its text, is where
+        to go on. "From now on" is from when the iteration begins.
+        """
+        wanted = Wanted(types=_types_of(kinds), subject=subject or "", actor=actor or "", run=run or "")
+        async with aclosing(self.memory.follow(wanted, since)) as events:
+            async for event in events:
+                yield event
+
+    async def wait_for(
+        self, *kinds: Any, where: Callable[[Event], bool] | None = None, subject: str | None = None,
+        actor: str | None = None, run: str | None = None, since: Position | str | None = None,
+        timeout: timedelta | None = None,
+    ) -> Event:  # fmt: skip
+        """The first event of these kinds, `where` that is so, from a position or from now on. Raises TimeoutError.
+
+        What may come before this is called is found from a position: `since=await flock.log.last()`, taken before.
+        """
+        watching = self.watch_events(*kinds, subject=subject, actor=actor, run=run, since=since)
+        async with aclosing(watching) as events, asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            async for event in events:
+                if where is None or where(event):
+                    return event
+        raise Closed("the flock was closed before the event came")
 
     @asynccontextmanager
     async def acting(self, agent: str, *, run: str | None = None) -> AsyncGenerator[None]:

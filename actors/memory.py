@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -13,6 +13,7 @@ from inspect import iscoroutine
 from typing import Any, Literal, cast
 
 import orjson
+import structlog
 
 from roost.streams import (
     Bell,
@@ -20,7 +21,6 @@ from roost.streams import (
     Connection,
     Event,
     LimitExceeded,
-    Log,
     Note,
     NoteNotFound,
     Notes,
@@ -33,6 +33,7 @@ from roost.streams import (
 )  # fmt: skip
 from roost.streams.answer import BlobMissing, Written
 from roost.streams.event import MAX_EVENT_BYTES
+from roost.streams.matching import Wanted, follow
 from roost.streams.note import NoteRecord, to_stored
 from roost.streams.notes import MAX_NOTE_BYTES, check_key
 from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
@@ -44,6 +45,8 @@ from .heartbeat import Heartbeat
 from .label import label_of
 from .scope import Scope, Staged, scope_of
 from .work import Work
+
+log = structlog.get_logger(__name__)
 
 DEFAULT_TTL = timedelta(days=30)
 COMPUTE_LIMIT = timedelta(minutes=10)
@@ -259,29 +262,38 @@ class Memory:
 
     async def watch(
         self, prefix: str | None = None, *, tags: Iterable[str] = (), author: str | None = None,
-        since: Position | None = None,
-    ) -> AsyncIterator[Note]:  # fmt: skip
+        run: str | None = None, since: Position | str | None = None,
+    ) -> AsyncGenerator[Note]:  # fmt: skip
         """Notes as they are written, from a position or from now on, without end: those whose key begins with `prefix`,
-        that have all the tags, that are the author's. Those that are no longer live when their turn comes are left out.
-        "From now on" is from when the iteration begins; `note.position` of the last one seen is where to go on.
+        that have all the tags, that are the author's and of the run. The server looks through the log, and sends these.
+
+        "From now on" is from when the iteration begins. `note.position` of the last one seen, or its text, is where to
+        go on, also after a restart. Those that are no longer live when their turn comes are left out.
         """
-        wanted = frozenset(tags)
+        wanted = Wanted(
+            types=("note.written",), run=run or "", author=author or "", prefix=prefix or "", tags=_check_tags(tags)
+        )
+        async with aclosing(self.follow(wanted, since)) as events:
+            async for event in events:
+                try:
+                    note_id = NoteRecord.from_data(event.data).id
+                except (ValueError, KeyError, TypeError):
+                    log.warning("a note's event that cannot be read is passed over", position=str(event.position))
+                    continue
+                try:
+                    yield await self.get(note_id)
+                except NoteNotFound:
+                    continue
+
+    async def follow(self, wanted: Wanted, since: Position | str | None = None) -> AsyncGenerator[Event]:
+        """The wanted events of the log, as they are appended. Raises SettingsError for what is no position."""
+        start = Position.parse(since, shard=self._shard.number) if isinstance(since, str) else since
         block = timedelta(seconds=5)
         client = self._connection.dedicated(block=block)
         try:
-            async for batch in Log(self._shard).tail(client, since, block=block):
-                for event in batch:
-                    if event.type != "note.written":
-                        continue
-                    record = NoteRecord.from_data(event.data)
-                    if prefix is not None and not (record.key or "").startswith(prefix):
-                        continue
-                    if not wanted <= set(record.tags) or (author is not None and record.author != author):
-                        continue
-                    try:
-                        yield await self.get(record.id)
-                    except NoteNotFound:
-                        continue
+            async with aclosing(follow(self._shard, client, wanted, start, block=block)) as events:
+                async for event in events:
+                    yield event
         finally:
             await client.aclose()
 
