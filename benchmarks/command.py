@@ -57,6 +57,9 @@ def command(
         json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     if markdown is not None:
         write_page(markdown, results, machine)
+    failures = [failure for result in results for failure in result.failures()]
+    if failures:
+        raise click.ClickException(f"Roost could not be measured everywhere. {'; '.join(failures)}")
 
 
 def _check_files(json_file: Path | None, markdown: Path | None) -> None:

@@ -36,6 +36,10 @@ class Row:
     missing: str | None = None
 
     @property
+    def is_roost(self) -> bool:
+        return self.contestant.startswith("Roost")
+
+    @property
     def values(self) -> list[float]:
         return [sample.value for sample in self.samples]
 
@@ -82,6 +86,10 @@ class Result:
 
     def row(self, contestant: str) -> Row:
         return next(row for row in self.rows if row.contestant == contestant)
+
+    def failures(self) -> list[str]:
+        """What went wrong where Roost was measured. Peers may be missing; Roost may not."""
+        return [f"{self.contest.name}: {row.missing}" for row in self.rows if row.is_roost and row.missing]
 
     def verdicts(self) -> list[Verdict]:
         return [self._judge(budget) for budget in self.contest.budgets]

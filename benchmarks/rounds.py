@@ -30,8 +30,9 @@ async def _take_turn(contestant: Contestant, row: Row, place: Place, unit: str) 
     await place.settle()
     try:
         sample = await contestant.measure(place)
-    except Missing as missing:
-        row.missing = str(missing) if not row.samples else f"then {missing}"
-        return f"left out: {missing}"
+    except Exception as error:  # whoever fails must not take the figures of the others along; the table tells it
+        reason = str(error) if isinstance(error, Missing) else f"{type(error).__name__}: {error}"
+        row.missing = f"then {reason}" if row.samples else reason
+        return f"left out: {reason}"
     row.samples.append(sample)
     return f"{sample.value:,.4g} {unit}"

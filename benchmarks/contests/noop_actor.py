@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import Budget, Contest, Contestant
@@ -32,7 +31,7 @@ class Entrant:
     worker: str
     producer: str
     left: Left
-    python: Path | None = None
+    is_peer: bool = False
     arguments: tuple[str, ...] = ()
     deliveries: int = DELIVERIES
 
@@ -56,9 +55,7 @@ async def left_in_celery(place: Place, queue: str) -> int:
 
 
 async def measure(place: Place, *, entrant: Entrant) -> Sample:
-    name, python = place.fresh_name(), entrant.python or OWN_PYTHON
-    if entrant.worker.startswith("benchmarks.peers"):
-        python = place.peers_python
+    name, python = place.fresh_name(), place.peers_python if entrant.is_peer else OWN_PYTHON
     async with (
         open_process(python, entrant.worker, place.url, name, *entrant.arguments) as worker,
         open_process(python, entrant.producer, place.url, name) as producer,
@@ -107,7 +104,7 @@ def roost(concurrency: int) -> Entrant:
 def peer(stem: str, left: Left, deliveries: int) -> Entrant:
     return Entrant(
         f"benchmarks.peers.{stem}_worker", f"benchmarks.peers.{stem.partition('_')[0]}_producer", left,
-        deliveries=deliveries,
+        is_peer=True, deliveries=deliveries,
     )  # fmt: skip
 
 

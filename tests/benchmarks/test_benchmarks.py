@@ -30,6 +30,22 @@ OWN = {
 }
 """Who takes part where no peer is installed."""
 
+BROKEN = """
+from benchmarks import command
+from benchmarks.contest import Contest, Contestant
+from benchmarks.sample import Sample
+
+async def fail(place):
+    raise ValueError("out of order")
+
+async def succeed(place):
+    return Sample(42.0)
+
+who = (Contestant("Roost", fail), Contestant("another", succeed))
+command.CONTESTS = (Contest("broken", "what fails", "ms", who),)
+command.command(["--quick"])
+"""
+
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -122,6 +138,13 @@ def test_a_document_that_could_not_be_written_is_said_before_anything_is_measure
     ran = run("--quick", "--only", "help", "--json", tmp_path / "nowhere" / "figures.json")
     assert ran.returncode == 2
     assert "is no directory" in ran.stderr
+
+
+def test_where_roost_fails_the_others_are_measured_and_the_run_fails() -> None:
+    ran = subprocess.run([sys.executable, "-c", BROKEN], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "Error: Roost could not be measured everywhere. broken: ValueError: out of order" in ran.stderr
+    assert "42.0 ms" in ran.stdout
 
 
 def test_a_name_that_is_no_contest_is_refused_with_those_that_are() -> None:
