@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol, cast
@@ -10,6 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .packing import PackingConnection, PackingSSLConnection, PackingUnixConnection
 from .url import ServerUrl
@@ -160,12 +162,15 @@ async def make_raw_connection(client: CommandClient, key: str) -> RawConnection:
     return cast(RawConnection, untyped.connection_pool.make_connection())
 
 
-def send_now(connection: RawConnection, packed: bytes) -> None:
-    """Sends without waiting for the socket to take it: for what is small, and bounded by its sender. On a connection
-    that has just broken, who reads from it hears of it."""
+def take_over(connection: RawConnection, protocol: asyncio.Protocol) -> asyncio.WriteTransport:
+    """Lets a protocol have what a connection, that has connected, receives from now on; what it sends by. Raises redis-
+    py's ConnectionError."""
     writer = cast(Any, connection)._writer
-    if writer is not None:
-        writer.write(packed)
+    if writer is None or writer.transport.is_closing():
+        raise RedisConnectionError("the server closed the connection")
+    transport: asyncio.WriteTransport = writer.transport
+    transport.set_protocol(protocol)
+    return transport
 
 
 def has_connections(client: object) -> bool:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 import hiredis
 from redis import exceptions as redis
 
-from .client import CommandClient, RawConnection, has_connections, make_raw_connection, on_close, send_now
+from .client import CommandClient, RawConnection, has_connections, make_raw_connection, on_close, take_over
 from .unavailable import FAILURES
 
 _log = logging.getLogger("roost.lane")
@@ -44,7 +44,8 @@ class Lane:
         """Who waits for which reply, in order, and since when."""
         self._later: list[bytes] = []
         """What is sent, in one piece, at the end of this round of the event loop."""
-        self._connection: RawConnection | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._timeout_s = 60.0
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._again_at = 0.0
@@ -54,26 +55,30 @@ class Lane:
     @property
     def takes(self) -> bool:
         """Whether a call can go this way now. Asking makes a lane come up."""
-        if self._connection is not None:
+        if self._transport is not None:
             return len(self._waiting) < MAX_UNANSWERED
         self._uses += 1
-        if self._uses >= USES and self._task is None and not self._closed and time.monotonic() >= self._again_at:
+        if self._uses >= USES and self._is_idle and not self._closed and time.monotonic() >= self._again_at:
             self._task = asyncio.create_task(self._run(), name="roost lane")
         return False
 
+    @property
+    def _is_idle(self) -> bool:
+        return self._task is None or self._task.done()
+
     async def call(self, *words: Any) -> Any:
         """The reply to a command. Raises redis-py's errors, or LaneDown."""
-        connection = self._connection
-        if connection is None:
+        transport = self._transport
+        if transport is None:
             raise LaneDown("the lane is not up")
         loop = asyncio.get_running_loop()
         packed: bytes = cast(Any, hiredis).pack_command(words)
         answered: asyncio.Future[Any] = loop.create_future()
         if not self._waiting:  # nobody is before this call: it goes at once
             self._waiting.append((answered, loop.time()))
-            send_now(connection, packed)
+            transport.write(packed)
             if self._watch is None:
-                self._watch = loop.call_later(connection.socket_timeout or 60.0, self._look_at_oldest, loop)
+                self._watch = loop.call_later(self._timeout_s, self._look_at_oldest, loop)
         else:
             self._waiting.append((answered, loop.time()))
             if not self._later:
@@ -91,23 +96,22 @@ class Lane:
 
     def _send_later(self) -> None:
         packed, self._later = self._later, []
-        if self._connection is not None and packed:
-            send_now(self._connection, b"".join(packed))
+        if self._transport is not None and packed:
+            self._transport.write(b"".join(packed))
 
     def _look_at_oldest(self, loop: asyncio.AbstractEventLoop) -> None:
         """One timer for all calls: a server that has gone silent ends the connection, and so all that wait for it."""
         self._watch = None
-        if not self._waiting or self._connection is None:
+        if not self._waiting:
             return
-        timeout = self._connection.socket_timeout or 60.0
-        left = self._waiting[0][1] + timeout - loop.time()
+        left = self._waiting[0][1] + self._timeout_s - loop.time()
         if left > 0:
             self._watch = loop.call_later(left, self._look_at_oldest, loop)
-        elif self._task is not None:
-            self._task.cancel()
+        else:
+            self._go_down()
 
     async def _run(self) -> None:
-        """Connect, and give out replies until something breaks."""
+        """Connect, and wait until something breaks."""
         if not self._hooked:
             self._hooked = True
             on_close(self._client, lambda _: self.close())
@@ -115,27 +119,37 @@ class Lane:
         try:
             connection = await make_raw_connection(self._client, self._key)
             await connection.connect()
-            self._connection = connection
-            while True:
-                reply = await _read(connection)
-                answered, _ = self._waiting.popleft()
-                if not answered.done():  # its caller may have been cancelled
-                    if isinstance(reply, redis.RedisError):
-                        answered.set_exception(reply)
-                    else:
-                        answered.set_result(reply)
-                if isinstance(reply, redis.RedisError) and not isinstance(reply, redis.NoScriptError):
-                    raise reply  # the slot may have moved, or the server changed its role: connect anew
-        except (*FAILURES, IndexError) as error:
-            _log.debug("a lane went down: %r", error)
+            self._timeout_s = connection.socket_timeout or 60.0
+            replies = _Replies(self._answer)
+            self._transport = take_over(connection, replies)
+            await replies.lost.wait()
+        except FAILURES as error:
+            _log.debug("a lane could not be had: %r", error)
         finally:
             self._go_down()
             if connection is not None:
                 await connection.disconnect(nowait=True)
 
+    def _answer(self, reply: Any) -> None:
+        """The next reply, or an error that ends the connection."""
+        if isinstance(reply, LaneDown) or not self._waiting:
+            self._go_down()
+            return
+        answered, _ = self._waiting.popleft()
+        if not isinstance(reply, Exception):
+            if not answered.done():  # its caller may have been cancelled
+                answered.set_result(reply)
+            return
+        if not answered.done():
+            answered.set_exception(reply)
+        if not str(reply).startswith("NOSCRIPT"):
+            self._go_down()  # the slot may have moved, or the server changed its role: connect anew
+
     def _go_down(self) -> None:
-        self._connection, self._task = None, None
-        self._again_at = time.monotonic() + PAUSE_S
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+            self._again_at = time.monotonic() + PAUSE_S
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -146,9 +160,29 @@ class Lane:
                 answered.set_exception(LaneDown("the connection broke before the reply came"))
 
 
-async def _read(connection: RawConnection) -> Any:
-    """The next reply; an error that the server answers is one, too."""
-    try:
-        return await connection.read_response(timeout=math.inf)
-    except redis.ResponseError as error:
-        return error
+class _Replies(asyncio.Protocol):
+    """Reads replies as they arrive: redis-py's own way to them takes longer than the server to give them."""
+
+    def __init__(self, answer: Callable[[Any], None]) -> None:
+        self._answer = answer
+        self._reader: Any = cast(Any, hiredis).Reader(
+            protocolError=redis.InvalidResponse, replyError=redis.ResponseError, notEnoughData=_MORE
+        )
+        self.lost = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        reader, answer = self._reader, self._answer
+        reader.feed(data)
+        try:
+            while (reply := reader.gets()) is not _MORE:
+                answer(reply)
+        except redis.InvalidResponse as error:
+            answer(LaneDown(f"what came is no reply: {error}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._answer(LaneDown("the connection ended"))
+        self.lost.set()
+
+
+_MORE: Final = object()
+"""What the reader gives while a reply is not whole."""

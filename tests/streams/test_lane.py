@@ -68,7 +68,7 @@ async def test_a_cancelled_caller_takes_nobody_elses_reply(lane: Lane) -> None:
 async def test_an_error_of_the_server_is_its_callers_alone(lane: Lane) -> None:
     calls = [lane.call("EVALSHA", "0" * 40, 0), lane.call("ECHO", "x")]
     replies = await asyncio.gather(*calls, return_exceptions=True)
-    assert isinstance(replies[0], redis.NoScriptError)
+    assert "NOSCRIPT" in str(replies[0])
     assert replies[1] == b"x"
 
 
