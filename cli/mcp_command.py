@@ -79,7 +79,9 @@ def mcp(
     from roost.streams import SettingsError
 
     if find_spec("mcp") is None:
-        raise SettingsError("roost mcp needs the Model Context Protocol's package: pip install 'roost[mcp]'")
+        raise SettingsError(
+            'roost mcp needs the Model Context Protocol\'s package: pip install ".[mcp]" where Roost was installed from'
+        )
     listens = Http(host, port, token, allow_host) if http else None
     if listens is not None:
         _check(listens)

@@ -155,5 +155,6 @@ def test_without_the_extra_one_line_says_what_to_install(
         main(["mcp"])
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        "roost: roost mcp needs the Model Context Protocol's package: pip install 'roost[mcp]'\n"
+        "roost: roost mcp needs the Model Context Protocol's package: "
+        'pip install ".[mcp]" where Roost was installed from\n'
     )

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 from roost_tests.command import ROOST
 from roost_tests.crew import events_of
@@ -172,8 +173,30 @@ async def test_standard_output_holds_nothing_but_the_protocol(household: Househo
     lines = out.decode().splitlines()
     assert len(lines) >= 1
     assert all(line.startswith('{"jsonrpc":"2.0"') for line in lines), lines
+    assert "the client sent a line that is no message" in err.decode()
 
 
+async def test_half_a_character_is_mended_and_answered(household: Household) -> None:
+    pipe, environment = asyncio.subprocess.PIPE, {**os.environ, **household.environment}
+    process = await asyncio.create_subprocess_exec(*ROOST, "mcp", env=environment, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(INITIALIZE + CUT)
+        async with asyncio.timeout(30):
+            while b'"id":2' not in (line := await process.stdout.readline()):
+                assert line, "roost mcp has ended"
+        note = orjson.loads(line)["result"]["structuredContent"]
+        assert (note["key"], note["size_bytes"]) == ("cut ?", len("owls ?"))
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+CUT = (
+    b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"remember","arguments":'
+    b'{"content":"owls \\ud83e","key":"cut \\ud83e"}}}\n'
+)
 INITIALIZE = (
     b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},'
     b'"clientInfo":{"name":"by hand","version":"1"}}}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
