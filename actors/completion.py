@@ -45,9 +45,9 @@ class Ask:
     title: str | None = None
 
     def label_for(self, model: str) -> str:
-        """What people who look on are told: `offline on Owls`."""
+        """What people who look on are told: `Owls · offline`."""
         words = (self.title or self.question or self.instructions)[: 4 * TITLE].split()
-        return f"{model} on {shortened(' '.join(words), TITLE)}" if words else model
+        return f"{shortened(' '.join(words), TITLE)} · {model}" if words else model
 
 
 def request_for(ask: Ask, texts: Sequence[str]) -> Request:

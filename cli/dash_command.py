@@ -39,7 +39,7 @@ def dash(common: Common, host: str, port: int, opens: bool) -> int:
     from .failure import FAILED, tell
 
     if find_spec("streamlit") is None:
-        tell('the page needs Streamlit: pip install "roost[dash]"')
+        tell('the page needs Streamlit: pip install ".[dash]" where Roost was installed from')
         return FAILED
     settings = common.settings()
     url, shown_url = asyncio.run(_reach(common, settings))

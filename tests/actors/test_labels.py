@@ -85,10 +85,10 @@ async def test_a_completion_tells_the_model_and_what_it_is_about(flock: Flock) -
     ):
         await flock.complete(ask, page, model=model)
     told = await labels(flock, "work.claimed")
-    assert told[:3] == ["offline on Sum up this page, please.", "offline on How do owls hunt?", "offline on Owls"]
+    assert told[:3] == ["Sum up this page, please. · offline", "How do owls hunt? · offline", "Owls · offline"]
     assert told[3] is not None
-    assert told[3].endswith("word…")
-    assert len(told[3]) <= len("offline on ") + 80
+    assert told[3].endswith("word… · offline")
+    assert len(told[3]) <= len(" · offline") + 80
 
 
 async def test_a_shared_function_tells_its_call(flock: Flock) -> None:

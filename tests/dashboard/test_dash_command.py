@@ -49,7 +49,8 @@ def test_other_machines_are_not_let_in(host: str) -> None:
 async def test_without_streamlit_it_says_what_to_install(roost: RoostCommand, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['streamlit'] = None\n")
     ran = await roost("dash", PYTHONPATH=str(tmp_path))
-    assert (ran.code, ran.out, ran.err) == (1, "", 'roost: the page needs Streamlit: pip install "roost[dash]"\n')
+    told = 'roost: the page needs Streamlit: pip install ".[dash]" where Roost was installed from\n'
+    assert (ran.code, ran.out, ran.err) == (1, "", told)
 
 
 async def test_a_server_that_is_not_there_is_one_line(roost: RoostCommand, tmp_path: Path) -> None:
