@@ -21,10 +21,12 @@ async def provider(request: httpx2.Request) -> httpx2.Response:
     print("the provider is asked")
     await asyncio.sleep(0.05)
     shape = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x"}
-    deltas = [({"content": word}, None) for word in ("By ", "ear, ", "at ", "night.")] + [({}, "stop")]
-    chunks = [{**shape, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in deltas]
-    lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
-    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=lines)
+    lines: list[str] = []
+    for word in ("By ", "ear, ", "at ", "night.", None):
+        choice = {"index": 0, "delta": {"content": word}, "finish_reason": None if word else "stop"}
+        lines.append(f"data: {json.dumps({**shape, 'choices': [choice]})}\n\n")
+    lines.append("data: [DONE]\n\n")
+    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, text="".join(lines))
 
 
 async def ask(name: str, client: AsyncOpenAI) -> None:

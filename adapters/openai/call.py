@@ -13,9 +13,12 @@ from roost.actors import fingerprint
 
 from .endpoint import Endpoint
 from .rules import reason_against
+from .words import words_of
 
 VERSION = 1
 """Raised when what goes into a key changes."""
+
+MAX_TITLE = 160
 
 OFFICIAL_HOST = "api.openai.com"
 
@@ -48,6 +51,11 @@ class Call:
     def label(self) -> str:
         """The model's name, as everywhere in Roost."""
         return f"openai/{self.model}"
+
+    @property
+    def title(self) -> str:
+        """For people who look on: the model, and the last that it is told."""
+        return f"{self.model}: {next(reversed(words_of(self.body)), '')[:MAX_TITLE]}"
 
     @classmethod
     def read(cls, request: httpx2.Request, sample: int) -> Call | None:

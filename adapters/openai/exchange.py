@@ -79,7 +79,7 @@ class Exchange:
     async def _visit(self) -> Note:
         return await self._flock.memory.once(
             self._call.key, self._provider.compute, ttl=self._sharing.ttl, fresh=self._sharing.fresh,
-            tags=("openai",), limit=LIMIT,
+            tags=("openai",), limit=LIMIT, label=self._call.title,
         )  # fmt: skip
 
     def _visited(self, visit: asyncio.Task[Note]) -> None:
