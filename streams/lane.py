@@ -119,6 +119,8 @@ class Lane:
         try:
             connection = await make_raw_connection(self._client, self._key)
             await connection.connect()
+            if self._closed:  # meanwhile: connecting may swallow the cancellation, and who closes waits for this task
+                return
             self._timeout_s = connection.socket_timeout or 60.0
             replies = _Replies(self._answer)
             self._transport = take_over(connection, replies)
