@@ -21,6 +21,7 @@ from .event import new_id
 from .patience import explain, patiently
 from .script import script
 from .shard import Shard
+from .unavailable import FAILURES
 from .unit import Unit
 
 log = structlog.get_logger(__name__)
@@ -255,8 +256,18 @@ class Writer:
 
         async def send() -> list[bytes]:
             nonlocal lost
+            answer: list[bytes]
+            write, log_key, lane = script("write"), self._shard.keys.log, self._shard.lane
+            if not lost and lane.takes:  # the short way; what the server refuses there, the long way deals with
+                try:
+                    answer = await lane.call("EVALSHA", write.sha, 1, log_key, *args)
+                    return answer
+                except (*FAILURES, TypeError) as error:
+                    if not _never_arrived(error):
+                        lost += 1
+                        raise
             try:
-                answer: list[bytes] = await script("write")(self._shard.client, self._shard.keys.log, *args)
+                answer = await write(self._shard.client, log_key, *args)
             except Exception as error:
                 lost += not _never_arrived(error)
                 raise
@@ -276,5 +287,5 @@ class Writer:
 
 def _never_arrived(error: Exception) -> bool:
     """Whether the server cannot have carried out the call: it answered that it will not, or was never reached."""
-    refused = isinstance(error, redis_errors.ResponseError | redis_errors.BusyLoadingError | redis_errors.DataError)
-    return refused or "connecting to" in str(error)
+    refused = (redis_errors.ResponseError, redis_errors.BusyLoadingError, redis_errors.DataError, TypeError)
+    return isinstance(error, refused) or "connecting to" in str(error)
