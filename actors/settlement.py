@@ -66,7 +66,7 @@ class Settlement:
         scope = call.scope
         staged = list(scope.staged.values()) if scope.staged else []
         contents = _contents(staged) if staged else []
-        if any(_is_left(content) for content in contents):
+        if contents and any(_is_left(content) for content in contents):
             return False
         unit = self._unit(call, staged, contents, self._handled(call))
         owed = scope.owed()

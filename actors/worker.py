@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 BLOCK = timedelta(seconds=5)
 GONE_LEASES = 10
 """A consumer without anything pending that has been silent for so many leases is taken for gone."""
+ON_THEIR_WAY = 3
+"""Deliveries that have been handled, and wait for their commit, for each that is handled at once. With fewer the reads
+become small, and a read costs as much as the handling of several."""
 GRACE = timedelta(seconds=20)
 """What a worker that stops gives to what it has in hand."""
 
@@ -60,9 +63,9 @@ class Worker:
         context = copy_context()
         context.run(structlog.contextvars.bind_contextvars, flock=flock.name, actor=actor.name)
         self._slots = Slots[Delivery, Outcome](count, self._handled_one, f"roost {actor.name}", context)
-        self._most = count if count == 1 else 2 * count
-        """In hand: as many as are handled at once, and as many on their way to the server. An actor that handles one at
-        a time does not begin the next before that one is committed."""
+        self._most = count if count == 1 else (1 + ON_THEIR_WAY) * count
+        """In hand: what is handled, and what is on its way to the server. An actor that handles one at a time does not
+        begin the next before that one is committed."""
         self._timeout_s = actor.timeout.total_seconds()
         self._lease = flock.heartbeat.delivery_lease
         self._in_hand: dict[str, Delivery] = {}
