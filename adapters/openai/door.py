@@ -49,9 +49,12 @@ class Keeper:
             raise Unreached(error) from error
 
     async def close(self) -> None:
-        if self._hold is not None:
-            self._hold.closing.set()
-            await asyncio.wait([self._hold.task])
+        hold = self._hold
+        if hold is not None:
+            hold.closing.set()
+            if not hold.opened.done():  # nobody waits for a server that may never answer
+                hold.task.cancel()
+            await asyncio.wait([hold.task])
 
     async def _keep(self, hold: _Hold) -> None:
         """When the loop ends, it cancels this task as any other: the flock is then closed as by its own block."""

@@ -15,7 +15,7 @@ from roost_tests.waiting import wait_until
 from structlog.testing import capture_logs
 
 from roost.actors import Flock
-from roost.adapters.openai import outage
+from roost.adapters.openai import door, outage
 from roost.openai import AsyncOpenAI, reuse_of
 from roost.streams import RoostError, ServerUnavailable, SettingsError
 
@@ -42,6 +42,21 @@ async def test_a_flock_that_cannot_be_opened_is_gone_without(
     assert answers[5][0] == ANSWER
     assert server.calls == 7
     assert warnings_in(logs) == ["the memory is away: the provider is called without it"]
+
+
+async def test_a_server_that_does_not_answer_holds_up_neither_a_call_nor_the_end(
+    provider: StartProvider, own_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, server = await own_server(), await provider()
+    memory.freeze()
+    monkeypatch.setenv("ROOST_URL", memory.url)
+    monkeypatch.setattr(door, "WAIT", timedelta(seconds=1))
+    started = time.monotonic()
+    async with AsyncOpenAI(base_url=server.base_url, api_key="k") as client:
+        answers = await gather(*[ask(client) for _ in range(3)])
+    assert time.monotonic() - started < 4
+    assert [text_of(answer) for answer in answers] == [ANSWER] * 3
+    memory.thaw()
 
 
 async def test_who_wants_to_know_gets_the_error(provider: StartProvider, monkeypatch: pytest.MonkeyPatch) -> None:
