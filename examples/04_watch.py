@@ -2,7 +2,7 @@
 
     python examples/04_watch.py
 
-A prefix of the key, tags and the author choose which notes are seen.
+A prefix of the key, tags and the author choose which notes are seen; the server sends no others.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import asyncio
 
 from roost import Flock, Position
 
+seen: list[str] = []
 
-async def watch(flock: Flock, since: Position, wanted: int) -> None:
+
+async def watch(flock: Flock, since: Position | str, wanted: int) -> None:
     async for note in flock.memory.watch("sighting/", tags=["bird"], since=since):
         print(f"{note.author} saw {note.content['kind']} ({note.key})")
+        seen.append(str(note.position))  # where to go on from: a program that may be restarted keeps it somewhere
         wanted -= 1
         if not wanted:
             return
@@ -33,6 +36,9 @@ async def main() -> None:
         await report(flock, "robin", "marsh", "a heron")
         await report(flock, "wren", "barn", "an owl")
         await watcher
+
+        await report(flock, "wren", "reed", "a bittern")
+        await watch(flock, since=seen[-1], wanted=1)
 
 
 asyncio.run(main())

@@ -46,7 +46,11 @@ async def test_keyed_state_is_there_for_the_next_event_and_the_next_run(newcomer
 
 async def test_a_watcher_sees_the_notes_it_asked_for_and_no_others(newcomer: Newcomer, examples: Path) -> None:
     out = await newcomer.python(examples / "04_watch.py")
-    assert out.splitlines() == ["robin saw a heron (sighting/marsh)", "wren saw an owl (sighting/barn)"]
+    assert out.splitlines() == [
+        "robin saw a heron (sighting/marsh)",
+        "wren saw an owl (sighting/barn)",
+        "wren saw a bittern (sighting/reed)",
+    ]
 
 
 async def test_words_are_counted_once_for_all_runs(newcomer: Newcomer, examples: Path) -> None:
@@ -78,8 +82,10 @@ async def test_a_shared_function_embeds_each_text_once(newcomer: Newcomer, examp
     heron, egret = [0.81, 0.79, 0.89, 0.87], [0.79, 0.8, 0.89, 0.79]
     first = (await newcomer.python(examples / "07_shared_function.py")).splitlines()
     again = (await newcomer.python(examples / "07_shared_function.py")).splitlines()
+    fed = ["Bird(name='wren', weight=19.0)", "{'name': 'wren', 'weight': 19.0} True"]
     assert sorted(first[:2]) == ["embedding 'egret'", "embedding 'heron'"]
-    assert first[2:] == again == [str([heron, heron, egret]), str(heron)]
+    assert first[2:] == [str([heron, heron, egret]), str(heron), "feeding wren", *fed]
+    assert again == [str([heron, heron, egret]), str(heron), *fed]
 
 
 async def test_what_fails_is_tried_again_and_what_keeps_failing_is_parked(newcomer: Newcomer, examples: Path) -> None:
@@ -156,10 +162,27 @@ async def test_the_openai_client_asks_its_provider_once(newcomer: Newcomer, exam
     ]
 
 
+async def test_a_page_and_a_file_are_read_once_and_again_when_they_have_changed(
+    newcomer: Newcomer, examples: Path
+) -> None:
+    out = await newcomer.python(examples / "14_fetch_and_read.py")
+    assert out.splitlines() == [
+        "downloaded",
+        "1 note",
+        "asked whether it has changed",
+        "True They hear a mouse under the snow.",
+        "text/markdown # Storks",
+        "They have flown.",
+    ]
+
+
 def test_every_example_is_short_numbered_and_run_here(examples: Path) -> None:
-    files = sorted(examples.glob("*.py"))
+    files = sorted(examples.glob("[0-9]*.py"))
+    others = [file for file in examples.glob("*.py") if file not in files]
+    plain = (Path(__file__).parent / "test_plain_agents.py").read_text("utf-8")
+    assert [file.name for file in others if f'"{file.name}"' not in plain] == []
     assert [int(file.name[:2]) for file in files] == list(range(1, len(files) + 1))
     tests = Path(__file__).read_text("utf-8")
     assert [file.name for file in files if f'"{file.name}"' not in tests] == []
-    lengths = {file.name: file.read_text("utf-8").count("\n") for file in files}
+    lengths = {file.name: file.read_text("utf-8").count("\n") for file in [*files, *others]}
     assert {name: lines for name, lines in lengths.items() if lines >= LONGEST} == {}
