@@ -44,15 +44,15 @@ async def test_the_note_is_there_when_the_stream_has_ended(
 
 
 async def test_who_leaves_takes_nothing_from_those_who_wait_here(
-    provider: StartProvider, make_client: MakeClient
+    provider: StartProvider, make_client: MakeClient, asked_flock: Flock
 ) -> None:
     server = await provider(pause=timedelta(milliseconds=50))
     client = make_client(server)
     stream = await open_stream(client)
     await anext(stream)
     waiting = asyncio.create_task(read_stream(client))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    flights: Any = asked_flock.memory
+    await wait_until(lambda: [flight.joiners for flight in flights._flights._flying.values()] == [2], every=0.001)
     await stream.close()
     text, joined = await waiting
     assert (text, server.calls, joined.response.headers["roost-reuse"]) == (ANSWER, 1, "joined")
@@ -176,7 +176,11 @@ async def test_known_streams_leave_others_their_turn(provider: StartProvider, ma
             turns += 1
             await asyncio.sleep(0)
 
+    stream = await open_stream(client)
     counting = asyncio.create_task(count())
-    await read_stream(client)
+    await anext(stream)
+    begun = turns
+    async for _ in stream:
+        continue
     counting.cancel()
-    assert turns > 40
+    assert turns - begun > 40
