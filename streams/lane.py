@@ -129,6 +129,7 @@ class Lane:
             _log.debug("a lane could not be had: %r", error)
         finally:
             self._go_down()
+            self._again_at = time.monotonic() + PAUSE_S
             if connection is not None:
                 await connection.disconnect(nowait=True)
 
@@ -151,7 +152,6 @@ class Lane:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
-            self._again_at = time.monotonic() + PAUSE_S
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

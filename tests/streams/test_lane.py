@@ -18,7 +18,7 @@ from roost_tests.waiting import wait_until
 
 from roost.streams import Reader
 from roost.streams.connection import Connection, connect
-from roost.streams.lane import MAX_UNANSWERED, USES, Lane, LaneDown
+from roost.streams.lane import MAX_UNANSWERED, PAUSE_S, USES, Lane, LaneDown
 from roost.streams.notes import SHORT_BYTES
 
 StartProxy = Callable[[str], Awaitable[Proxy]]
@@ -149,6 +149,20 @@ async def test_a_server_that_has_gone_silent_is_noticed_within_the_time_of_a_com
             await core.shard.lane.call("ECHO", "x")
         assert 0.15 < time.monotonic() - started < 2
         faulty.resume()
+
+
+async def test_a_server_that_is_away_is_not_asked_again_at_once(
+    server_url: str, flock_name: str, proxy: StartProxy
+) -> None:
+    faulty = await proxy(server_url)
+    async with core_behind(faulty, flock_name) as core:
+        faulty.refuse()
+        await wait_until(lambda: not core.shard.lane.takes)
+        before, until = faulty.connections, time.monotonic() + PAUSE_S * 1.5
+        await wait_until(lambda: core.shard.lane.takes or time.monotonic() > until)
+        assert faulty.connections - before <= 2
+        faulty.accept()
+        await up(core)
 
 
 async def test_large_content_does_not_go_the_short_way(core: Core) -> None:
