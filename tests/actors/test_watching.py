@@ -15,7 +15,7 @@ from roost_tests.crew import open_flock, tell
 from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
-from roost.actors import Flock
+from roost.actors import Actor, Context, Flock, on
 from roost.streams import Event, LimitExceeded, Position, SettingsError, UndeclaredEvent, event
 from roost.streams.matching import FOUND_AT_ONCE, LOOKED_AT_ONCE, Wanted, matching
 from roost.streams.url import ServerUrl
@@ -251,3 +251,35 @@ async def test_the_server_sends_what_is_wanted_and_little_else(flock: Flock, set
         await client.aclose()
     tell(f"who watches 1 % of the log is sent {filtered:,} bytes; the whole of it are {whole:,}")
     assert filtered < whole / 20
+
+
+@event("note.written")
+@dataclass(frozen=True)
+class NoteWritten:
+    note: str
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Shelver(Actor):
+    """Reacts to notes by its inbox, as docs/actors.md shows."""
+
+    shelved: list[str]
+
+    @on(NoteWritten)
+    async def shelve(self, written: NoteWritten, ctx: Context[None]) -> None:
+        if "page" in written.tags:
+            self.shelved.append((await ctx.memory.get(written.note)).text)
+
+
+async def test_an_inbox_keeps_notes_for_an_actor_that_is_away(flock: Flock) -> None:
+    first, second = Shelver(), Shelver()
+    first.shelved, second.shelved = [], []
+    async with flock.work(first):
+        await flock.memory.put("owls", tags=["page"])
+        await flock.memory.put("not shelved")
+        await wait_until(lambda: first.shelved)
+    await flock.memory.put("storks", key="storks", tags=["page", "new"])
+    async with flock.work(second):
+        await wait_until(lambda: second.shelved)
+    assert (first.shelved, second.shelved) == (["owls"], ["storks"])
