@@ -202,7 +202,7 @@ class Desk:
                 ended = call.begin(self._loading(key, version))
             if ended is False:
                 ended = await call.finish()
-            result = await self._commit(call) if ended is True else ended
+            result: Outcome | Exception | int = await self._commit(call) if ended is True else ended
             if isinstance(result, StateChanged):  # by another worker: load it, handle again
                 conflicts, version = conflicts + 1, result.version
                 if conflicts > MAX_CONFLICTS:
