@@ -97,7 +97,8 @@ class Shared(Generic[P, R]):
 
     def key_of(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of such a call's note. Raises TypeError, naming the argument that cannot be part of a key."""
-        return self._key((*self._bound, *args), kwargs)
+        given = (*self._bound, *args)
+        return self._key(self._arguments(given, kwargs), given, kwargs)
 
     def sample(self, number: int) -> Self:
         """The same function with results of its own for each number: independent samples of what is left to chance."""
@@ -133,7 +134,8 @@ class Shared(Generic[P, R]):
                 raise TypeError(f"{self._short_name} answered at once: a shared function is asynchronous (async def)")
             return kept.pack(await pending)
 
-        key, label = self._key(args, kwargs), self._label(args, kwargs)
+        arguments = self._arguments(args, kwargs)
+        key, label = self._key(arguments, args, kwargs), self._label(arguments, args, kwargs)
         return await self._memory().once(
             key, compute, ttl=terms.ttl, fresh=fresh, tags=terms.tags, limit=terms.limit, label=label
         )
@@ -158,8 +160,8 @@ class Shared(Generic[P, R]):
         call.apply_defaults()
         return {name: value for name, value in call.arguments.items() if name not in self._terms.ignore}
 
-    def _key(self, args: Any, kwargs: Any) -> str:
-        terms, arguments = self._terms, self._arguments(args, kwargs)
+    def _key(self, arguments: dict[str, Any], args: Any, kwargs: Any) -> str:
+        terms = self._terms
         parts: list[Any] = ["shared", self._name, terms.version]
         if terms.key is None:
             parts.append({name: self._part(name, value) for name, value in arguments.items()})
@@ -181,10 +183,10 @@ class Shared(Generic[P, R]):
                 f"ignore=[{name!r}] if the result does not depend on it, or choose the key by key="
             ) from None
 
-    def _label(self, args: Any, kwargs: Any) -> str | None:
+    def _label(self, arguments: dict[str, Any], args: Any, kwargs: Any) -> str | None:
         match self._terms.label:
             case None:
-                return label_of_call(self._short_name, self._arguments(args, kwargs))
+                return label_of_call(self._short_name, arguments)
             case str() as label:
                 return label
             case make:
