@@ -13,12 +13,9 @@ from roost.actors import fingerprint
 
 from .endpoint import Endpoint
 from .rules import reason_against
-from .words import words_of
 
 VERSION = 1
 """Raised when what goes into a key changes."""
-
-MAX_TITLE = 160
 
 OFFICIAL_HOST = "api.openai.com"
 
@@ -54,8 +51,8 @@ class Call:
 
     @property
     def title(self) -> str:
-        """For people who look on: the model, and the last that it is told."""
-        return f"{self.model}: {next(reversed(words_of(self.body)), '')[:MAX_TITLE]}"
+        """For people who look on. No word of the request: what is in the log stays, even if the note is forgotten."""
+        return f"{self.model} ({self.endpoint})"
 
     @classmethod
     def read(cls, request: httpx2.Request, sample: int) -> Call | None:

@@ -18,6 +18,7 @@ from .door import Door
 from .errors import Alone, Unreached
 from .exchange import Exchange
 from .official import ClientOptions, CopyOptions
+from .reuse import attach
 from .sharing import Sharing, Unavailable
 
 
@@ -66,6 +67,13 @@ class AsyncOpenAI(openai.AsyncOpenAI):
         """Close the connections, and the flock if it was opened for this client and no other needs it."""
         await self._door.close()
         await super().close()
+
+    @override
+    async def _process_response(self, *, response: httpx2.Response, **arguments: Any) -> Any:
+        """Parsing, after which a parsed answer knows how it came about."""
+        answer: Any = await super()._process_response(response=response, **arguments)
+        attach(answer, response)
+        return answer
 
     @override
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **arguments: Any) -> httpx2.Response:

@@ -62,7 +62,7 @@ class Exchange:
             if self._provider.opened.done():
                 return await self._answer(visit)
         except BaseException:
-            await _leave(visit)
+            await self._leave(visit)
             raise
         try:
             note = visit.result()
@@ -113,6 +113,12 @@ class Exchange:
         timeouts = cast("dict[str, float | None]", self._request.extensions.get("timeout", {}))
         read = timeouts.get("read")
         return None if read is None else self._started + float(read)
+
+    async def _leave(self, visit: asyncio.Task[Note]) -> None:
+        """Wait no more. Whoever else waits in this process keeps the computation going."""
+        self._provider.left = True
+        visit.cancel()
+        await asyncio.wait([visit])
 
     async def _probe(self) -> None:
         try:
@@ -182,9 +188,3 @@ class Exchange:
         )  # fmt: skip
         response.elapsed = timedelta(seconds=time.monotonic() - self._started)
         return response
-
-
-async def _leave(visit: asyncio.Task[Note]) -> None:
-    """Wait no more. Whoever else waits in this process keeps the computation going."""
-    visit.cancel()
-    await asyncio.wait([visit])

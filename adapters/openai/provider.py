@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -24,6 +25,8 @@ LIMIT = timedelta(hours=2)
 """How long a computation may take: none must end for Roost's sake."""
 LONGEST_KEPT = timedelta(hours=1)
 """A stream that goes on for longer is passed on, and not kept."""
+IS_DONE = re.compile(rb"[\r\n]data: ?\[DONE\]\s*\Z")
+"""At the end of what came in so far. An answer that speaks of it has no line break of its own before it."""
 DRAIN_S = 0.1
 """How long to wait for the end of a stream that has said that it is done."""
 
@@ -53,7 +56,7 @@ class ProviderCall:
         self._size = 0
         self._received = False
         self._failure: BaseException | None = None
-        self._rest: AsyncGenerator[bytes] | None = None
+        self._rest: AsyncIterator[bytes] | None = None
         self._news = asyncio.Event()
 
     async def compute(self) -> Computed:
@@ -61,6 +64,8 @@ class ProviderCall:
         self.begun.set_result(None)
         response = await self._send()
         if response.status_code != 200:
+            if self.left:
+                await response.aclose()
             raise AnswerNotKept(f"status {response.status_code}", response)
         if self._live:
             await self._pass_on(response)
@@ -111,7 +116,7 @@ class ProviderCall:
                 self._pieces.append(piece)
                 self._size += len(piece)
                 self._news.set()
-                done = b"data: [DONE]" in b"".join(self._pieces[-2:])[-64:]
+                done = IS_DONE.search(b"".join(self._pieces[-2:])[-64:]) is not None
                 if self._size > MAX_KEPT_BYTES or time.monotonic() > latest:
                     self._rest = None if self.left else pieces
                     raise AnswerNotKept("it is too large or too slow", whole=True)
@@ -150,8 +155,7 @@ class ProviderCall:
         """The caller listens no more."""
         self.left = True
         if self._rest is not None:
-            rest, self._rest = self._rest, None
-            await rest.aclose()
+            self._rest = None
             await self.opened.result().aclose()
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 import httpx2
 import orjson
+from pydantic import BaseModel
 
 from .endpoint import Endpoint
 
@@ -16,6 +17,7 @@ How = Literal["computed", "joined", "found"]
 REUSE_HEADER = "roost-reuse"
 NOTE_HEADER = "roost-note"
 MEMBER = "roost"
+ATTRIBUTE = "_roost"
 EXTENSION = "roost"
 """Where a response carries its `Reuse`: that of a live stream is complete only when the stream has ended."""
 
@@ -42,9 +44,11 @@ class Reuse:
 def reuse_of(answer: object) -> Reuse | None:
     """How this answer came about: of a completion, response or embedding, a stream, or a raw response of the client.
 
-    None when Roost had no part in it. A parsed answer tells only that it was reused; that it was computed stands in the
-    headers, which a raw response and a stream have.
+    None when Roost had no part in it.
     """
+    attached = getattr(answer, ATTRIBUTE, None)
+    if isinstance(attached, Reuse):
+        return attached
     response = _response_of(answer)
     if response is not None:
         found: object = response.extensions.get(EXTENSION)
@@ -54,6 +58,13 @@ def reuse_of(answer: object) -> Reuse | None:
         return None
     facts = cast("dict[str, Any]", told)
     return Reuse(facts["reuse"], facts.get("note"), facts.get("usage"))
+
+
+def attach(answer: object, response: httpx2.Response) -> None:
+    """Let a parsed answer know how it came about, beside its fields, as the client does with the request's ID."""
+    reuse: object = response.extensions.get(EXTENSION)
+    if isinstance(reuse, Reuse) and isinstance(answer, BaseModel):
+        setattr(answer, ATTRIBUTE, reuse)
 
 
 def _response_of(answer: object) -> httpx2.Response | None:

@@ -261,6 +261,10 @@ def test_the_official_client_still_sends_by_the_method_that_is_replaced() -> Non
     assert names(vars(openai.AsyncOpenAI)["_send_request"]) == {"request", "stream", "kwargs"}
 
 
+def test_the_official_client_still_parses_by_the_method_that_is_replaced() -> None:
+    assert {"response", "cast_to"} < names(vars(openai.AsyncOpenAI.__base__)["_process_response"])
+
+
 def test_names_beside_the_client_are_the_official_ones() -> None:
     for name in set(roost.openai.__all__) - {"AsyncClient", "AsyncOpenAI", "Reuse", "reuse_of"}:
         assert getattr(roost.openai, name) is getattr(openai, name)

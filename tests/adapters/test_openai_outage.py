@@ -133,7 +133,8 @@ async def test_a_flock_that_was_closed_is_gone_without(
 
 
 async def _is_reused(client: AsyncOpenAI) -> bool:
-    return reuse_of(await ask(client)) is not None
+    reuse = reuse_of(await ask(client))
+    return reuse is not None and reuse.is_reused
 
 
 async def _freeze(memory: OwnServer) -> None:

@@ -11,8 +11,10 @@ import pytest
 from roost.adapters.openai.call import Call
 from roost.adapters.openai.endpoint import Endpoint
 from roost.adapters.openai.kept import KeptAnswer
+from roost.adapters.openai.provider import IS_DONE
 from roost.adapters.openai.reading import Reading, read_answer
 from roost.adapters.openai.reuse import Reuse, mark
+from roost.adapters.openai.words import words_of
 
 SAID: dict[str, Any] = {"role": "assistant", "content": "By ear."}
 
@@ -214,14 +216,31 @@ def test_a_body_that_is_no_request_is_left_alone(content: bytes) -> None:
     assert Call.read(httpx2.Request("POST", "https://example.com/v1/responses", content=content), 0) is None
 
 
-def test_people_see_the_model_and_the_last_it_is_told() -> None:
+@pytest.mark.parametrize(
+    ("tail", "done"),
+    [
+        (b"data: {}\n\ndata: [DONE]\n\n", True),
+        (b"data: {}\r\n\r\ndata:[DONE]", True),
+        (b'data: {"content": "the end is data: [DONE]', False),
+        (b'data: {"content": "\\ndata: [DONE]', False),
+        (b"data: [DONE]\n\ndata: {}\n\n", False),
+    ],
+)
+def test_an_answer_that_speaks_of_the_end_is_not_at_its_end(tail: bytes, done: bool) -> None:
+    assert (IS_DONE.search(tail) is not None) is done
+
+
+def test_people_see_the_model_and_no_word_of_the_request() -> None:
+    request = httpx2.Request("POST", "https://a.b/v1/responses", json={"model": "m", "input": "a secret"})
+    call = Call.read(request, 0)
+    assert call is not None
+    assert call.title == "m (responses)"
+
+
+def test_estimates_count_what_the_model_reads_and_no_pictures() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
     messages = [
         {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {
-            "url": "data:image/png;base64,AAAA", "detail": "low"}}]},
-    ]  # fmt: skip
-    call = Call.read(
-        httpx2.Request("POST", "https://a.b/chat/completions", json={"model": "m", "messages": messages}), 0
-    )
-    assert call is not None
-    assert call.title == "m: What is this?"
+        {"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]},
+    ]
+    assert words_of({"model": "m", "messages": messages, "input": None}) == ["Be brief.", "What is this?"]

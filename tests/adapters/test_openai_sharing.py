@@ -57,7 +57,7 @@ async def test_those_who_ask_at_the_same_moment_wait_for_one_call(
     answers = await gather(*[ask(client) for client in clients])
     assert [text_of(answer) for answer in answers] == [ANSWER] * 3
     assert server.calls == 1
-    assert [reuse.how for answer in answers if (reuse := reuse_of(answer))] == ["joined", "joined"]
+    assert sorted(reuse.how for answer in answers if (reuse := reuse_of(answer))) == ["computed", "joined", "joined"]
 
 
 async def test_a_reused_answer_costs_nothing_and_says_so(provider: StartProvider, make_client: MakeClient) -> None:
@@ -74,7 +74,16 @@ async def test_a_reused_answer_costs_nothing_and_says_so(provider: StartProvider
     assert reuse is not None
     assert (reuse.how, reuse.is_reused) == ("found", True)
     assert reuse.usage == first.usage.model_dump(exclude_none=True)
-    assert reuse_of(first) is None
+    computed = reuse_of(first)
+    assert computed is not None
+    assert (computed.how, computed.is_reused, computed.note, computed.usage) == (
+        "computed",
+        False,
+        reuse.note,
+        reuse.usage,
+    )
+    assert "roost" not in first.model_dump_json()
+    assert first.model_copy(deep=True) == first
 
 
 async def test_the_marker_names_the_note(provider: StartProvider, make_client: MakeClient, asked_flock: Flock) -> None:
