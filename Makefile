@@ -5,10 +5,11 @@
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 ARGS ?=
+SUITE := not long and not wheel and not local_model
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test test-all test-local-model browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo bench test test-all test-local-model test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -21,13 +22,18 @@ bench: .venv/.core build/bench/.done ## Roost beside what people use instead (AR
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 test: .venv/.test browser ## the whole suite; ends within 8 minutes
-	@$(BIN)/pytest -m "not long and not wheel and not local_model" --session-timeout=480 $(ARGS)
+	@$(BIN)/pytest -m "$(SUITE) and not alone" -n auto --maxprocesses=4 --session-timeout=480 $(ARGS)
+	@$(BIN)/pytest -m "$(SUITE) and alone" --session-timeout=480 $(ARGS) || [ $$? = 5 ]   # 5: ARGS chose none of them
 
 test-all: .venv/.test browser ## the suite and the longer proofs
 	@$(BIN)/pytest $(ARGS)
 
 test-local-model: .venv/.test build/model/.done ## asks a small real model, on this machine (400 MB, once)
 	@ROOST_TEST_MODEL_PYTHON=build/model/bin/python $(BIN)/pytest -m local_model tests/local_model $(ARGS)
+
+test-node: .venv/.test ## the agent in JavaScript; needs Node.js and npm
+	@cd examples/node && npm install --no-package-lock --no-audit --no-fund
+	@$(BIN)/pytest -m node tests/examples/test_plain_agents.py $(ARGS)
 
 browser: ## Chromium, with which the tests look at the page (Debian and Ubuntu, as root)
 	@$(call chromium)
@@ -69,7 +75,7 @@ lock: ## constraints.txt again: old pins stay, new dependencies get one (UPGRADE
 	@mv $(LOCK)/new constraints.txt && rm -rf $(LOCK)
 
 clean: ## remove what was built and cached (.venv stays)
-	@rm -rf build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build dist examples/node/node_modules src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # One environment, two levels: the core for `demo`, everything for the rest. A level is laid again when its sources change.

@@ -122,7 +122,7 @@ async def test_a_page_may_be_served_before_its_server_is_there(own_server: Calla
     server = await own_server()
     await server.kill()
     with feeding(server.url, "owls") as feed:
-        await wait_until(lambda: "gone" in (feed.look().away or "") or "reach" in (feed.look().away or ""))
+        await wait_until(lambda: "gone" in (feed.look().away or "") or "reach" in (feed.look().away or ""), timeout=20)
         await server.start()
         await wait_until(lambda: feed.look().away is None, timeout=10)
 

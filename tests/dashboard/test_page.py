@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
 from playwright.async_api import Browser, Page
 from roost_tests.command import RoostCommand
 from roost_tests.own_server import OwnServer
@@ -44,6 +45,7 @@ async def state(page: Page) -> dict[str, str]:
     return told
 
 
+@pytest.mark.alone
 async def test_a_note_is_on_the_page_within_a_second_of_its_append(
     serve_page: Serve, browser: Browser, roost: RoostCommand, flock: Flock
 ) -> None:

@@ -29,16 +29,16 @@ def stored(kind: str, body: bytes, schema: int = 1) -> Event:
 
 
 async def test_a_payload_comes_back_from_the_log_as_its_class(core: Core) -> None:
-    @event("page.found")
+    @event("leaf.found")
     @dataclass(frozen=True)
-    class PageFound:
+    class LeafFound:
         title: str
         words: int
 
-    kind, schema, body = encode(PageFound("Nests", 7))
+    kind, schema, body = encode(LeafFound("Nests", 7))
     await core.append(Event(type=kind, subject="page/1", body=body, schema=schema))
     (read,) = await core.events()
-    assert decode(read) == PageFound("Nests", 7)
+    assert decode(read) == LeafFound("Nests", 7)
 
 
 def test_models_are_payloads_too() -> None:
