@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from weakref import WeakKeyDictionary, WeakSet
 
 import structlog
@@ -19,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 WAIT = timedelta(seconds=5)
 """How long a request waits for the flock to open."""
+MAX_NAME = 64
 PATIENCE = timedelta(seconds=3)
 """How long a flock that was opened here waits for its server."""
 
@@ -59,7 +62,7 @@ class Keeper:
     async def _keep(self, hold: _Hold) -> None:
         """When the loop ends, it cancels this task as any other: the flock is then closed as by its own block."""
         try:
-            async with Flock.open(self._name, patience=PATIENCE) as flock:
+            async with Flock.open(self._name, agent=program_name(), patience=PATIENCE) as flock:
                 hold.opened.set_result(flock)
                 await hold.closing.wait()
         except RoostError as error:
@@ -73,6 +76,12 @@ class Keeper:
             if hold.opened.exception() is None:  # asked, so that asyncio knows that the error was seen
                 _forget(self._name, self)
             self._hold = None  # it names the loop, which would never be let go
+
+
+def program_name() -> str:
+    """Who asks, for those who look on: the program's file without its ending, or `main` where there is none."""
+    name = Path(sys.argv[0]).stem if sys.argv else ""
+    return name[:MAX_NAME] if name.isprintable() and name not in ("", "-c", "__main__") else "main"
 
 
 @dataclass(slots=True, eq=False)

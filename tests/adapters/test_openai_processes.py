@@ -106,6 +106,14 @@ async def test_an_existing_program_is_shared_by_changing_its_import(programs: Pr
     assert await programs.calls() == 3
 
 
+async def test_who_asked_is_the_program_by_its_name(programs: Programs, looker: Flock) -> None:
+    await programs.run(SHARED)
+    await programs.run(SHARED)
+    (written,) = await events_of(looker, "note.written")
+    (reused,) = await events_of(looker, "work.reused")
+    assert (written.actor, reused.actor) == ("program_1", "program_2")
+
+
 async def test_without_any_setting_it_shares_on_roost_s_own_server(programs: Programs) -> None:
     home = programs.place / "home"
     programs.settings = {"ROOST_HOME": str(home)}
