@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from datetime import timedelta
@@ -62,6 +63,8 @@ async def _work(lifeline: Lifeline, actors: list[Actor], concurrency: int | None
         Flock.open(agent="worker") as flock,
         flock.work(*actors, concurrency=concurrency, grace=grace) as workers,
     ):
+        gc.collect()
+        gc.freeze()  # what was imported stays: each full collection would look at all of it again
         lifeline.say_ready(", ".join(actor.name for actor in actors))
         await asyncio.wait([stop, *[worker.failed for worker in workers]], return_when=asyncio.FIRST_COMPLETED)
         for worker in workers:

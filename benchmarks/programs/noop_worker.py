@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 from benchmarks.console import Console, Tally
@@ -20,6 +21,8 @@ class Idler(Actor):
 
 async def main(url: str, flock_name: str, concurrency: int) -> None:
     async with Flock.open(flock_name, url) as flock, flock.work(Idler, concurrency=concurrency):
+        gc.collect()
+        gc.freeze()  # as `roost work` does
         Console(tally=tally.answer).start()
         await asyncio.Event().wait()
 
