@@ -153,6 +153,7 @@ def test_a_name_that_is_no_contest_is_refused_with_those_that_are() -> None:
     assert "append-100" in ran.stderr
 
 
+@pytest.mark.alone  # other tests' processes would look like its own
 async def test_no_server_and_no_process_of_a_run_is_left_behind() -> None:
     before = set(await list_processes())
     ran = await asyncio.to_thread(run, "--quick", "--only", "once")
