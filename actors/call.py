@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from inspect import isasyncgen
+from inspect import isasyncgen, isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,7 +67,7 @@ class Call:
         try:
             returned = self._work() if load is None else self._work_on(load)
             # No clock runs yet: what has waited for nothing cannot be interrupted.
-            while (is_coroutine := type(returned) is CoroutineType) or isasyncgen(returned):
+            while (is_coroutine := type(returned) is CoroutineType) or _waits(returned):
                 self._steps = cast("Steps[Any]", returned) if is_coroutine else collect(returned)
                 try:
                     self._waits_for = self._steps.send(None)
@@ -87,7 +87,7 @@ class Call:
         try:
             async with clock:
                 returned = await rest(self._steps, self._waits_for)
-                if isasyncgen(returned):
+                if _waits(returned):
                     returned = await collect(returned)
             self._take(returned)
         except TimeoutError as error:
@@ -131,3 +131,8 @@ class Call:
 
     def set_exception(self, error: Exception, /) -> None:
         self._desk.judge(self, error)
+
+
+def _waits(returned: Any) -> bool:
+    """Whether what a handler has returned is still to come: a generator's payloads, a task's result."""
+    return returned is not None and (isasyncgen(returned) or isawaitable(returned))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
-from roost.streams import Event, Note, Position, derived_id
+from roost.streams import Event, LimitExceeded, Note, Position, derived_id
 from roost.streams.event import now_ms
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .memory import Memory
     from .models import Model
     from .resource import Resource
+
+MAX_TIMES = 10_000
+"""Times that a handler may be told: its record holds them all."""
 
 S = TypeVar("S")
 
@@ -84,7 +87,9 @@ class Context(Generic[S]):
         self.emitted.append((payload, subject))
 
     def now(self) -> datetime:
-        """The time; recorded with the delivery."""
+        """The time; recorded with the delivery. Raises LimitExceeded when it is asked for more than 10,000 times."""
+        if len(self.times_ms) >= MAX_TIMES:
+            raise LimitExceeded(f"a handler asks ctx for the time up to {MAX_TIMES:,} times: ask once, and count on")
         time_ms = now_ms()
         self.times_ms.append(time_ms)
         return datetime.fromtimestamp(time_ms / 1000, UTC)

@@ -193,13 +193,12 @@ class Flights:
             found = await self._find(job, "found")
             if found is not None:
                 return found
-        after, nonce, joined = "*" if job.fresh else "-", new_id(), False
+        after, nonce, joined, since = "*" if job.fresh else "-", new_id(), False, 0.0
         rung: Rung | None = None
         try:
             while True:
                 flight.check()
                 # 2. Claim; an earlier look may be out of date, so the script looks again.
-                since = time.monotonic()  # whatever is pushed from here on came later
                 if rung is not None:
                     rung.clear()
                 # Who only waits for another's work takes no slot from those who have work.
@@ -222,6 +221,7 @@ class Flights:
                             after = entry  # a note that comes after this one is fresh enough
                         # 4. Subscribe, then look again, then wait for the push or for the end of the claim.
                         if rung is None:
+                            since = time.monotonic()  # all that is pushed to us was sent later, whenever it is read
                             rung = await self.bell.listen(job.key)
                             continue
                         rang = await _either(rung.event, max(lease_ms, 1) / 1000)

@@ -8,11 +8,16 @@ whoever asks for the current task, as time limits do, is told the same one from 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from types import CoroutineType, coroutine
 from typing import Any, Generic, TypeVar, cast
+
+TURN_S = 0.05
+"""How long items that wait for nothing are done one after the other before the event loop has its turn: what they have
+led to must get away, too."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,13 +70,14 @@ class Slots(Generic[T, R]):
         self._tasks.discard(task)
         if self._taker is task:  # cancelled before its first step
             self._taker = None
-            self._go_on()
+        self._go_on()  # a task that was cancelled, or failed, has let nobody else go on
 
     async def _take(self) -> None:
         task = asyncio.current_task()
         assert task is not None
+        until = time.monotonic() + TURN_S
         # A handler may have asked for its own cancellation: that must not meet another.
-        while self._queue and self._taken < self.count and not task.cancelling():
+        while self._queue and self._taken < self.count and not task.cancelling() and time.monotonic() < until:
             item, work = self._queue.popleft()
             context = self._context.copy()
             result: R | None = None

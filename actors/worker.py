@@ -168,6 +168,9 @@ class Worker:
                 # 1. Only as many as there are free slots: what is not taken, others may take.
                 await self._room.wait()
                 free = self._free()
+                if free <= 0:  # a sweep has filled it since we were woken; a read of no entries would be one of all
+                    self._room.clear()
+                    continue
                 try:
                     # 2. After a lost reply entries may be pending for us unseen: those first.
                     if self._suspect:
@@ -250,6 +253,8 @@ class Worker:
     def resume(self, delivery: Delivery, work: Callable[[Delivery], Steps[Outcome]]) -> None:
         """Go on with a delivery whose commit was refused as it was."""
         self._slots.begin([delivery], work)
+        if self._free() <= 0:
+            self._room.clear()
 
     def _let_go(self, delivery: Delivery) -> None:
         self._flock.heartbeat.drop(delivery.token)

@@ -190,15 +190,11 @@ class Writer:
                 raise
             else:
                 for waiting, answer in zip(batch, answers, strict=True):
-                    if not waiting.answered.done():
-                        waiting.answered.set_result(answer)
-                    waiting.leave()
+                    _tell(waiting, answer)
 
     def _fail(self, batch: Iterable[_Waiting], error: Exception) -> None:
         for waiting in batch:
-            if not waiting.answered.done():
-                waiting.answered.set_exception(error)
-            waiting.leave()
+            _tell(waiting, error)
 
     def _take(self, most: int) -> list[_Waiting]:
         """As many waiting units as one call may hold, up to `most`; at least one. Units whose appender has gone are
@@ -283,6 +279,22 @@ class Writer:
                     "read the subject to see whether it happened"
                 ) from error
             raise
+
+
+def _tell(waiting: _Waiting, how: Answer | Exception) -> None:
+    """Tell one who waits. One that fails at being told must not keep the others of its batch waiting for ever."""
+    try:
+        if waiting.answered.done():
+            return
+        if isinstance(how, Exception):
+            waiting.answered.set_exception(how)
+        else:
+            waiting.answered.set_result(how)
+    except Exception as error:
+        context = {"message": "an answer of the server could not be taken", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+    finally:
+        waiting.leave()
 
 
 def _never_arrived(error: Exception) -> bool:

@@ -16,6 +16,7 @@ from roost_tests.own_server import OwnServer
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Failure, Flock, Retry, on
+from roost.actors.context import MAX_TIMES
 from roost.actors.emission import MAX_EMITTED
 from roost.streams import (
     Event,
@@ -110,11 +111,16 @@ async def emit_first(given: Given, ctx: Context[Any]) -> Doubled:
     return Doubled(given.n, "after")
 
 
+def emit_later(given: Given, ctx: Context[Any]) -> Awaitable[list[Doubled]]:
+    """A future, which is awaitable and no coroutine."""
+    return asyncio.gather(emit_one(given, ctx), emit_one(given, ctx))
+
+
 @pytest.mark.parametrize(
     ("act", "notes"),
     [
-        (emit_one, [""]), (emit_none, []), (emit_list, ["a", "b"]), (emit_in_turn, ["a", "b"]), (emit_plainly, ["a"]),
-        (emit_first, ["before", "after"]),
+        (emit_one, [""]), (emit_later, ["", ""]), (emit_none, []), (emit_list, ["a", "b"]), (emit_in_turn, ["a", "b"]),
+        (emit_plainly, ["a"]), (emit_first, ["before", "after"]),
     ],
 )  # fmt: skip
 async def test_what_a_handler_returns_or_yields_is_emitted(flock: Flock, act: Act, notes: list[str]) -> None:
@@ -434,6 +440,19 @@ async def test_time_and_chance_and_names_come_from_the_context(flock: Flock) -> 
     assert seen[0][1] != seen[0][2]
     (handled,) = await events_of(flock, "delivery.handled")
     assert len(handled.data["now"]) == 1
+
+
+async def test_a_handler_that_asks_for_the_time_without_end_is_told_so(flock: Flock) -> None:
+    def act(given: Given, ctx: Context[Any]) -> None:
+        for _ in range(MAX_TIMES + given.n):
+            ctx.now()
+
+    player = Player(act)
+    await perform(flock, player, Given(0), Given(1))
+    (failure,) = player.failures
+    assert "asks ctx for the time up to 10,000 times" in failure.message
+    (handled,) = await events_of(flock, "delivery.handled")
+    assert len(handled.data["now"]) == MAX_TIMES
 
 
 async def test_no_more_deliveries_are_handled_at_once_than_the_actor_says(flock: Flock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import Any
@@ -158,3 +159,34 @@ async def test_after_close_nothing_is_begun_and_what_was_can_be_cancelled(begun:
     bench.slots.begin(["c"], work)
     await asyncio.sleep(0)
     assert all(item != "c" for item, _ in bench.ended)
+
+
+async def test_an_item_that_cancels_itself_while_others_wait_for_its_slot_lets_them_go_on() -> None:
+    bench = Bench(1)
+
+    async def work(item: str) -> str:
+        await asyncio.sleep(0)
+        if item == "a":
+            task().cancel()
+            await asyncio.sleep(0)
+        return item
+
+    assert await bench.run(work, "a", "b") == [("a", None), ("b", "b")]
+    assert bench.slots.free == 1
+
+
+async def test_items_that_wait_for_nothing_let_others_have_their_turn() -> None:
+    turns: list[str] = []
+
+    async def work(item: str) -> str:
+        turns.append(item)
+        time.sleep(0.03)  # noqa: ASYNC251 (a handler that computes)
+        return item
+
+    bench = Bench(8)
+    bench.slots.begin("abcdef", work)
+    while len(bench.ended) < 6:
+        turns.append("loop")
+        await asyncio.sleep(0)
+    assert "loop" in turns[turns.index("b") : turns.index("f")]
+    assert "".join(turn for turn in turns if turn != "loop") == "abcdef"

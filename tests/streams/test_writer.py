@@ -15,7 +15,7 @@ from roost_tests.proxy import Fault, Proxy
 from roost_tests.waiting import wait_until
 
 from roost.streams import Closed, OutcomeUnknown
-from roost.streams.answer import Granted, Held, Written
+from roost.streams.answer import Answer, Granted, Held, Written
 from roost.streams.connection import Connection, connect
 from roost.streams.event import MAX_EVENT_BYTES
 from roost.streams.unit import Token, Unit
@@ -246,3 +246,26 @@ async def under_way(faulty: Proxy, core: Core) -> tuple[Fault, asyncio.Task[Writ
 async def evalshas(connection: Connection) -> int:
     stats = await connection.client.execute_command("INFO", "commandstats")
     return int(stats["cmdstat_evalsha"]["calls"])
+
+
+class Deaf:
+    """An observer that fails at being told."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, answer: Answer, /) -> None:
+        raise ValueError("deaf")
+
+    def set_exception(self, error: Exception, /) -> None:
+        raise ValueError("deaf")
+
+
+async def test_an_observer_that_fails_at_being_told_keeps_nobody_else_waiting(core: Core) -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    core.writer.post(Unit().event(happened("a")), Deaf())
+    answer = await asyncio.wait_for(core.writer.write(Unit().event(happened("b"))), 5)
+    assert isinstance(answer, Written)
+    assert [str(error) for error in told] == ["deaf"]
+    assert [event.subject for event in await core.events()] == ["a", "b"]
