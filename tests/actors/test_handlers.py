@@ -111,7 +111,7 @@ async def emit_first(given: Given, ctx: Context[Any]) -> Doubled:
     return Doubled(given.n, "after")
 
 
-def emit_later(given: Given, ctx: Context[Any]) -> Awaitable[list[Doubled]]:
+def emit_later(given: Given, ctx: Context[Any]) -> Awaitable[tuple[Doubled, Doubled]]:
     """A future, which is awaitable and no coroutine."""
     return asyncio.gather(emit_one(given, ctx), emit_one(given, ctx))
 
