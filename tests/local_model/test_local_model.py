@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from roost_tests.command import RoostCommand
@@ -12,6 +13,7 @@ from roost_tests.handbook import QUESTIONS, write_handbook
 from roost import Flock
 from roost.actors import Ask
 from roost.actors.models import model_from_name
+from roost.openai import AsyncOpenAI
 
 pytestmark = [pytest.mark.local_model, pytest.mark.timeout(300)]
 
@@ -51,3 +53,23 @@ async def test_two_agents_who_ask_the_same_get_one_answer(
     assert first.work is not None
     assert first.work["calls"] == 1
     assert first.work["output_tokens"] > 0
+
+
+async def test_the_shared_client_streams_a_real_models_answer_to_all_who_ask(
+    server_url: str, flock_name: str, model_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    async def ask(client: AsyncOpenAI) -> str:
+        messages: Any = [{"role": "user", "content": "Say in one sentence how barn owls hunt."}]
+        stream = await client.chat.completions.create(model="gemma", messages=messages, stream=True)
+        return "".join([choice.delta.content or "" async for chunk in stream for choice in chunk.choices])
+
+    async with Flock.open(flock_name, server_url) as one, Flock.open(flock_name, server_url) as other:
+        clients = [AsyncOpenAI(flock=flock, base_url=model_url, api_key="none") for flock in (one, other)]
+        first, second = await asyncio.gather(*[ask(client) for client in clients])
+        assert first == second == await ask(clients[0])
+        assert first.endswith(".")
+        assert len([event async for event in one.log.read() if event.type == "work.computed"]) == 1
+        for client in clients:
+            await client.close()
