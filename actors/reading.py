@@ -57,10 +57,12 @@ async def read(memory: Memory, path: Path | str, *, ttl: Ttl, tags: tuple[str, .
             raw = await asyncio.to_thread(_read, place, limit, facts)
             return Computed(content_of(raw), Work(kind="read"), sources=())
 
-        key = fingerprint("read", 1, socket.gethostname(), str(place), facts)
+        # What was read of a file that may still change unseen is not for those who find it settled.
+        is_settled = facts.is_settled(time.time_ns())
+        key = fingerprint("read", 1, socket.gethostname(), str(place), facts, is_settled)
         try:
             note = await memory.once(
-                key, compute, ttl=ttl, fresh=not facts.is_settled(time.time_ns()), tags=tags, limit=LIMIT,
+                key, compute, ttl=ttl, fresh=not is_settled, tags=tags, limit=LIMIT,
                 label=f"reading {place}",
             )  # fmt: skip
         except DocumentChanged:

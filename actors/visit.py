@@ -45,7 +45,10 @@ class Visited:
         return Known(self.url, self.etag, self.last_modified)
 
     def holds(self, asked_s: float, max_age: timedelta | None) -> bool:
-        """Whether nobody need ask again: it is new, or fresh enough for the caller, or by the server's word."""
+        """Whether nobody need ask again: it is new, or fresh enough for the caller, or by the server's word.
+
+        Ages are by the clocks of the hosts that looked: where those differ, an age is off by as much.
+        """
         allowed_s = self.fresh_s if max_age is None else max_age.total_seconds()
         return self.checked_s >= asked_s or asked_s - self.checked_s < allowed_s
 
@@ -110,8 +113,10 @@ class Visitor:
             answer = await self._download(Path(folder), None if seen is None else seen.known)
             if isinstance(answer, NotModified):
                 assert seen is not None
+                page_id = None if answer.freshness.no_store else seen.page
                 return replace(
-                    seen, etag=answer.etag or seen.etag, last_modified=answer.last_modified or seen.last_modified,
+                    seen, page=page_id, etag=answer.etag or seen.etag,
+                    last_modified=answer.last_modified or seen.last_modified,
                     fresh_s=answer.freshness.lasts.total_seconds(), checked_s=began_s,
                 )  # fmt: skip
             raw = answer.path.read_bytes()  # it was written a moment ago

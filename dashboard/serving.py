@@ -40,8 +40,12 @@ def choose_port(host: str, port: int) -> int:
 
 def serve_page(host: str, port: int) -> None:
     """Until SIGINT or SIGTERM. To be called once in a process, from its main thread."""
+    from streamlit import net_util
     from streamlit.web import bootstrap
 
+    # For a page of an origin that it does not know, Streamlit would ask two hosts on the Internet for this machine's
+    # address, each time, and let in pages that come from it. A page for this machine alone has no other address.
+    net_util._external_ip = net_util._internal_ip = "127.0.0.1"  # pyright: ignore[reportPrivateUsage]  # there is no setting
     settings = streamlit_settings(host, port)
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):  # where it takes leave of people
         bootstrap.load_config_options(settings)

@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
@@ -18,7 +18,7 @@ import httpx2
 
 from .address import check_url, may_reach, refusal
 from .errors import AddressRefused, FetchFailed
-from .freshness import Freshness
+from .freshness import LONGEST, Freshness
 from .limits import Limits
 from .spool import Spool, SpoolWriter, in_megabytes, path_of
 
@@ -53,7 +53,7 @@ class Known:
     def conditions(self, url: str) -> dict[str, str]:
         """The headers that ask for news only; none for another URL than this came from."""
         told = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified} if url == self.url else {}
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in told.items() if value.isascii() and value}  # others cannot be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ async def _follow(
     url: str, spool: Spool, allow_private: bool, limits: Limits, verify: ssl.SSLContext | None, known: Known | None
 ) -> Fetched | NotModified:
     """Go from redirect to redirect, each checked like the first."""
-    here = url
+    here, via = url, Freshness(lasts=LONGEST)
     for _ in range(limits.redirects + 1):
         here = check_url(here, allow_private=allow_private)
         target = httpx2.URL(here)
@@ -127,11 +127,13 @@ async def _follow(
             response = await _request(transport, target, addresses, limits, conditions)
             try:
                 if response.status_code in _REDIRECTS and "location" in response.headers:
+                    via = Freshness.of(response.headers).through(via)
                     here = str(target.join(response.headers["location"]))
                     continue
                 if response.status_code == 304 and conditions:
-                    return NotModified(here, *_validators(response), Freshness.of(response.headers))
-                return await _save(response, here, spool, limits)
+                    return NotModified(here, *_validators(response), Freshness.of(response.headers).through(via))
+                saved = await _save(response, here, spool, limits)
+                return replace(saved, freshness=saved.freshness.through(via))
             except httpx2.HTTPError as error:
                 raise FetchFailed(f"{here}: broke off ({_words(error)}); try again") from None
             except httpx2.InvalidURL as error:

@@ -107,8 +107,8 @@ def _go_through(file: BinaryIO, name: str) -> _Findings:
 
 def _exists(encoding: str) -> bool:
     try:
-        "".encode(encoding)
-    except LookupError:
+        b"a\xff".decode(encoding, "replace")
+    except (LookupError, ValueError):  # "undefined" and "idna" are codecs, and read no text
         return False
     return True
 

@@ -32,9 +32,14 @@ class Freshness:
         lasts = _seconds(told["max-age"]) if "max-age" in told else _until_it_expires(headers)
         return cls(lasts=min(max(lasts - _seconds(headers.get("age", "0")), NONE), LONGEST))
 
+    def through(self, redirect: Freshness) -> Freshness:
+        """Of what a redirect has led to: it holds no longer than the redirect does."""
+        return Freshness(min(self.lasts, redirect.lasts), self.no_store or redirect.no_store)
+
 
 def _seconds(text: str) -> timedelta:
-    return timedelta(seconds=min(int(text), int(LONGEST.total_seconds()))) if text.isdecimal() else NONE
+    # The first twelve digits are far beyond the longest; Python refuses to read thousands.
+    return timedelta(seconds=min(int(text[:12]), int(LONGEST.total_seconds()))) if text.isdecimal() else NONE
 
 
 def _until_it_expires(headers: Mapping[str, str]) -> timedelta:

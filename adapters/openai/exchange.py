@@ -11,7 +11,7 @@ import httpx2
 import structlog
 
 from roost.actors import Flock
-from roost.streams import Note, RoostError, ServerUnavailable
+from roost.streams import Closed, Note, OutcomeUnknown, RoostError, ServerFull, ServerUnavailable
 
 from .call import Call
 from .crowd import Crowd, crowd_of
@@ -23,6 +23,9 @@ from .sharing import Sharing
 from .streams import KnownStream, LiveStream
 
 log = structlog.get_logger(__name__)
+
+AWAY = (ServerUnavailable, ServerFull, OutcomeUnknown, Closed)
+"""Errors that the next request would meet, too."""
 
 PROBE = timedelta(seconds=2)
 """Whoever waits for so long looks whether the memory is there at all."""
@@ -72,8 +75,11 @@ class Exchange:
             if not self._live:
                 await told.response.aread()
             return told.response
-        except RoostError as error:
+        except AWAY as error:
             raise Unreached(error) from error
+        except RoostError as error:  # this request's own: the memory is there for others
+            log.warning("a call goes past the memory", error=str(error))
+            raise Alone from error
         return self._replay(note)
 
     async def _visit(self) -> Note:

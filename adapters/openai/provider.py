@@ -61,6 +61,13 @@ class ProviderCall:
 
     async def compute(self) -> Computed:
         """The answer as a note keeps it. Raises AnswerNotKept, or what the HTTP client raises."""
+        try:
+            return await self._compute()
+        except AnswerNotKept as error:
+            error.model = self._call.label
+            raise
+
+    async def _compute(self) -> Computed:
         self.begun.set_result(None)
         response = await self._send()
         if response.status_code != 200:

@@ -6,7 +6,7 @@
 --          8 author of a note, 9 what its key begins with ('' = any), 10… its tags, all of them
 -- Answer   the last entry looked at ('' = there is none), '1' if there may be more behind it, the events
 
-local CHUNK, MAX_BYTES = 50, 1048576
+local CHUNK, MAX_BYTES, MAX_LOOKED_BYTES = 20, 1048576, 4194304
 
 local types
 if ARGV[4] ~= '' then
@@ -48,17 +48,20 @@ local function is_wanted(fields)
   return #ARGV < 10 or has_tags(data.tags)
 end
 
-local last, looked, bytes, found = ARGV[1], 0, 0, {}
+local last, looked, bytes, seen, found = ARGV[1], 0, 0, 0, {}
 local most, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 while true do
   local page = redis.call('XRANGE', K.log, '(' .. last, '+', 'COUNT', CHUNK)
   for _, event in ipairs(page) do
     last, looked = event[1], looked + 1
+    local size = 0
+    for i = 2, #event[2], 2 do size = size + #event[2][i] end
+    seen = seen + size
     if is_wanted(event[2]) then
       found[#found + 1] = event
-      for i = 2, #event[2], 2 do bytes = bytes + #event[2][i] end
+      bytes = bytes + size
     end
-    if #found >= limit or bytes >= MAX_BYTES then return { last, '1', found } end
+    if #found >= limit or bytes >= MAX_BYTES or seen >= MAX_LOOKED_BYTES then return { last, '1', found } end
   end
   if #page < CHUNK then return { looked > 0 and last or '', '', found } end
   if looked >= most then return { last, '1', found } end

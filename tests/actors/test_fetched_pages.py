@@ -130,6 +130,14 @@ async def test_a_page_that_becomes_forbidden_to_keep_is_not_served_from_memory(s
     assert [(await fetch()).kept for _ in range(2)] == [None, None]
 
 
+async def test_a_page_that_has_not_changed_but_must_not_be_kept_any_more_is_not(site: Site, fetch: Any) -> None:
+    site.pages["/"] = Page(b"owls", etag='"1"')
+    assert (await fetch()).kept is not None
+    site.pages["/"] = Page(b"owls", {"Cache-Control": "no-store"}, etag='"1"')
+    page = await fetch()
+    assert (page.kept, page.text) == (None, "owls")
+
+
 @pytest.mark.parametrize(
     ("page", "complaint"),
     [
@@ -189,6 +197,27 @@ async def test_redirects_are_followed_and_the_page_they_lead_to_is_revalidated(s
     assert [(request["path"], request.get("if-none-match")) for request in site.requests] == [
         ("/old", None), ("/new", None), ("/old", None), ("/new", '"1"'),
     ]  # fmt: skip
+
+
+async def test_a_redirect_may_lead_elsewhere_however_long_the_page_it_leads_to_is_fresh(site: Site, fetch: Any) -> None:
+    site.pages["/latest"] = Page(status="302 Found", headers={"Location": "/v1"})
+    site.pages["/v1"] = Page(b"one", {"Cache-Control": "max-age=31536000, immutable"})
+    site.pages["/v2"] = Page(b"two", {"Cache-Control": "max-age=31536000, immutable"})
+    assert (await fetch("/latest")).text == "one"
+    site.pages["/latest"] = Page(status="302 Found", headers={"Location": "/v2"})
+    assert (await fetch("/latest")).text == "two"
+
+
+async def test_an_etag_that_no_header_can_hold_is_not_sent_back(site: Site, fetch: Any) -> None:
+    site.pages["/"] = Page(b"owls", {"ETag": '"ühu"'})
+    assert [(await fetch()).text for _ in range(2)] == ["owls", "owls"]
+    assert [request.get("if-none-match") for request in site.requests] == [None, None]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "hex", "no-such"])
+async def test_a_charset_that_reads_no_text_is_as_none(site: Site, fetch: Any, charset: str) -> None:
+    site.pages["/"] = Page("Käuze".encode("latin-1"), {"Content-Type": f"text/html; charset={charset}"})
+    assert "uze" in (await fetch()).text
 
 
 async def test_a_page_is_text_in_the_encoding_that_its_server_names(site: Site, fetch: Any) -> None:
@@ -288,6 +317,7 @@ def test_parts_are_served_from_the_whole() -> None:
         ({"cache-control": "max-age=-5"}, 0, False),
         ({"cache-control": "max-age=soon"}, 0, False),
         ({"cache-control": "max-age=" + "9" * 400}, 365 * 86400, False),
+        ({"cache-control": "max-age=" + "9" * 5000, "age": "9" * 5000}, 0, False),
         ({"expires": "Thu, 01 Jan 1970 00:01:00 GMT", "date": LONG_AGO}, 60, False),
         ({"expires": "Thu, 01 Jan 1970 00:01:00 GMT", "date": LONG_AGO, "cache-control": "max-age=5"}, 5, False),
         ({"expires": "0", "date": LONG_AGO}, 0, False),

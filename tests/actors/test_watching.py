@@ -283,3 +283,18 @@ async def test_an_inbox_keeps_notes_for_an_actor_that_is_away(flock: Flock) -> N
     async with flock.work(second):
         await wait_until(lambda: second.shelved)
     assert (first.shelved, second.shelved) == (["owls"], ["storks"])
+
+
+async def test_a_look_through_large_events_that_nobody_wants_is_bounded_too(flock: Flock) -> None:
+    start = (await flock.log.last()).entry
+    for _ in range(30):
+        await flock.append(Event(type="test.large", subject="s", body=b'"%s"' % (b"x" * 200_000)))
+    await flock.append(EggFound("last"))
+    wanted, looks, found = Wanted(types=("test.egg_found",)), 0, list[Event]()
+    last, more = start, True
+    while more:
+        look = await matching(flock.shard, wanted, last)
+        last, more, looks = look.last or last, look.more, looks + 1
+        found += look.events
+    assert looks == 2
+    assert [egg.data["nest"] for egg in found] == ["last"]
