@@ -17,6 +17,8 @@ from roost.streams.log import PAGE, event_of
 
 from .models.words import content_words
 
+MAX_PAGES = 200
+"""Pages of the log that are read back at most: a hundred thousand events."""
 LOOK_AT = 1000
 """Notes that are compared at most, the newest ones."""
 READ_BYTES = 8192
@@ -52,6 +54,9 @@ async def search(
     """
     wanted, compared, complete = frozenset(tags), list[Hit](), True
     async for record in newest_notes(shard):
+        if record is None:
+            complete = False
+            break
         if not wanted <= set(record.tags) or (author is not None and record.author != author):
             continue
         if len(compared) == look_at:
@@ -63,10 +68,11 @@ async def search(
     return Found(tuple(compared[index] for index in order[:limit]), len(compared), complete)
 
 
-async def newest_notes(shard: Shard) -> AsyncGenerator[NoteRecord]:
-    """Records of live notes, the newest first. The log is read only as far back as the caller goes on."""
+async def newest_notes(shard: Shard, pages: int = MAX_PAGES) -> AsyncGenerator[NoteRecord | None]:
+    """Records of live notes, the newest first. The log is read only as far back as the caller goes on, and at most so
+    many pages of it: where there is more, the last that comes is None."""
     end = "+"
-    while True:
+    for _ in range(pages):
         page = await shard.command("XREVRANGE", shard.keys.log, end, "-", "COUNT", PAGE)
         found: list[NoteRecord] = []
         for entry, fields in page:
@@ -82,6 +88,7 @@ async def newest_notes(shard: Shard) -> AsyncGenerator[NoteRecord]:
         if len(page) < PAGE:
             return
         end = f"({page[-1][0].decode()}"
+    yield None
 
 
 async def _live(shard: Shard, records: Sequence[NoteRecord]) -> list[NoteRecord]:

@@ -99,6 +99,8 @@ class Claims:
     def __init__(self, flock: Flock) -> None:
         self._flock = flock
         self._held: dict[str, Claim] = {}
+        self._asked: set[Claim] = set()
+        """Claims that clients wait for."""
         self._ended: dict[str, Ended] = {}
 
     def of(self, seat: Seat) -> list[Claim]:
@@ -115,19 +117,24 @@ class Claims:
     ) -> Claim | Note | None:
         """The claim if the work is the client's now; its note if it is known, or is brought by another within the time;
         None while another has it. Raises what `once` raises."""
-        if len(self.of(seat)) >= MAX_IN_HAND:
-            raise LimitExceeded(f"you hold {MAX_IN_HAND} claims: complete or give up some of them first")
+        if len(self.of(seat)) + sum(claim.seat is seat for claim in self._asked) >= MAX_IN_HAND:
+            raise LimitExceeded(f"you hold or wait for {MAX_IN_HAND} claims: complete or give up some of them first")
         claim = Claim(seat=seat, key=key, label=label, limit=limit)
         # A task of its own: it must outlive the request, and the next ones of this client must not touch its context.
         claim.task = asyncio.create_task(
             self._flock.memory.once(key, claim.compute, limit=limit, label=label), name=f"roost mcp {key[:40]}"
         )
         claim.task.add_done_callback(lambda task: self._landed(claim, task))
+        self._asked.add(claim)
         try:
             await self._settled(claim, wait_s)
+            if claim not in self._asked:  # nobody would ever give it up
+                raise LimitExceeded("this client has left: what it waited for is for others")
         except BaseException:  # the request has gone, and nobody would ever know the ticket
             self._withdraw(claim)
             raise
+        finally:
+            self._asked.discard(claim)
         if claim.granted.is_set():
             self._held[claim.ticket] = claim
             if claim.task.done():  # its limit was shorter than the way here
@@ -227,6 +234,7 @@ class Claims:
 
     async def leave(self, seat: Seat) -> None:
         """Give up whatever that client has in hand, or still asks for."""
+        self._asked = {claim for claim in self._asked if claim.seat is not seat}
         claims = self.of(seat)
         for claim in claims:
             claim.give_up("the client has left")

@@ -33,8 +33,9 @@ async def list_notes(flock: Flock) -> list[types.Resource]:
     """The newest notes, without what they hold."""
     found: list[types.Resource] = []
     async for record in newest_notes(flock.shard):
-        found.append(_resource(record))
-        if len(found) == LISTED:
+        if record is not None:
+            found.append(_resource(record))
+        if record is None or len(found) == LISTED:
             break
     return found
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from roost_tests.crew import events_of
+from roost_tests.crew import Given, events_of
 
 from roost.actors import Flock
 from roost.actors.search import newest_notes, search
+from roost.streams.log import PAGE
 
 
 async def found_by(flock: Flock, text: str, **more: object) -> list[str | None]:
@@ -53,7 +54,7 @@ async def test_a_bounded_number_of_the_newest_is_compared_and_said(flock: Flock)
     assert (len(found.hits), found.looked_at, found.complete) == (3, 5, False)
     assert {hit.record.key for hit in found.hits} <= {"3", "4", "5", "6", "7"}
     assert (await search(flock.shard, "owl", look_at=8)).complete
-    assert [record.key async for record in newest_notes(flock.shard)] == list("76543210")
+    assert [record.key async for record in newest_notes(flock.shard) if record] == list("76543210")
 
 
 async def test_what_is_compared_is_not_logged_as_read(flock: Flock) -> None:
@@ -62,3 +63,13 @@ async def test_what_is_compared_is_not_logged_as_read(flock: Flock) -> None:
     await search(flock.shard, "owls")
     await flock.flush()
     assert [event.id for event in await events_of(flock)] == before
+
+
+async def test_a_long_log_is_read_back_so_far_and_no_further(flock: Flock) -> None:
+    await flock.memory.put("owls", key="old")
+    for _ in range(PAGE // 50):
+        await flock.append(*[Given(n) for n in range(50)])
+    await flock.memory.put("owls", key="new")
+    seen = [record and record.key async for record in newest_notes(flock.shard, pages=1)]
+    assert seen == ["new", None]
+    assert [record and record.key async for record in newest_notes(flock.shard)] == ["new", "old"]

@@ -312,7 +312,15 @@ async def test_a_client_holds_a_bounded_number_of_claims(flock_name: str, server
     async with client_of(flock_name, server_url) as robin:
         for n in range(32):
             await robin.call("claim", key=f"work {n}")
-        assert "you hold 32 claims" in await robin.refused("claim", key="one more")
+        assert "you hold or wait for 32 claims" in await robin.refused("claim", key="one more")
+
+
+async def test_claims_that_are_asked_for_at_once_are_bounded_too(flock_name: str, server_url: str) -> None:
+    async with client_of(flock_name, server_url) as robin:
+        asked = [robin.client.call_tool("claim", {"key": f"work {n}"}) for n in range(40)]
+        answers = await asyncio.gather(*asked)
+        assert [answer.is_error for answer in answers].count(True) == 8
+        assert len((await robin.call("working_on"))["in_hand"]) == 32
 
 
 @pytest.mark.parametrize("mode", MODES)
