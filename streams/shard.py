@@ -11,7 +11,7 @@ import orjson
 from .errors import SettingsError
 from .event import pairs
 from .keys import Keys
-from .lane import Lane
+from .pipe import Pipe
 from .patience import PATIENCE, explain, patiently
 from .routes import Routes
 from .script import Commands, script
@@ -31,7 +31,7 @@ class Shard:
         self.client = client
         self.keys = keys
         self.patience = patience
-        self.lane = Lane(client, keys.log)
+        self.pipe = Pipe(client, keys.log)
         self.routes = Routes()
         self.epoch = ""
         self.settings: dict[str, Any] = {}
@@ -73,11 +73,11 @@ class Shard:
         """
         attempts = 0
         if (
-            short and self.lane.takes
+            short and self.pipe.takes
         ):  # the short way, once; whatever comes of it but an answer, the long way deals with it
             try:
                 args = (self.routes.generation, *make(self.routes), 0)
-                answer = await self.lane.call("EVALSHA", script(name).sha, 1, self.keys.log, *args)
+                answer = await self.pipe.call("EVALSHA", script(name).sha, 1, self.keys.log, *args)
             except FAILURES:
                 attempts = 1
             else:

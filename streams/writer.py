@@ -253,10 +253,10 @@ class Writer:
         async def send() -> list[bytes]:
             nonlocal lost
             answer: list[bytes]
-            write, log_key, lane = script("write"), self._shard.keys.log, self._shard.lane
-            if not lost and lane.takes:  # the short way; what the server refuses there, the long way deals with
+            write, log_key, pipe = script("write"), self._shard.keys.log, self._shard.pipe
+            if not lost and pipe.takes:  # the short way; what the server refuses there, the long way deals with
                 try:
-                    answer = await lane.call("EVALSHA", write.sha, 1, log_key, *args)
+                    answer = await pipe.call("EVALSHA", write.sha, 1, log_key, *args)
                     return answer
                 except (*FAILURES, TypeError) as error:
                     if not _never_arrived(error):

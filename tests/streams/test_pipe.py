@@ -18,21 +18,21 @@ from roost_tests.waiting import wait_until
 
 from roost.streams import Reader
 from roost.streams.connection import Connection, connect
-from roost.streams.lane import MAX_UNANSWERED, PAUSE_S, USES, Lane, LaneDown
+from roost.streams.pipe import MAX_UNANSWERED, PAUSE_S, USES, Pipe, PipeDown
 from roost.streams.notes import SHORT_BYTES
 
 StartProxy = Callable[[str], Awaitable[Proxy]]
 
 
 @pytest.fixture
-async def lane(connection: Connection, flock_name: str) -> Lane:
-    lane = Lane(connection.client, f"roost:{{{flock_name}.0}}:log")
-    await wait_until(lambda: lane.takes)
-    return lane
+async def pipe(connection: Connection, flock_name: str) -> Pipe:
+    pipe = Pipe(connection.client, f"roost:{{{flock_name}.0}}:log")
+    await wait_until(lambda: pipe.takes)
+    return pipe
 
 
 async def up(core: Core) -> Core:
-    await wait_until(lambda: core.shard.lane.takes)
+    await wait_until(lambda: core.shard.pipe.takes)
     return core
 
 
@@ -43,19 +43,19 @@ async def core_behind(proxy: Proxy, flock: str, timeout: timedelta = MINUTE) -> 
 
 
 async def test_who_makes_few_calls_needs_no_further_connection(core: Core) -> None:
-    assert [core.shard.lane.takes for _ in range(USES - 1)] == [False] * (USES - 1)
-    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "roost lane"] == []
-    assert not core.shard.lane.takes
-    await wait_until(lambda: core.shard.lane.takes)
+    assert [core.shard.pipe.takes for _ in range(USES - 1)] == [False] * (USES - 1)
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "roost pipe"] == []
+    assert not core.shard.pipe.takes
+    await wait_until(lambda: core.shard.pipe.takes)
 
 
-async def test_each_caller_gets_its_own_reply(lane: Lane) -> None:
-    replies = await asyncio.gather(*[lane.call("ECHO", str(number)) for number in range(500)])
+async def test_each_caller_gets_its_own_reply(pipe: Pipe) -> None:
+    replies = await asyncio.gather(*[pipe.call("ECHO", str(number)) for number in range(500)])
     assert replies == [str(number).encode() for number in range(500)]
 
 
-async def test_a_cancelled_caller_takes_nobody_elses_reply(lane: Lane) -> None:
-    asking = [asyncio.create_task(lane.call("ECHO", str(number))) for number in range(20)]
+async def test_a_cancelled_caller_takes_nobody_elses_reply(pipe: Pipe) -> None:
+    asking = [asyncio.create_task(pipe.call("ECHO", str(number))) for number in range(20)]
     await asyncio.sleep(0)  # all are sent
     for task in asking[::2]:
         task.cancel()
@@ -65,40 +65,40 @@ async def test_a_cancelled_caller_takes_nobody_elses_reply(lane: Lane) -> None:
     ]
 
 
-async def test_an_error_of_the_server_is_its_callers_alone(lane: Lane) -> None:
-    calls = [lane.call("EVALSHA", "0" * 40, 0), lane.call("ECHO", "x")]
+async def test_an_error_of_the_server_is_its_callers_alone(pipe: Pipe) -> None:
+    calls = [pipe.call("EVALSHA", "0" * 40, 0), pipe.call("ECHO", "x")]
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert "NOSCRIPT" in str(replies[0])
     assert replies[1] == b"x"
 
 
-async def test_after_an_error_that_may_mean_another_server_it_connects_anew(lane: Lane) -> None:
+async def test_after_an_error_that_may_mean_another_server_it_connects_anew(pipe: Pipe) -> None:
     with pytest.raises(redis.ResponseError):
-        await lane.call("GET")
-    assert not lane.takes
-    await wait_until(lambda: lane.takes)
-    assert await lane.call("ECHO", "x") == b"x"
+        await pipe.call("GET")
+    assert not pipe.takes
+    await wait_until(lambda: pipe.takes)
+    assert await pipe.call("ECHO", "x") == b"x"
 
 
-async def test_it_takes_no_more_than_its_bound(lane: Lane) -> None:
-    asking = [asyncio.create_task(lane.call("ECHO", "x")) for _ in range(MAX_UNANSWERED)]
+async def test_it_takes_no_more_than_its_bound(pipe: Pipe) -> None:
+    asking = [asyncio.create_task(pipe.call("ECHO", "x")) for _ in range(MAX_UNANSWERED)]
     await asyncio.sleep(0)
-    assert not lane.takes
+    assert not pipe.takes
     await asyncio.gather(*asking)
-    assert lane.takes
+    assert pipe.takes
 
 
 async def test_closing_its_client_closes_it(server_url: str, connection: Connection, flock_name: str) -> None:
     async with await connect(server_url) as one:
-        lane = Lane(one.client, f"roost:{{{flock_name}.0}}:log")
-        await wait_until(lambda: lane.takes)
-        blocked = asyncio.create_task(lane.call("BLPOP", f"roost:{{{flock_name}.0}}:inbox:none", 60))
+        pipe = Pipe(one.client, f"roost:{{{flock_name}.0}}:log")
+        await wait_until(lambda: pipe.takes)
+        blocked = asyncio.create_task(pipe.call("BLPOP", f"roost:{{{flock_name}.0}}:inbox:none", 60))
         await asyncio.sleep(0)
-    with pytest.raises(LaneDown):
+    with pytest.raises(PipeDown):
         await blocked
-    assert not lane.takes
+    assert not pipe.takes
     await wait_until(lambda: is_alone(connection))
-    assert not lane.takes, "it does not come up again"
+    assert not pipe.takes, "it does not come up again"
 
 
 async def is_alone(connection: Connection) -> bool:
@@ -145,8 +145,8 @@ async def test_a_server_that_has_gone_silent_is_noticed_within_the_time_of_a_com
     async with core_behind(faulty, flock_name, timedelta(milliseconds=200)) as core:
         faulty.stall()
         started = time.monotonic()
-        with pytest.raises(LaneDown):
-            await core.shard.lane.call("ECHO", "x")
+        with pytest.raises(PipeDown):
+            await core.shard.pipe.call("ECHO", "x")
         assert 0.15 < time.monotonic() - started < 2
         faulty.resume()
 
@@ -157,9 +157,9 @@ async def test_a_server_that_is_away_is_not_asked_again_at_once(
     faulty = await proxy(server_url)
     async with core_behind(faulty, flock_name) as core:
         faulty.refuse()
-        await wait_until(lambda: not core.shard.lane.takes)
+        await wait_until(lambda: not core.shard.pipe.takes)
         before, until = faulty.connections, time.monotonic() + PAUSE_S * 1.5
-        await wait_until(lambda: core.shard.lane.takes or time.monotonic() > until)
+        await wait_until(lambda: core.shard.pipe.takes or time.monotonic() > until)
         assert faulty.connections - before <= 2
         faulty.accept()
         await up(core)
@@ -173,7 +173,7 @@ async def test_large_content_does_not_go_the_short_way(core: Core) -> None:
     assert note is not None
     assert note.raw == raw
     assert [kind for kind, _ in await core.story()] == ["note.written", "note.read", "work.reused"]
-    assert core.shard.lane.takes
+    assert core.shard.pipe.takes
     assert record.size == SHORT_BYTES + 1
 
 
@@ -198,4 +198,4 @@ async def test_on_a_cluster_it_goes_to_the_node_that_has_the_flock(
                 note = await core.notes.get(record.id, ME)
                 assert note is not None
                 assert note.raw == b"x"
-                assert core.shard.lane.takes
+                assert core.shard.pipe.takes

@@ -1,7 +1,7 @@
-"""A lane: one connection on which short calls of scripts follow each other without waiting for each other's replies.
+"""A pipe: one connection on which short calls of scripts follow each other without waiting for each other's replies.
 
 redis-py's clients take a connection out of their pool for each command and give it back behind it, which takes more
-time than the command. A lane keeps one, sends at once, and gives replies out in the order of the calls. It shortens
+time than the command. A pipe keeps one, sends at once, and gives replies out in the order of the calls. It shortens
 ways, and nothing depends on it: a call that it cannot take, or that it loses, goes the client's way.
 """
 
@@ -20,20 +20,20 @@ from redis import exceptions as redis
 from .client import CommandClient, RawConnection, has_connections, make_raw_connection, on_close, take_over
 from .unavailable import FAILURES
 
-_log = logging.getLogger("roost.lane")
+_log = logging.getLogger("roost.pipe")
 
 USES = 4
-"""Calls before there is a lane: who makes fewer is better off without a further connection."""
+"""Calls before there is a pipe: who makes fewer is better off without a further connection."""
 MAX_UNANSWERED = 1_000
 PAUSE_S = 1.0
 """Between attempts to connect again."""
 
 
-class LaneDown(redis.ConnectionError):
-    """The lane has lost the call, which may have been carried out."""
+class PipeDown(redis.ConnectionError):
+    """The pipe has lost the call, which may have been carried out."""
 
 
-class Lane:
+class Pipe:
     """Calls of the slot that has `key`. It connects in the background when it has been asked for some times."""
 
     def __init__(self, client: object, key: str) -> None:
@@ -54,12 +54,12 @@ class Lane:
 
     @property
     def takes(self) -> bool:
-        """Whether a call can go this way now. Asking makes a lane come up."""
+        """Whether a call can go this way now. Asking makes a pipe come up."""
         if self._transport is not None:
             return len(self._waiting) < MAX_UNANSWERED
         self._uses += 1
         if self._uses >= USES and self._is_idle and not self._closed and time.monotonic() >= self._again_at:
-            self._task = asyncio.create_task(self._run(), name="roost lane")
+            self._task = asyncio.create_task(self._run(), name="roost pipe")
         return False
 
     @property
@@ -67,10 +67,10 @@ class Lane:
         return self._task is None or self._task.done()
 
     async def call(self, *words: Any) -> Any:
-        """The reply to a command. Raises redis-py's errors, or LaneDown."""
+        """The reply to a command. Raises redis-py's errors, or PipeDown."""
         transport = self._transport
         if transport is None:
-            raise LaneDown("the lane is not up")
+            raise PipeDown("the pipe is not up")
         loop = asyncio.get_running_loop()
         packed: bytes = cast(Any, hiredis).pack_command(words)
         answered: asyncio.Future[Any] = loop.create_future()
@@ -126,7 +126,7 @@ class Lane:
             self._transport = take_over(connection, replies)
             await replies.lost.wait()
         except FAILURES as error:
-            _log.debug("a lane could not be had: %r", error)
+            _log.debug("a pipe could not be had: %r", error)
         finally:
             self._go_down()
             self._again_at = time.monotonic() + PAUSE_S
@@ -135,7 +135,7 @@ class Lane:
 
     def _answer(self, reply: Any) -> None:
         """The next reply, or an error that ends the connection."""
-        if isinstance(reply, LaneDown) or not self._waiting:
+        if isinstance(reply, PipeDown) or not self._waiting:
             self._go_down()
             return
         answered, _ = self._waiting.popleft()
@@ -159,7 +159,7 @@ class Lane:
         waiting, self._waiting = self._waiting, deque()
         for answered, _ in waiting:
             if not answered.done():
-                answered.set_exception(LaneDown("the connection broke before the reply came"))
+                answered.set_exception(PipeDown("the connection broke before the reply came"))
 
 
 class _Replies(asyncio.Protocol):
@@ -179,10 +179,10 @@ class _Replies(asyncio.Protocol):
             while (reply := reader.gets()) is not _MORE:
                 answer(reply)
         except redis.InvalidResponse as error:
-            answer(LaneDown(f"what came is no reply: {error}"))
+            answer(PipeDown(f"what came is no reply: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._answer(LaneDown("the connection ended"))
+        self._answer(PipeDown("the connection ended"))
         self.lost.set()
 
 
