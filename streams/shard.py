@@ -11,8 +11,8 @@ import orjson
 from .errors import SettingsError
 from .event import pairs
 from .keys import Keys
-from .pipe import Pipe
 from .patience import PATIENCE, explain, patiently
+from .pipe import Pipe
 from .routes import Routes
 from .script import Commands, script
 from .unavailable import FAILURES

@@ -18,8 +18,8 @@ from roost_tests.waiting import wait_until
 
 from roost.streams import Reader
 from roost.streams.connection import Connection, connect
-from roost.streams.pipe import MAX_UNANSWERED, PAUSE_S, USES, Pipe, PipeDown
 from roost.streams.notes import SHORT_BYTES
+from roost.streams.pipe import MAX_UNANSWERED, PAUSE_S, USES, Pipe, PipeDown
 
 StartProxy = Callable[[str], Awaitable[Proxy]]
 
