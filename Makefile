@@ -6,10 +6,12 @@ PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 ARGS ?=
 SUITE := not long and not wheel and not local_model
+SERVERS ?= redis8 redis7 cluster
+SHARED := tests/streams tests/actors tests/fundamentals
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test test-all test-local-model test-node browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo bench test test-all test-servers test-local-model test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -27,6 +29,12 @@ test: .venv/.test browser ## the whole suite; ends within 8 minutes
 
 test-all: .venv/.test browser ## the suite and the longer proofs
 	@$(BIN)/pytest $(ARGS)
+
+test-servers: .venv/.test ## the tests of the log and the actors on Redis 8, Redis 7.0 and a cluster
+	@for kind in $(SERVERS); do \
+		echo "== $$kind"; \
+		ROOST_TEST_SERVER=$$kind $(BIN)/pytest -m "$(SUITE) and not alone" -n auto --maxprocesses=4 $(SHARED) $(ARGS) || exit 1; \
+	done
 
 test-local-model: .venv/.test build/model/.done ## asks a small real model, on this machine (400 MB, once)
 	@ROOST_TEST_MODEL_PYTHON=build/model/bin/python $(BIN)/pytest -m local_model tests/local_model $(ARGS)

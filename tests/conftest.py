@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import shutil
@@ -12,15 +11,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
-from roost_tests.bare_server import BareCluster, BareServer
+from roost_tests.bare_cluster import BareCluster
+from roost_tests.bare_server import BareServer
 from roost_tests.own_server import OwnServer
+from roost_tests.programs import NoProgram, find_program, shared_kind
 from roost_tests.proxy import Proxy
+from roost_tests.shared_server import SharedServer, shared_server
 
 from roost.streams.connection import Connection, connect
 from roost.streams.keys import KINDS
-from roost.streams.server import ServerAddress, start_server, stop_server
-from roost.streams.url import ServerUrl
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ends a session whose server is not on this machine, and says so."""
+    kind = shared_kind()
+    try:
+        find_program("valkey" if kind == "cluster" else kind)
+    except NoProgram as missing:
+        if kind != "valkey":
+            pytest.exit(f"SKIPPED, all tests on {kind}: {missing}", returncode=0)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"server that tests share: {shared_kind()}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On another server than the usual one: only the tests that use it."""
+    if shared_kind() == "valkey":
+        return
+    others = [item for item in items if "server" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if "server" in getattr(item, "fixturenames", ())]
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +54,14 @@ def server_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def server(server_home: Path) -> Iterator[ServerAddress]:
+def server(server_home: Path) -> Iterator[SharedServer]:
     """The server that all tests of this session share. Do not stop it, freeze it or change its settings."""
-    address = asyncio.run(start_server(server_home))
-    yield address
-    asyncio.run(stop_server(server_home))
+    with shared_server(shared_kind(), server_home) as server:
+        yield server
 
 
 @pytest.fixture
-def server_url(server: ServerAddress) -> str:
+def server_url(server: SharedServer) -> str:
     return server.url
 
 
@@ -63,19 +84,18 @@ def watch_keys(request: pytest.FixtureRequest) -> Iterator[None]:
     if "server" not in request.fixturenames:
         yield
         return
-    address: ServerAddress = request.getfixturevalue("server")
+    server: SharedServer = request.getfixturevalue("server")
     flock: str | None = request.getfixturevalue("flock_name") if "flock_name" in request.fixturenames else None
     yield
-    strangers = sorted(key for key in _take_keys(address) if flock is None or not _is_key_of(flock, key))
+    strangers = sorted(key for key in server.take_keys() if flock is None or not _is_key_of(flock, key))
     assert not strangers, f"keys that are not of this test's flock {flock!r}, or of no known kind: {strangers[:20]}"
 
 
-def _take_keys(address: ServerAddress) -> set[str]:
-    with redis.Redis(unix_socket_path=ServerUrl.parse(address.url).path) as synchronous:
-        client: Any = synchronous
-        found: set[str] = {key.decode("utf-8", "replace") for key in client.scan_iter(count=1000)}
-        client.flushall()
-    return found
+def _skip_without(program: str) -> None:
+    try:
+        find_program(program)
+    except NoProgram as missing:
+        pytest.skip(str(missing))
 
 
 def _is_key_of(flock: str, key: str) -> bool:
@@ -103,11 +123,15 @@ async def own_server(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Own
 
 @pytest.fixture
 async def bare_server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[BareServer]]]:
-    """Starts the server program on a TCP port with options: `server = await bare_server("--requirepass", "secret")`."""
+    """Starts a server program on a TCP port with options: `server = await bare_server("--requirepass", "secret")`.
+
+    `program="redis8"` for another than Valkey; the test is skipped where that is not installed.
+    """
     servers: list[BareServer] = []
 
-    async def start(*options: str) -> BareServer:
-        one = BareServer(tmp_path / f"bare-{len(servers)}", *options)
+    async def start(*options: str, program: str = "valkey") -> BareServer:
+        _skip_without(program)
+        one = BareServer(tmp_path / f"bare-{len(servers)}", *options, program=program)
         servers.append(one)
         await one.start()
         return one
@@ -118,12 +142,16 @@ async def bare_server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[B
 
 
 @pytest.fixture
-async def bare_cluster(tmp_path: Path) -> AsyncIterator[Callable[[int], Awaitable[BareCluster]]]:
-    """Starts a cluster of that many nodes, which takes some seconds: `cluster = await bare_cluster(3)`."""
+async def bare_cluster(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[BareCluster]]]:
+    """Starts a cluster of that many primaries, which takes some seconds: `cluster = await bare_cluster(3, replicas=1)`.
+
+    Further keywords are BareCluster's. The test is skipped where the program is not installed.
+    """
     clusters: list[BareCluster] = []
 
-    async def start(size: int) -> BareCluster:
-        one = BareCluster(tmp_path / f"cluster-{len(clusters)}", size)
+    async def start(size: int, **more: Any) -> BareCluster:
+        _skip_without(more.get("program", "valkey"))
+        one = BareCluster(tmp_path / f"cluster-{len(clusters)}", size, **more)
         clusters.append(one)
         await one.start()
         return one

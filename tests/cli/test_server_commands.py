@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from roost_tests.bare_server import BareCluster, BareServer
+from roost_tests.bare_cluster import BareCluster
+from roost_tests.bare_server import BareServer
 from roost_tests.command import RoostCommand
 
 from roost.actors import Flock

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 from redis.crc import key_slot
-from roost_tests.bare_server import BareCluster, BareServer
+from roost_tests.bare_cluster import BareCluster
+from roost_tests.bare_server import BareServer
 from roost_tests.waiting import wait_until
 
 from roost.streams.connection import Connection, connect

@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from roost_tests.bare_server import BareCluster, BareServer
+from roost_tests.bare_cluster import BareCluster
+from roost_tests.bare_server import BareServer
 from roost_tests.core import ME, MINUTE, Core, claim_unit, happened, note_unit, one, open_core
 from roost_tests.own_server import OwnServer
 from roost_tests.proxy import Proxy

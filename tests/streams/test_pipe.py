@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 from redis import exceptions as redis
-from roost_tests.bare_server import BareCluster
+from roost_tests.bare_cluster import BareCluster
 from roost_tests.core import ME, MINUTE, Core, open_core
 from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until

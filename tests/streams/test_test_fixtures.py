@@ -66,7 +66,7 @@ async def test_a_cut_ends_every_connection_and_new_ones_work(server_url: str, pr
             blocked.execute_command("XREAD", "BLOCK", 5000, "STREAMS", "roost:{none.0}:log", "$")
         )
         await wait_until(lambda: any(words[0] == b"XREAD" for words in faulty.requests))
-        assert faulty.cut() == 2
+        assert faulty.cut() >= 2
         with pytest.raises(redis.ConnectionError):
             await reading
         assert await one.ping() > timedelta(0)

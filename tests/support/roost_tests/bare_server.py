@@ -1,8 +1,9 @@
-"""Servers that are not Roost's own: with a password, of another kind, several in a cluster. They keep nothing."""
+"""Servers that are not Roost's own: with a password, of another kind, several in a cluster. They keep nothing but an
+append-only file, if their options ask for one."""
 
 from __future__ import annotations
 
-import asyncio
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -13,19 +14,17 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from roost.streams.server.binary import find_binary
-
+from .programs import find_program
 from .waiting import wait_until
-
-SLOTS = 16_384
 
 
 class BareServer:
-    """The server program itself, on a TCP port of this machine, with the options given."""
+    """A server program, a name of PROGRAMS, on a TCP port of this machine, with the options given."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, program: str = "valkey") -> None:
         self._directory = directory
         self._options = options
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
 
@@ -41,13 +40,44 @@ class BareServer:
 
     def _spawn(self, *options: str) -> None:
         null = subprocess.DEVNULL
-        self._process = subprocess.Popen([find_binary(), *options], stdin=null, stdout=null)
+        self._process = subprocess.Popen([find_program(self._program), *options], stdin=null, stdout=null, stderr=null)
 
     def stop(self) -> None:
+        """kill -9. `start` starts it again, on the same port and in the same directory."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @property
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing, until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def leave_primary(self) -> None:
+        """A replica gets nothing more from its primary, and cannot come back to it, until `join_primary`."""
+        await self.command("CONFIG", "SET", "masteruser", "nobody", "masterauth", "wrong")
+        host, port = await self._find_primary()
+        client: Any = Redis(host=host, port=port)
+        try:
+            await client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        finally:
+            await client.aclose()
+
+    async def join_primary(self) -> None:
+        await self.command("CONFIG", "SET", "masteruser", "", "masterauth", "")
+
+    async def _find_primary(self) -> tuple[str, int]:
+        info: dict[str, Any] = await self.command("INFO", "replication")
+        return str(info["master_host"]), int(info["master_port"])
 
     async def command(self, *words: str | int) -> Any:
         """For setting it up, without Roost."""
@@ -64,47 +94,6 @@ class BareServer:
             return True
         except redis.ConnectionError:
             return False
-        return True
-
-
-class BareCluster:
-    """A cluster of primaries without replicas, the slots divided evenly among them."""
-
-    def __init__(self, directory: Path, size: int) -> None:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-        self.nodes = [BareServer(directory / f"node-{number}", *options) for number in range(size)]
-
-    @property
-    def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
-        return f"redis+cluster://{hosts}"
-
-    async def start(self) -> None:
-        await asyncio.gather(*(node.start() for node in self.nodes))
-        size = len(self.nodes)
-        for number, node in enumerate(self.nodes):
-            first, last = number * SLOTS // size, (number + 1) * SLOTS // size - 1
-            await node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            await node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for node in self.nodes[1:]:
-            await node.command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-        await wait_until(self._is_whole, timeout=20)
-
-    async def move_slot(self, slot: int, source: BareServer, target: BareServer) -> None:
-        """Hands an empty slot from one node to another."""
-        name: bytes = await target.command("CLUSTER", "MYID")
-        for node in (target, source, *self.nodes):
-            await node.command("CLUSTER", "SETSLOT", slot, "NODE", name.decode())
-
-    def stop(self) -> None:
-        for node in self.nodes:
-            node.stop()
-
-    async def _is_whole(self) -> bool:
-        for node in self.nodes:
-            info: dict[str, str] = await node.command("CLUSTER INFO")
-            if info["cluster_state"] != "ok" or info["cluster_known_nodes"] != str(len(self.nodes)):
-                return False
         return True
 
 

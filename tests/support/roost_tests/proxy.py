@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
+
+from redis.asyncio import Redis
 
 from roost.streams.url import ServerUrl
 
@@ -52,7 +55,7 @@ class Fault:
 
 
 class Proxy:
-    """Listens on a TCP port of this machine, `url`, and forwards to a server.
+    """Listens on a TCP port of this machine, `url`, and forwards to a server; before a cluster, on one for each node.
 
     Faults strike one request each: the `nth` from now on that matches. `match` is a command's name, or a function of
     the request's words, or None for any request (the client's own handshake counts too).
@@ -60,7 +63,9 @@ class Proxy:
 
     def __init__(self, upstream: str) -> None:
         self._upstream = ServerUrl.parse(upstream)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._nodes: dict[int, int] = {}
+        """Of a cluster: the port of each node, and that before it."""
         self._links: set[_Link] = set()
         self._faults: list[Fault] = []
         self._open = asyncio.Event()
@@ -76,19 +81,29 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return f"{'redis+cluster' if self._nodes else 'redis'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        if not self._upstream.is_cluster:
+            self.port = await self._listen(self._accept)
+            return
+        for port in await ports_of(self._upstream):
+            self._nodes[port] = await self._listen(partial(self._accept, node=port))
+        self.port = self._nodes[self._upstream.hosts[0][1]]
+
+    async def _listen(self, accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> int:
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self._servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
 
     async def close(self) -> None:
         self._refuses = True
         self._open.set()
         self.cut()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        for server in self._servers:
+            server.close()
+            await server.wait_closed()
         await wait_until(lambda: not self._links)
 
     def cut(self) -> int:
@@ -136,7 +151,16 @@ class Proxy:
     async def pass_gate(self) -> None:
         await self._open.wait()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def disguise(self, request: list[bytes], frame: bytes) -> bytes:
+        """The reply to a request; where a cluster tells of its nodes, these are said to be on this proxy's ports."""
+        if self._nodes and (request[0].upper() == b"CLUSTER" or frame.startswith((b"-MOVED ", b"-ASK "))):
+            for port, before in self._nodes.items():
+                frame = frame.replace(b":%d\r\n" % port, b":%d\r\n" % before)
+        return frame
+
+    async def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, node: int | None = None
+    ) -> None:
         self.connections += 1
         if self._refuses:
             writer.transport.abort()
@@ -144,7 +168,9 @@ class Proxy:
         link = _Link(self, reader, writer)
         self._links.add(link)
         try:
-            if self._upstream.path:
+            if node is not None:
+                upstream = await asyncio.open_connection("127.0.0.1", node)
+            elif self._upstream.path:
                 upstream = await asyncio.open_unix_connection(self._upstream.path)
             else:
                 upstream = await asyncio.open_connection(*self._upstream.hosts[0])
@@ -156,6 +182,16 @@ class Proxy:
             self._links.discard(link)
 
 
+async def ports_of(url: ServerUrl) -> list[int]:
+    """The ports of all nodes of a cluster on this machine."""
+    client: Any = Redis(port=url.hosts[0][1])
+    try:
+        nodes: dict[str, Any] = await client.execute_command("CLUSTER NODES")
+    finally:
+        await client.aclose()
+    return [int(place.rpartition(":")[2]) for place in nodes]
+
+
 class _Link:
     """One client's connection and its continuation to the server."""
 
@@ -163,8 +199,8 @@ class _Link:
         self._proxy = proxy
         self._reader, self._writer = reader, writer
         self._upstream: asyncio.StreamWriter | None = None
-        self._awaited: deque[Fault | None] = deque()
-        """For each request under way, what is to happen to its reply."""
+        self._awaited: deque[tuple[list[bytes], Fault | None]] = deque()
+        """The requests under way, and what is to happen to the reply of each."""
 
     def abort(self) -> None:
         for writer in (self._writer, self._upstream):
@@ -197,9 +233,9 @@ class _Link:
                 if fault is not None and fault.kind == "lose_request":
                     fault.happened.set()
                     return
-                self._awaited.append(fault)
+                self._awaited.append((request, fault))
                 if request[0].upper().endswith(b"SUBSCRIBE"):  # every channel is answered by a message of its own
-                    self._awaited.extend([None] * (len(request) - 2))
+                    self._awaited.extend([(request, None)] * (len(request) - 2))
                 self._upstream.write(frame)
             await self._upstream.drain()
 
@@ -212,11 +248,12 @@ class _Link:
                 if self._proxy.delay:
                     await asyncio.sleep(self._proxy.delay)
                 # Replies come in the order of their requests; between them what is pushed, which answers nothing.
-                fault = self._awaited.popleft() if self._awaited and not frame.startswith(_PUSHED) else None
+                answers = self._awaited and not frame.startswith(_PUSHED)
+                request, fault = self._awaited.popleft() if answers else ([b""], None)
                 if fault is not None:
                     fault.happened.set()
                     if fault.kind == "lose_reply":
                         return
                     await fault.released.wait()
-                self._writer.write(frame)
+                self._writer.write(self._proxy.disguise(request, frame))
             await self._writer.drain()
