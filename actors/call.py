@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from roost.streams import Delivery, Event, Reader, RoostError
 from roost.streams.answer import Answer
+from roost.streams.timers import Due
 
 from .actor import Handler
 from .context import Context
@@ -54,6 +55,11 @@ class Call:
         self.state: KeyedState | None = None
         self.owed: Sequence[Event] = ()
         """What leads the commit that was posted."""
+
+    @property
+    def set_for_later(self) -> list[tuple[Event, Due]]:
+        """Events that the commit is to set timers for."""
+        return self._context.set_for_later
 
     @property
     def times_ms(self) -> list[int]:
@@ -102,7 +108,7 @@ class Call:
         desk = self._desk
         value = self.state.value if self.state is not None else None
         self._context: Context[Any] = Context(
-            desk.flock, desk.actor.name, self.delivery.event, self.attempt, self.key, value
+            desk.flock, desk.actor.name, self.delivery, self.handler.name, self.attempt, self.key, value
         )
         return getattr(desk.actor, self.handler.name)(self._payload, self._context)
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
-from roost.streams import Event, LimitExceeded, Note, Position, derived_id
+from roost.streams import Delivery, Event, LimitExceeded, Note, Position, derived_id, encode
 from roost.streams.event import now_ms
+from roost.streams.timers import Due, due
+
+from .emission import MAX_EMITTED, subject_of
 
 if TYPE_CHECKING:
     from .completion import Ask
@@ -28,16 +31,21 @@ S = TypeVar("S")
 class Context(Generic[S]):
     """What a handler is given beside its event's payload."""
 
-    def __init__(self, flock: Flock, actor: str, event: Event, attempt: int, key: str | None, state: S) -> None:
+    def __init__(
+        self, flock: Flock, actor: str, delivery: Delivery, handler: str, attempt: int, key: str | None, state: S
+    ) -> None:
         self._flock = flock
+        self._delivery = delivery
+        self._handler = handler
         self.actor = actor
-        self.event = event
+        self.event = delivery.event
         self.attempt = attempt
         """From 1; attempts whose worker died count."""
         self.key = key
         self.state: S = state
         """A keyed actor's state, as it was when the handler was called."""
         self.emitted: list[tuple[Any, str | None]] = []
+        self.set_for_later: list[tuple[Event, Due]] = []
         self.times_ms: list[int] = []
         self._ids = 0
         self._random: random.Random | None = None
@@ -85,6 +93,35 @@ class Context(Generic[S]):
     def emit(self, payload: Any, *, subject: str | None = None) -> None:
         """Emit an event, before those that the handler returns."""
         self.emitted.append((payload, subject))
+
+    def later(
+        self, payload: Any, *, delay: timedelta | None = None, at: datetime | None = None, subject: str | None = None
+    ) -> str:
+        """Let an event be appended after a delay, or at a time, by the server's clock; its ID.
+
+        It is set by the commit, with all else that the handler does, or not at all; what is past is appended at once.
+        About what it is declared to be, else the run, or the actor: a keyed actor's key has no part in it.
+        Raises SettingsError for a time without a time zone, LimitExceeded for more than 366 days ahead, or more than
+        224 events; UndeclaredEvent.
+        """
+        when, delivered = due(delay, at), self.event
+        index = len(self.set_for_later)
+        if index >= MAX_EMITTED:
+            raise LimitExceeded(f"a handler sets up to {MAX_EMITTED} events for later: set one that sets the others")
+        kind, schema, body = encode(payload)
+        event = Event(
+            id=derived_id(delivered.run or "", delivered.id, self._delivery.token.inbox, self._handler, "later", index),
+            type=kind,
+            subject=subject or subject_of(payload, self.actor, None, delivered.run),
+            body=body,
+            schema=schema,
+            actor=self.actor,
+            run=delivered.run,
+            cause=delivered.id,
+            traceparent=delivered.traceparent,
+        )
+        self.set_for_later.append((event, when))
+        return event.id
 
     def now(self) -> datetime:
         """The time; recorded with the delivery. Raises LimitExceeded when it is asked for more than 10,000 times."""

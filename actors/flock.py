@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
@@ -52,10 +52,12 @@ from .current import currently, opened_here
 from .emission import subject_of
 from .ending import end, ended_by
 from .heartbeat import DELIVERY_LEASE, Heartbeat
+from .later import set_later, take_away
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
 from .opening import Opening
 from .resource import Resource
+from .ringer import Ringer
 from .scope import Scope, entered
 from .shared import Shared, Sharer, share
 from .worker import GRACE, Worker
@@ -111,6 +113,7 @@ class Flock:
             self.shard, self.writer, connection, self._bell, self.heartbeat, self._outside,
             owner=owner, ttl=ttl, sharing=sharing,
         )  # fmt: skip
+        self._ringer = Ringer(self.shard, self.writer, self._bell, delivery_lease)
         self._outsiders: list[Scope] = [self._outside]
         self._jobs: list[asyncio.Task[None]] = []
         self._workers: list[Worker] = []
@@ -170,6 +173,7 @@ class Flock:
         for worker in self._workers:
             await worker.stop()
         await end(self._jobs)
+        await self._ringer.close()
         await self.memory.close()
         try:
             for scope in self._outsiders:
@@ -222,6 +226,23 @@ class Flock:
                 raise Conflict(first, current=current, expected=expected or 0, position=position)
             case _:
                 raise RoostError(f"an append was answered with {answer}")
+
+    async def later(
+        self, payload: Any, *, delay: timedelta | None = None, at: datetime | None = None, subject: str | None = None,
+        run: str | None = None,
+    ) -> str:  # fmt: skip
+        """Let a declared payload (or an Event) be appended after a delay, or at a time, by the server's clock; its ID.
+
+        It is set when this returns, whatever becomes of this program; what is past is appended at once. Some process
+        must then be open that works, or has set timers itself. Raises SettingsError for a time without a time zone,
+        LimitExceeded for more than 366 days ahead; else as `append`.
+        """
+        self._ringer.start()
+        return await set_later(self, payload, delay, at, subject, run)
+
+    async def cancel_later(self, event_id: str) -> bool:
+        """Let an event not be appended that was set for later; whether it was still set."""
+        return await take_away(self, event_id)
 
     async def watch_events(
         self, *kinds: Any, subject: str | None = None, actor: str | None = None, run: str | None = None,
@@ -355,6 +376,7 @@ class Flock:
             with currently(self):
                 for worker in workers:
                     await worker.start()
+            self._ringer.start()
             async with ended_by((worker.failed for worker in workers), but=InboxGone):  # a run may end
                 yield workers
         finally:

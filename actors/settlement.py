@@ -20,6 +20,7 @@ from .actor import Actor
 from .call import Call
 from .emission import Origin
 from .failure import Failure, message_of
+from .later import add_later
 from .memory import add_note
 from .scope import MAX_OWED, Scope, Staged, unit_of
 
@@ -98,6 +99,8 @@ class Settlement:
             unit.event(event)
         if state is not None and any(event.subject == state.subject for event in call.events):
             unit.state(self._actor.name, state.key, state.to_json())
+        for event, when in call.set_for_later:
+            add_later(unit, event, when)
         return unit.known(
             (self._wire_subject, b"delivery.handled", *record), "delivery.handled", call.delivery.event.run
         )
@@ -119,6 +122,8 @@ class Settlement:
             "notes": len(scope.staged) if scope.staged else 0, "reads": scope.reads,
             "ms": round(call.seconds * 1000, 3),
         }  # fmt: skip
+        if call.set_for_later:
+            data["later"] = len(call.set_for_later)
         if call.times_ms:
             data["now"] = call.times_ms
         return orjson.dumps(meta), orjson.dumps(data)

@@ -33,6 +33,8 @@ KINDS = {
     "dead": "stream per actor: parked deliveries",
     "timers": "sorted set per actor: deliveries that wait, by due time in milliseconds",
     "waiting": "hash per actor: the deliveries that wait in its timers",
+    "later": "sorted set: ID of every event that is to be appended later, by its due time in milliseconds",
+    "letters": "hash: ID of such an event -> JSON of its subject, type, meta and data",
     "state": "hash per keyed actor: key -> '<version> <JSON>'",
     "lease": "string per fleet-wide job: who does it; expires",
     "budget": "hash per run: model calls and cost reserved so far; expires",
@@ -71,7 +73,7 @@ class Keys:
 def lua_names(text: str) -> str:
     """Lua that makes the keys that `text` uses from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon
     there."""
-    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired"}
+    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired", "later", "letters"}
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))
     lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS if kind in used]

@@ -10,6 +10,7 @@ from .errors import LimitExceeded
 from .event import Event, Stamp, fields_of
 from .position import Position
 from .routes import Routes
+from .timers import Due
 
 MAX_UNIT_EVENTS = 256
 MAX_UNIT_PARTS = 1024
@@ -73,6 +74,17 @@ class Unit:
     def hold(self, token: Token) -> Unit:
         """Only if the delivery is still this one, which it stays."""
         return self._part("H", token.inbox, token.consumer, token.entry, token.count)
+
+    def later(self, event: Event, due: Due) -> Unit:
+        """Append that event when its time has come, unless it is set already."""
+        subject, kind, meta, data = event.to_fields()
+        self._part("T", event.id, due.kind, due.ms, subject, kind, meta, data)
+        self._count(len(meta) + len(data))
+        return self
+
+    def take_timer(self, event_id: str) -> Unit:
+        """Only if that event is still to be appended later; it is no longer."""
+        return self._part("A", event_id)
 
     def complete(self, key: str, nonce: str) -> Unit:
         """Only if the claim of the key still stands and nobody wrote the key meanwhile; release the claim."""

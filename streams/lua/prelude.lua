@@ -98,3 +98,17 @@ local function drop_note(id)
   call('ZREM', K.deadlines, id)
   call('DEL', K.note .. id)
 end
+
+-- An event that is to be appended later: the first time it is set counts. Who rings is told when it is the next one.
+local function set_timer(argv, i, now)
+  local id, ms = argv[i], tonumber(argv[i + 2])
+  local letter = cjson.encode({ argv[i + 3], argv[i + 4], argv[i + 5], argv[i + 6] })
+  if call('HSETNX', K.letters, id, letter) == 0 then return end
+  call('ZADD', K.later, argv[i + 1] == 'in' and now + ms or ms, id)
+  if call('ZRANGE', K.later, 0, 0)[1] == id then call('SPUBLISH', K.bell .. ' timers', 'set') end
+end
+
+local function unset_timer(id)
+  call('ZREM', K.later, id)
+  call('HDEL', K.letters, id)
+end

@@ -10,12 +10,15 @@
 --   H inbox consumer entry count                     guard: the delivery is still this one; it stays where it is
 --   P inbox consumer entry count failure             the same guard; effect: park it with its failure (JSON)
 --   L inbox consumer entry count delay_ms attempts   the same guard; effect: let it wait in the timers
+--   A id                                             guard: the timer is still set; effect: take it away
 --   C key nonce                                      guard: the claim is mine and its key unchanged; effect: release it
 --   c key nonce lease_ms after owner subject type meta data routes
 --                                                    take the claim of a key; the event is appended if it is granted.
 --                                                    after: '-' any live note of the key will do, '*' none will,
 --                                                    otherwise one that came after the key's event of that entry
 --   e subject type meta data routes                  effect: append an event, into the log and the inboxes in routes
+--   T id in|at ms subject type meta data             effect: set a timer: that event is to be appended in so many ms, or
+--                                                    at that time; its meta bears the ID. Nothing if it is set already
 --   n id key digest size ttl_ms record work has content
 --                                                    effect: the event before it wrote this note; has: '1' = its content
 --                                                    is here, '0' = it was uploaded, and is there or the unit is refused
@@ -31,7 +34,7 @@
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
 local PUSHED = 16384 -- bytes of a note that may travel with the news of it
-local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3 }
+local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. argv[2]
@@ -288,10 +291,6 @@ local function completes(key, nonce)
     and version[subject] == stored_version[subject]
 end
 
-local function has_blob(digest)
-  return blobs[digest] or call('EXISTS', K.blob .. digest) == 1
-end
-
 -- nil if every guard of the unit holds, otherwise its line.
 local function judge(from, to)
   local i = from
@@ -309,7 +308,9 @@ local function judge(from, to)
       end
     elseif part == 'C' then
       if not completes(argv[i + 1], argv[i + 2]) then return 'stale ' .. (live_note_of(argv[i + 1]) or '-') end
-    elseif part == 'n' and argv[i + 8] ~= '1' and not has_blob(argv[i + 3]) then
+    elseif part == 'A' then
+      if settled[argv[i + 1]] or not call('ZSCORE', K.later, argv[i + 1]) then return 'fenced' end
+    elseif part == 'n' and argv[i + 8] ~= '1' and not blobs[argv[i + 3]] and call('EXISTS', K.blob .. argv[i + 3]) == 0 then
       return 'blob ' .. argv[i + 3]
     end
     i = i + SIZES[part] + 1
@@ -327,6 +328,8 @@ local function foresee(from, to)
       version[argv[i + 1]] = version[argv[i + 1]] + 1
     elseif part == 'D' or part == 'P' or part == 'L' then
       settled[argv[i + 1] .. ' ' .. argv[i + 3]] = true
+    elseif part == 'A' then
+      settled[argv[i + 1]] = true
     elseif part == 'C' then
       claims[argv[i + 1]] = false
     elseif part == 'n' then
@@ -471,6 +474,10 @@ local function write(from, to, line)
     elseif part == 'c' then
       if granted[i] then grant(i + 1) end
       if granted[i] or line == 'claimed' then line = claim_line(argv[i + 1]) end
+    elseif part == 'A' then
+      unset_timer(argv[i + 1])
+    elseif part == 'T' then
+      set_timer(argv, i + 1, now)
     elseif part == 's' then
       local subject = 'actor/' .. argv[i + 1] .. '/' .. argv[i + 2]
       load(subject)

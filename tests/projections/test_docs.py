@@ -92,6 +92,8 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
         elif event.type.startswith("delivery."):
             assert event.subject == f"actor/{event.actor}"
             assert event.cause == event.data["event"]
+        elif event.type.startswith("timer."):
+            assert event.subject == f"actor/{event.actor}"
         else:
             assert re.fullmatch(rf"run/{event.run}|actor/{event.actor}/.+", event.subject), event
 
@@ -156,7 +158,7 @@ def test_every_part_of_the_write_script_is_documented_with_its_arguments() -> No
 
 def test_every_script_that_is_named_exists() -> None:
     named = {"write", "read", "open", "subscribe", "upload", "forget", "claim_renew", "claim_release"}
-    named |= {"delivery_renew", "mine", "take_over", "due", "retire"}
+    named |= {"delivery_renew", "mine", "take_over", "due", "retire", "ring"}
     assert {name for name in named if f"`{name}`" not in WIRE} == set()
     assert {name for name in named if not (LUA / f"{name}.lua").is_file()} == set()
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ class EggNumbered:
     number: int
 
 
+@event("test.egg_due")
+@dataclass(frozen=True, slots=True)
+class EggDue:
+    bird: str
+
+
 @dataclass(frozen=True)
 class Clutch:
     eggs: int = 0
@@ -57,6 +63,8 @@ class Keeper(Actor):
     async def keep(self, egg: EggLaid, ctx: Context[Any]) -> EggCounted:
         if egg.fate == "broken" or (egg.fate == "cracked" and ctx.attempt == 1):
             raise ValueError(f"{egg.fate} at {ctx.now()}")
+        if egg.fate == "well":
+            ctx.later(EggDue(egg.bird), delay=timedelta(days=30))
         await ctx.memory.put(f"{egg.bird} at {ctx.now()}")
         return EggCounted(egg.bird)
 
@@ -115,6 +123,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         session = Session(flock)
         await _use_memory(session, other, aside)
         await _hand_eggs(session)
+        await _set_timers(session)
         await _report(session, place)
         for each in (flock, other, aside):
             await each.flush()
@@ -183,6 +192,12 @@ async def _hand_eggs(session: Session) -> None:
             return seen.count("delivery.parked") == 1 and seen.count("delivery.handled") == 4
 
         await wait_until(settled)
+
+
+async def _set_timers(session: Session) -> None:
+    flock = session.flock
+    due = await flock.later(EggDue("stork"), at=datetime.now(UTC) + timedelta(days=30))
+    assert [await flock.cancel_later(due) for _ in range(2)] == [True, False]
 
 
 async def _report(session: Session, place: Path) -> None:
