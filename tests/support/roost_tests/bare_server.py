@@ -50,6 +50,11 @@ class BareServer:
             self._process = None
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def lives(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

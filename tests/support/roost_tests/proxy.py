@@ -106,9 +106,10 @@ class Proxy:
             await server.wait_closed()
         await wait_until(lambda: not self._links)
 
-    def cut(self) -> int:
-        """Ends every connection at once, whatever is under way; new ones are taken. Says how many there were."""
-        links = list(self._links)
+    def cut(self, which: Callable[[], bool] = lambda: True) -> int:
+        """Ends connections at once, whatever is under way: every one, or those for which `which` says so; new ones are
+        taken. Says how many there were."""
+        links = [link for link in self._links if which()]
         for link in links:
             link.abort()
         return len(links)
@@ -144,6 +145,14 @@ class Proxy:
         fault = Fault(kind, match, nth)
         self._faults.append(fault)
         return fault
+
+    def calm(self) -> None:
+        """Takes back whatever has not struck yet, and lets go of what is held."""
+        for fault in self._faults:
+            fault.release()
+        self._faults.clear()
+        self.delay = 0.0
+        self.resume()
 
     def fault_for(self, request: list[bytes]) -> Fault | None:
         return next((fault for fault in self._faults if fault.strikes(request)), None)

@@ -1,0 +1,108 @@
+"""One chaos run from start to end: servers, work, storm, calm, evidence, verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from roost.actors import Flock
+from roost.streams import Inbox, RoostError
+
+from .arena import Arena, Cluster, Standalone
+from .checker import Violation, check
+from .evidence import Evidence, gather_evidence
+from .nursery import Nursery, nursery
+from .plan import Fault, Where
+from .storm import Storm, Terms
+from .summary import Summary, sum_up
+from .world import ACTORS
+
+SETTLE_S = 90.0
+"""How long what is left may take when nothing breaks any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    violations: list[Violation]
+    summary: Summary
+    evidence: Evidence
+
+
+@dataclass(slots=True)
+class Clock:
+    """When each part of a run began, in seconds from its start."""
+
+    began: float = field(default_factory=time.monotonic)
+    parts: dict[str, float] = field(default_factory=dict[str, float])
+
+    def begin(self, part: str) -> None:
+        self.parts[part] = round(time.monotonic() - self.began, 2)
+
+
+async def run_chaos(
+    terms: Terms, where: Where, faults: tuple[Fault, ...], seconds: float, tell: Callable[[str], None],
+    *, ordered: bool = True,
+) -> Outcome:  # fmt: skip
+    """Raises nothing for what the run finds: those are violations."""
+    clock = Clock()
+    async with AsyncExitStack() as stack:
+        crowd = await stack.enter_async_context(nursery(terms.directory))
+        arena = make_arena(where, terms, crowd)
+        stack.push_async_callback(arena.close)
+        await arena.open()
+        clock.begin("start")
+        storm = Storm(terms, arena, crowd, tell)
+        await storm.begin()
+        clock.begin("storm")
+        tell(f"{terms.workers} workers and {terms.producers} producers at work")
+        await storm.rage(faults, seconds)
+        clock.begin("calm")
+        tell("no more faults: let everything settle")
+        await storm.quiet()
+        flock = await stack.enter_async_context(open_flock(terms, arena))
+        troubles = await _settle(flock, storm)
+        clock.begin("stop")
+        await storm.leave()
+        evidence = await gather_evidence(flock, sorted(terms.directory.glob("*.journal")))
+    clock.begin("check")
+    violations = check(evidence, lease_s=terms.lease_s, ordered=ordered)
+    violations += [Violation("processes", trouble) for trouble in [*storm.troubles, *troubles]]
+    summary = sum_up(evidence, storm.struck, sorted(terms.directory.glob("w*.log")), clock.parts)
+    return Outcome(violations, summary, evidence)
+
+
+def make_arena(where: Where, terms: Terms, crowd: Nursery) -> Arena:
+    if where == "cluster":
+        return Cluster(terms.directory, crowd, terms.flock)
+    return Standalone(terms.directory, crowd)
+
+
+def open_flock(terms: Terms, arena: Arena) -> Any:
+    """For whoever looks at it: through the proxies, which are calm by now."""
+    lease = timedelta(seconds=terms.lease_s)
+    return Flock.open(
+        terms.flock, arena.proxy.url, agent="checker", claim_lease=lease, delivery_lease=lease, **terms.options
+    )
+
+
+async def _settle(flock: Flock, storm: Storm) -> list[str]:
+    """Until nothing is left to do, or nothing has moved for too long; what is wrong then."""
+    until = time.monotonic() + SETTLE_S
+    while True:
+        left: dict[str, tuple[int, int, int]] = {}
+        for actor in ACTORS:
+            try:
+                state = await Inbox(flock.shard, actor.name, "nobody").state()
+            except RoostError as error:
+                return [f"the inbox of {actor.name} cannot be looked at: {error}"]
+            left[actor.name] = (state.length, state.pending, state.waiting)
+        if not any(any(figures) for figures in left.values()):
+            return []
+        if time.monotonic() > until:
+            return [f"after {SETTLE_S:.0f} calm seconds, with {storm.living()} workers, not all is handled: {left}"]
+        await asyncio.sleep(0.1)
