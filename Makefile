@@ -11,7 +11,7 @@ SHARED := tests/streams tests/actors tests/fundamentals
 LOCK := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test test-all test-servers test-local-model test-node browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo bench test test-all test-servers chaos test-local-model test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -35,6 +35,9 @@ test-servers: .venv/.test ## the tests of the log and the actors on Redis 8, Red
 		echo "== $$kind"; \
 		ROOST_TEST_SERVER=$$kind $(BIN)/pytest -m "$(SUITE) and not alone" -n auto --maxprocesses=4 $(SHARED) $(ARGS) || exit 1; \
 	done
+
+chaos: .venv/.test ## five minutes of faults on one server, five on a cluster (ARGS="--seconds 60", ARGS=--help)
+	@PYTHONPATH=tests/support $(BIN)/python -m roost_tests.chaos $(ARGS)
 
 test-local-model: .venv/.test build/model/.done ## asks a small real model, on this machine (400 MB, once)
 	@ROOST_TEST_MODEL_PYTHON=build/model/bin/python $(BIN)/pytest -m local_model tests/local_model $(ARGS)

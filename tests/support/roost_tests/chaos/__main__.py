@@ -15,6 +15,7 @@ import click
 import orjson
 from rich.console import Console
 
+from .checker import ORDERED
 from .plan import Where, kinds_of, plan
 from .run import Outcome, run_chaos
 from .storm import Terms
@@ -44,7 +45,7 @@ SHOWN = 40
 @click.option("--plan", "shows_plan", is_flag=True, help="Print the schedule and stop.")
 @click.option("--quiet", is_flag=True, help="Do not tell of each fault.")
 @click.option(
-    "--ordered/--unordered", default=True, show_default=True, help="Check the order of keys across processes."
+    "--ordered/--unordered", default=ORDERED, show_default=True, help="Check the order of keys across processes."
 )
 def main(
     server: str, seconds: float, seed: str | None, pace: float, only: tuple[str, ...], rate: float, workers: int,

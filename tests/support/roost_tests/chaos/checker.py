@@ -15,6 +15,8 @@ from .evidence import Evidence
 from .world import COMMANDS, KEYS, TAKERS, is_poison
 
 ENDINGS = ("delivery.handled", "delivery.parked")
+ORDERED = False
+"""Whether keys are handled in order across processes."""
 GONE_LEASES = 14
 """Leases after which the consumer of a dead process must have been deleted: ten of silence, and a sweep."""
 
@@ -73,12 +75,12 @@ class Case:
         return any(end.type == "delivery.parked" for end in self.endings[TAKERS[event.type], event.id])
 
 
-def check(evidence: Evidence, *, lease_s: float = 1.5, ordered: bool = True) -> list[Violation]:
+def check(evidence: Evidence, *, lease_s: float = 1.5, ordered: bool = ORDERED) -> list[Violation]:
     """Everything that is wrong; nothing, if all held. `ordered`: whether keys are in order across processes."""
     case = Case(evidence, lease_s, ordered)
     rules = {
         "log": _log, "commands": _commands, "deliveries": _deliveries, "poison": _poison, "effects": _effects,
-        "order": _order, "ledger": _ledger, "states": _states, "once": _once, "inboxes": _inboxes,
+        "timers": _timers, "order": _order, "ledger": _ledger, "states": _states, "once": _once, "inboxes": _inboxes,
         "consumers": _consumers, "keys": _keys,
     }  # fmt: skip
     return [Violation(name, text) for name, rule in rules.items() for text in rule(case)]
@@ -185,7 +187,8 @@ EFFECTS: dict[str, tuple[list[str], ...]] = {
     "chaos.count": (["chaos.counted"],),
     "chaos.transfer": (["chaos.withdrawn", "chaos.deposit"], ["chaos.declined"]),
     "chaos.deposit": (["chaos.deposited"],),
-    "chaos.job": (["note.written", "chaos.done"],),
+    "chaos.job": (["note.written", "chaos.done"], ["note.written", "chaos.done", "chaos.reminder"]),
+    "chaos.reminder": (["chaos.reminded"],),
 }
 NO_EFFECTS: tuple[list[str], ...] = ([],)
 """What a handled event leads to, in the order of the log."""
@@ -202,6 +205,21 @@ def _effects(case: Case) -> Iterator[str]:
             yield f"{event.type} {_name(event)} at {event.position} was {how} and had these effects: {had}"
         elif any(one.data.get("command", _name(event)) != _name(event) for one in effects):
             yield f"{event.type} {_name(event)} at {event.position} had effects of another command: {_at(effects)}"
+
+
+def _timers(case: Case) -> Iterator[str]:
+    """What was to be reminded of was, once and not too early."""
+    for event in case.taken:
+        if event.type != "chaos.job":
+            continue
+        wanted = bool(event.data["reminder_ms"]) and not case.was_parked(event)
+        reminders = [one for one in case.effects.get(event.id, []) if one.type == "chaos.reminder"]
+        if len(reminders) != wanted:
+            yield f"{_name(event)} at {event.position} led to {len(reminders)} reminders: {_at(reminders)}"
+        ends = case.endings[TAKERS[event.type], event.id]
+        for early in reminders:
+            if ends and _ms(early) < _ms(ends[0]) + event.data["reminder_ms"]:
+                yield f"the reminder of {_name(event)} came too early: {_at([ends[0], early])}"
 
 
 def _order(case: Case) -> Iterator[str]:
@@ -290,5 +308,7 @@ def _consumers(case: Case) -> Iterator[str]:
 def _keys(case: Case) -> Iterator[str]:
     for key in case.evidence.strange_keys:
         yield f"a key of no known kind: {key}"
+    if case.evidence.timers:
+        yield f"{case.evidence.timers} events are still set for later"
     for key in case.evidence.claims:
         yield f"still claimed, and nobody computes: {key}"

@@ -58,6 +58,8 @@ class Evidence:
     states: dict[str, dict[str, tuple[int, bytes]]] = field(default_factory=dict[str, dict[str, tuple[int, bytes]]])
     strange_keys: list[str] = field(default_factory=list[str])
     """Keys of the flock of no kind that Roost has."""
+    timers: int = 0
+    """Events that are still to be appended later."""
     claims: list[str] = field(default_factory=list[str])
     """Keys that are still claimed."""
 
@@ -82,6 +84,7 @@ async def gather_evidence(flock: Flock, journals: Iterable[Path]) -> Evidence:
     return Evidence(
         events=[event async for event in flock.log.read()], sent=read_journals(journals), inboxes=inboxes,
         consumers=consumers, parked=parked, states=states,
+        timers=int(await shard.command("ZCARD", keys.key("later"))),
         strange_keys=sorted(key for key, kind in kinds.items() if kind not in KINDS),
         claims=sorted(key for key, kind in kinds.items() if kind == "claim"),
     )  # fmt: skip

@@ -125,16 +125,18 @@ def _serve() -> None:
                 for line in lines:
                     order = orjson.loads(line)
                     if "adopt" in order:
-                        adopted.append(order["adopt"])
+                        adopted.append(os.pidfd_open(order["adopt"]))  # numbers are used again
                         continue
                     pid = _fork(order)
                     alive[pid] = order["name"]
                     say(name=order["name"], pid=pid)
             _reap(alive, os.WNOHANG)
     finally:
-        for pid in [*alive, *adopted]:
+        for pid in alive:
+            os.kill(pid, signal.SIGKILL)
+        for descriptor in adopted:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         while alive:
             _reap(alive, 0)
 

@@ -137,7 +137,7 @@ class Line:
         if kind == "transfer":
             source, target = draw.sample(range(self._keys), 2)
             return Transfer(command, f"a{source}", f"a{target}", draw.randint(1, 120), act)
-        return Job(command, f"{int(time.time()) // 2}.{draw.randrange(3)}", act)
+        return Job(command, f"{int(time.time()) // 2}.{draw.randrange(3)}", act, draw.choice((0, 0, 300, 1500)))
 
     def _act(self) -> str:
         (act,) = self._random.choices(["", *self._acts], [100.0, *self._acts.values()])

@@ -14,7 +14,7 @@ from roost.actors import Flock
 from roost.streams import Inbox, RoostError
 
 from .arena import Arena, Cluster, Standalone
-from .checker import Violation, check
+from .checker import ORDERED, Violation, check
 from .evidence import Evidence, gather_evidence
 from .nursery import Nursery, nursery
 from .plan import Fault, Where
@@ -46,7 +46,7 @@ class Clock:
 
 async def run_chaos(
     terms: Terms, where: Where, faults: tuple[Fault, ...], seconds: float, tell: Callable[[str], None],
-    *, ordered: bool = True,
+    *, ordered: bool = ORDERED,
 ) -> Outcome:  # fmt: skip
     """Raises nothing for what the run finds: those are violations."""
     clock = Clock()
@@ -101,6 +101,7 @@ async def _settle(flock: Flock, storm: Storm) -> list[str]:
             except RoostError as error:
                 return [f"the inbox of {actor.name} cannot be looked at: {error}"]
             left[actor.name] = (state.length, state.pending, state.waiting)
+        left["timers"] = (await flock.shard.command("ZCARD", flock.shard.keys.key("later")), 0, 0)
         if not any(any(figures) for figures in left.values()):
             return []
         if time.monotonic() > until:

@@ -94,6 +94,8 @@ class Job:
     command: str
     topic: str
     act: str = ""
+    reminder_ms: int = 0
+    """After this it is to be reminded of; 0: never."""
 
 
 @event("chaos.done")
@@ -102,6 +104,20 @@ class Done:
     command: str
     learned: str
     """The note of the topic."""
+
+
+@event("chaos.reminder")
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """Set for later by who has done the job."""
+
+    command: str
+
+
+@event("chaos.reminded")
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    command: str
 
 
 class Unwilling(Exception):
@@ -190,8 +206,14 @@ class Clerk(Actor):
     async def work(self, job: Job, ctx: Context[None]) -> Done:
         learned = await ctx.memory.once(f"topic/{job.topic}", lambda: learn(job.topic))
         await ctx.memory.put(f"{job.command} is done", key=f"job/{job.command}")
+        if job.reminder_ms:
+            ctx.later(Reminder(job.command), delay=timedelta(milliseconds=job.reminder_ms))
         await act_out(job.act, ctx.attempt)
         return Done(job.command, learned.id)
+
+    @on(Reminder)
+    async def remind(self, reminder: Reminder, ctx: Context[None]) -> Reminded:
+        return Reminded(reminder.command)
 
 
 async def learn(topic: str) -> str:
@@ -202,7 +224,10 @@ async def learn(topic: str) -> str:
 
 ACTORS: tuple[type[Actor], ...] = (Counter, Ledger, Clerk)
 COMMANDS = ("chaos.count", "chaos.transfer", "chaos.job")
-TAKERS = {"chaos.count": "Counter", "chaos.transfer": "Ledger", "chaos.deposit": "Ledger", "chaos.job": "Clerk"}
+TAKERS = {
+    "chaos.count": "Counter", "chaos.transfer": "Ledger", "chaos.deposit": "Ledger", "chaos.job": "Clerk",
+    "chaos.reminder": "Clerk",
+}  # fmt: skip
 """Who handles what."""
 KEYS = {"chaos.count": "key", "chaos.transfer": "source", "chaos.deposit": "target"}
 """Where the key of an event stands in its data."""
