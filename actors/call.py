@@ -66,6 +66,11 @@ class Call:
         """The times that the handler was told."""
         return self._context.times_ms
 
+    @property
+    def elapsed_s(self) -> float:
+        """Since it was begun."""
+        return round(time.perf_counter() - self._started, 3)
+
     def begin(self, load: Load | None = None) -> bool | Exception:
         """The first step, on the state that `load` gives. Whether that was all, or what the handler raised."""
         self._started = time.perf_counter()

@@ -292,7 +292,7 @@ class Desk:
         log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))
         if call.key is None:
             self._hold(call, self._hold_commit_s)
-            await self._settlement.postpone(delivery, name, attempt, error, delay, scope)
+            await self._settlement.postpone(call, error, delay)
             return Outcome.RETRIED
         self._hold(call, delay.total_seconds() + self._hold_commit_s)
         counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope)
@@ -309,7 +309,8 @@ class Desk:
         self, delivery: Delivery, handler: str, error: Exception, attempts: int, call: Call | None = None
     ) -> Outcome:
         """Out of the inbox, to where a person decides; the actor may tell the others what will be missing."""
-        failure = Failure.of(error, attempts)
+        key, seconds = (None, None) if call is None else (call.key, call.elapsed_s)
+        failure = Failure.of(error, attempts, handler, key, seconds)
         log.error("delivery parked", error=failure.message, attempts=attempts)
         limit_s = self.actor.timeout.total_seconds() + self._hold_commit_s
         if call is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-
-import orjson
+from typing import Any
 
 from roost.streams import LimitExceeded, NoteNotFound, RoostError, UndeclaredEvent
 
 MAX_MESSAGE = 2000
 MAX_TRACEBACK = 8000
+MAX_TRIED = 300
+"""Characters of the message of an attempt that is not the last."""
 MAX_ASKED_DELAY = timedelta(hours=1)
 """However long a failing side asks to be left alone, a delivery is tried again by then."""
 NEVER_BETTER = (UndeclaredEvent, LimitExceeded, NoteNotFound)
@@ -26,16 +27,28 @@ class Failure:
     message: str
     attempts: int
     traceback: str = ""
+    handler: str | None = None
+    key: str | None = None
+    """Of a keyed actor, where it could be told."""
+    seconds: float | None = None
+    """How long the last attempt took."""
+    effect: str | None = None
+    """The key of the outside effect whose outcome is unknown, if that is why."""
 
     @classmethod
-    def of(cls, error: Exception, attempts: int) -> Failure:
+    def of(
+        cls, error: Exception, attempts: int, handler: str = "", key: str | None = None, seconds: float | None = None
+    ) -> Failure:
         trace = plain("".join(traceback.format_exception(error)))
-        return cls(type(error).__name__, message_of(error), attempts, trace[-MAX_TRACEBACK:])
+        effect = getattr(error, "effect", None)
+        return cls(
+            type(error).__name__, message_of(error), attempts, trace[-MAX_TRACEBACK:], handler or None, key, seconds,
+            effect if isinstance(effect, str) else None,
+        )  # fmt: skip
 
-    def to_json(self) -> bytes:
-        return orjson.dumps(
-            {"type": self.type, "message": self.message, "attempts": self.attempts, "traceback": self.traceback}
-        )
+    def facts(self) -> dict[str, Any]:
+        """What is known, for JSON."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class WorkersDied(RoostError):

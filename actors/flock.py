@@ -40,6 +40,7 @@ from roost.streams import (
     new_id,
 )  # fmt: skip
 from roost.streams.answer import Conflicted, Written
+from roost.streams.dead import ParkedDeliveries
 from roost.streams.declaration import declaration_of
 from roost.streams.event import stamp_of
 from roost.streams.inbox import InboxGone
@@ -100,6 +101,8 @@ class Flock:
         self.writer = Writer(self.shard)
         self.notes = Notes(self.shard)
         self.log = Log(self.shard)
+        self.dead = ParkedDeliveries(self.shard, agent)
+        """Deliveries that were given up: to be listed, retried, dropped."""
         self.heartbeat = Heartbeat(connection, self.shard, claim_lease=claim_lease, delivery_lease=delivery_lease)
         self._bell = Bell(connection.pushes(), self.shard.keys)
         self._model = model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -14,12 +15,13 @@ import orjson
 from roost.streams import Delivery, Event, Reader, RoostError, ServerFull, derived_id
 from roost.streams.answer import BlobMissing, Conflicted, Fenced, Written
 from roost.streams.event import now_ms
+from roost.streams.parked import parked_id
 from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
 
 from .actor import Actor
 from .call import Call
 from .emission import Origin
-from .failure import Failure, message_of
+from .failure import MAX_TRIED, Failure, message_of
 from .later import add_later
 from .memory import add_note
 from .scope import MAX_OWED, Scope, Staged, unit_of
@@ -51,6 +53,7 @@ class Settlement:
         self._actor = actor
         self._subject = f"actor/{actor.name}"
         self._wire_subject = self._subject.encode()
+        self._host = socket.gethostname()
 
     def reader(self, delivery: Delivery) -> Reader:
         """Who reads and writes while this delivery is handled."""
@@ -128,20 +131,25 @@ class Settlement:
             data["now"] = call.times_ms
         return orjson.dumps(meta), orjson.dumps(data)
 
-    async def postpone(
-        self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
-    ) -> None:
+    async def postpone(self, call: Call, error: Exception, delay: timedelta) -> None:
         """Back into the inbox after a while, with the attempts it has behind it."""
-        retried = self._retried(delivery, handler, attempt, error, delay)
+        delivery, attempt = call.delivery, call.attempt
+        retried = self._retried(delivery, call.handler.name, attempt, error, delay)
+        failed = orjson.dumps(
+            {
+                "attempt": attempt, "type": type(error).__name__, "message": message_of(error)[:MAX_TRIED],
+                "seconds": call.elapsed_s, "consumer": delivery.token.consumer,
+            }
+        )  # fmt: skip
         tries = 0
 
         def make() -> Unit:
             nonlocal tries
             tries += 1
             behind = attempt - _was_full(error, tries)
-            return Unit().postpone(delivery.token, delay, behind).event(retried)
+            return Unit().postpone(delivery.token, delay, behind, failed).event(retried)
 
-        await self._write(scope, make)
+        await self._write(call.scope, make)
 
     async def record_retry(
         self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
@@ -165,14 +173,16 @@ class Settlement:
 
         Raises LimitExceeded when that is more than one step takes.
         """
+        token = delivery.token
         data = self._told(delivery, handler) | {
-            "attempts": failure.attempts, "error": failure.type, "message": failure.message,
-            "inbox": delivery.token.inbox,
+            "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": token.inbox,
+            "parked": parked_id(token.inbox, token.entry),
         }  # fmt: skip
         parked = self._record("delivery.parked", delivery, data)
         staged = list((scope.staged or {}).values())
         contents = await self._store(staged)
-        reason = failure.to_json()
+        where = {"consumer": token.consumer, "host": self._host, "code": self._actor.code}
+        reason = orjson.dumps(failure.facts() | where)
 
         def make() -> Unit:
             unit = Unit().park(delivery.token, reason)

@@ -27,6 +27,36 @@ class Command(click.Command):
             _write_section(formatter, title, [record for each in listed if (record := each.get_help_record(ctx))])
 
 
+class Group(click.Group):
+    """A command with commands of its own, which have the options. Theirs may stand before their name, too; without a
+    name it is `default`."""
+
+    default = "list"
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they were made, which is how they are used
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._begin_with_name(args))
+
+    def _begin_with_name(self, args: list[str]) -> list[str]:
+        """`--actor A show 3f` as `show --actor A 3f`."""
+        valued = {
+            name for command in self.commands.values() for option in command.params if not _is_flag(option)
+            for name in option.opts
+        }  # fmt: skip
+        is_value = False
+        for at, word in enumerate(args):
+            if not is_value and not word.startswith("-"):
+                return [word, *args[:at], *args[at + 1 :]]
+            is_value = not is_value and word in valued
+        return args if set(args) & set(self.get_help_option_names(click.Context(self))) else [self.default, *args]
+
+
+def _is_flag(option: click.Parameter) -> bool:
+    return not isinstance(option, click.Option) or option.is_flag or option.count
+
+
 class LazyGroup(click.Group):
     """`roost`: knows its commands by the table, and imports one when it is called."""
 

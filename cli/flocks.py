@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from roost.streams import Connection, Inbox, InboxState, Keys, Shard
+from roost.streams.dead import ParkedDeliveries
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
@@ -20,11 +21,15 @@ _KEY = re.compile(rb"roost:\{(.+)\.0\}:(meta$|note:)")
 
 @dataclass(frozen=True, slots=True)
 class FlockSize:
-    """What a flock holds. `inboxes` are at most 200 of them; `inbox_count` tells how many there are."""
+    """What a flock holds. `inboxes` are at most 200 of them; `inbox_count` tells how many there are.
+
+    `parked` counts the deliveries of all, also of inboxes that are no more.
+    """
 
     name: str
     events: int
     notes: int
+    parked: int
     inbox_count: int
     inboxes: tuple[InboxState, ...]
 
@@ -73,6 +78,7 @@ def _count(page: Iterable[bytes], notes: dict[str, int], found: set[str]) -> Non
 
 async def _measure(shard: Shard, notes: int) -> FlockSize:
     events = await shard.command("XLEN", shard.keys.log)
+    parked = await ParkedDeliveries(shard).count()
     names = sorted(name.decode() for name in await shard.command("HKEYS", shard.keys.key("routes")))
     inboxes = [await Inbox(shard, name, "").state() for name in names[:MAX_INBOXES]]
-    return FlockSize(shard.keys.flock, int(events), notes, len(names), tuple(inboxes))
+    return FlockSize(shard.keys.flock, int(events), notes, parked, len(names), tuple(inboxes))

@@ -66,6 +66,10 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
             f"the server's memory is {share:.0%} full; when it is full, nothing more can be written: raise its "
             "maxmemory, or forget notes"
         )
+    for flock in [] if sizes is None else sizes.flocks:
+        if flock.parked:
+            what = "1 parked delivery waits" if flock.parked == 1 else f"{flock.parked:,} parked deliveries wait"
+            tell(f"{what} for a decision in flock {flock.name}: `roost dead --flock {flock.name}`")
     if server.running and not server.answers:
         tell("the server runs but does not answer: it is loading its data, or is stuck")
 

@@ -112,7 +112,7 @@ class Inbox:
             return Delivery(event, token, int(known.get(b"attempts", 0)) + count)
         except (DamagedEvent, ValueError) as error:  # the other entries of the reply are to be handled all the same
             damage = error if isinstance(error, DamagedEvent) else DamagedEvent(f"the entry {token.entry}: {error}")
-            return Delivery(_remains(token, known), token, count, damage)
+            return Delivery(remains_of(token, known), token, count, damage)
 
     async def renew(self, tokens: Sequence[Token]) -> list[bool]:
         """Deliveries in hand are not idle; which are still this consumer's."""
@@ -159,7 +159,7 @@ class Inbox:
         return InboxState(self.name, int(length), int(pending), int(waiting), int(parked))
 
 
-def _remains(token: Token, known: Mapping[bytes, bytes]) -> Event:
+def remains_of(token: Token, known: Mapping[bytes, bytes]) -> Event:
     """What can be told of an entry that is no event, under an ID of its own."""
     kind, subject = (known.get(field, b"").decode("utf-8", "replace") or "damaged" for field in (b"type", b"subject"))
     return Event(type=kind, subject=subject, id=derived_id("damaged", token.inbox, token.entry))

@@ -31,6 +31,8 @@ KINDS = {
     "claim": "hash per key while its note is computed: nonce, entry, time, owner; expires",
     "inbox": "stream per actor: what it has still to handle",
     "dead": "stream per actor: parked deliveries",
+    "parked": "sorted set: '<ID> <inbox> <entry>' of every parked delivery, by when it was parked, in milliseconds",
+    "settled": "hash per delivery that a person has settled: how, by whom, meta of the event; expires",
     "timers": "sorted set per actor: deliveries that wait, by due time in milliseconds",
     "waiting": "hash per actor: the deliveries that wait in its timers",
     "later": "sorted set: ID of every event that is to be appended later, by its due time in milliseconds",
@@ -73,7 +75,7 @@ class Keys:
 def lua_names(text: str) -> str:
     """Lua that makes the keys that `text` uses from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon
     there."""
-    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired", "later", "letters"}
+    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired", "later", "letters", "parked"}
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))
     lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS if kind in used]

@@ -66,10 +66,12 @@ class Unit:
         self.size += len(failure)
         return self._part("P", token.inbox, token.consumer, token.entry, token.count, failure)
 
-    def postpone(self, token: Token, delay: timedelta, attempts: int) -> Unit:
-        """As `acknowledge`, and back into the inbox after the delay, with that many attempts behind it."""
+    def postpone(self, token: Token, delay: timedelta, attempts: int, tried: bytes = b"") -> Unit:
+        """As `acknowledge`, and back into the inbox after the delay, with that many attempts behind it, and how the
+        last of them failed (JSON)."""
         delay_ms = round(delay.total_seconds() * 1000)
-        return self._part("L", token.inbox, token.consumer, token.entry, token.count, delay_ms, attempts)
+        self.size += len(tried)
+        return self._part("L", token.inbox, token.consumer, token.entry, token.count, delay_ms, attempts, tried)
 
     def hold(self, token: Token) -> Unit:
         """Only if the delivery is still this one, which it stays."""

@@ -32,6 +32,58 @@ local function holds(inbox, consumer, entry, count)
   return not pending.err and #pending == 1 and pending[1][4] == tonumber(count)
 end
 
+-- A parked delivery has an ID of its own, and is found by it and by its time, whatever the number of inboxes.
+local function list_parked(inbox, entry, base, parked)
+  local id = string.sub(redis.sha1hex(inbox .. ' ' .. entry), 1, 24)
+  call('ZADD', K.parked, string.match(parked, '^%d+'), id .. ' ' .. base .. ' ' .. parked)
+end
+
+-- What a delivery carries along of its failed attempts: how many, and a line for each, the server's time and JSON. When
+-- it becomes too much the first lines go: the last tell most.
+local function add_attempt(fields, attempts, tried, failed, now)
+  if failed ~= '' then tried = format('%s%d %s\n', tried, now, failed) end
+  while #tried > 16384 do tried = string.match(tried, '\n(.*)') or '' end
+  fields[#fields + 1] = 'attempts'
+  fields[#fields + 1] = attempts
+  if tried ~= '' then
+    fields[#fields + 1] = 'tried'
+    fields[#fields + 1] = tried
+  end
+end
+
+local function entry_fields(inbox, entry)
+  local found = call('XRANGE', K.inbox .. inbox, entry, entry)
+  return found[1] and found[1][2] or {}
+end
+
+-- Out of the inbox, which the caller sees to, to where a person decides. What a lane parks is its actor's.
+local function park(inbox, entry, count, failure)
+  local fields = entry_fields(inbox, entry)
+  fields[#fields + 1] = 'entry'
+  fields[#fields + 1] = entry
+  fields[#fields + 1] = 'failure'
+  fields[#fields + 1] = failure
+  local base = string.match(inbox, '^%d+/(.*)$') or inbox
+  list_parked(inbox, entry, base, call('XADD', K.dead .. base, '*', unpack(fields)))
+end
+
+-- Out of the inbox, which the caller sees to, and back into it when the time has come.
+local function postpone(inbox, entry, delay_ms, attempts, failed, now)
+  local kept, tried = {}, ''
+  local fields = entry_fields(inbox, entry)
+  for f = 1, #fields, 2 do
+    if fields[f] == 'tried' then
+      tried = fields[f + 1]
+    elseif fields[f] ~= 'attempts' then
+      kept[#kept + 1] = fields[f]
+      kept[#kept + 1] = fields[f + 1]
+    end
+  end
+  add_attempt(kept, attempts, tried, failed, now)
+  call('HSET', K.waiting .. inbox, entry, cjson.encode(kept))
+  call('ZADD', K.timers .. inbox, now + tonumber(delay_ms), entry)
+end
+
 -- A subject's version and the entry of its last event; 0 and '' when there is none.
 local function parse_version(stored)
   if not stored then return 0, '' end

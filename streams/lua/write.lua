@@ -9,7 +9,9 @@
 --   D inbox consumer entry count                     guard: the delivery is still this one; effect: acknowledge, delete
 --   H inbox consumer entry count                     guard: the delivery is still this one; it stays where it is
 --   P inbox consumer entry count failure             the same guard; effect: park it with its failure (JSON)
---   L inbox consumer entry count delay_ms attempts   the same guard; effect: let it wait in the timers
+--   L inbox consumer entry count delay_ms attempts tried
+--                                                    the same guard; effect: let it wait in the timers; tried: JSON of
+--                                                    how this attempt failed, or ''
 --   A id                                             guard: the timer is still set; effect: take it away
 --   C key nonce                                      guard: the claim is mine and its key unchanged; effect: release it
 --   c key nonce lease_ms after owner subject type meta data routes
@@ -34,7 +36,7 @@
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
 local PUSHED = 16384 -- bytes of a note that may travel with the news of it
-local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 6, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7 }
+local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. argv[2]
@@ -408,35 +410,6 @@ local function put_note(i, entry, base)
   end
 end
 
-local function entry_fields(inbox, entry)
-  local found = call('XRANGE', K.inbox .. inbox, entry, entry)
-  return found[1] and found[1][2] or {}
-end
-
-local function park(inbox, entry, count, failure)
-  local fields = entry_fields(inbox, entry)
-  fields[#fields + 1] = 'entry'
-  fields[#fields + 1] = entry
-  fields[#fields + 1] = 'failure'
-  fields[#fields + 1] = failure
-  call('XADD', K.dead .. inbox, '*', unpack(fields))
-end
-
-local function postpone(inbox, entry, delay_ms, attempts)
-  local kept = {}
-  local fields = entry_fields(inbox, entry)
-  for f = 1, #fields, 2 do
-    if fields[f] ~= 'attempts' then
-      kept[#kept + 1] = fields[f]
-      kept[#kept + 1] = fields[f + 1]
-    end
-  end
-  kept[#kept + 1] = 'attempts'
-  kept[#kept + 1] = attempts
-  call('HSET', K.waiting .. inbox, entry, cjson.encode(kept))
-  call('ZADD', K.timers .. inbox, now + tonumber(delay_ms), entry)
-end
-
 local function grant(i)
   local subject = 'key/' .. argv[i]
   load(subject)
@@ -466,7 +439,7 @@ local function write(from, to, line)
       park(argv[i + 1], argv[i + 3], argv[i + 4], argv[i + 5])
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'L' then
-      postpone(argv[i + 1], argv[i + 3], argv[i + 5], argv[i + 6])
+      postpone(argv[i + 1], argv[i + 3], argv[i + 5], argv[i + 6], argv[i + 7], now)
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'C' then
       base = tonumber(call('HGET', K.claim .. argv[i + 1], 'at')) or now -- the ttl runs from the claim

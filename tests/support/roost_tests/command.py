@@ -56,7 +56,11 @@ class RoostCommand:
     """`await roost("log", "--json")`, with an environment in which only what is given names a server or a flock."""
 
     def __init__(self, directory: Path, **environment: str) -> None:
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
+        }
         self.directory = directory
         self.environment = kept | {"HOME": str(directory), "TERM": "xterm-256color", **environment}
 

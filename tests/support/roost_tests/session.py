@@ -17,6 +17,7 @@ from roost.actors.documents import Source
 from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
 from roost.streams import Event, NoteNotFound
+from roost.streams.dead import Release
 from roost.streams.declaration import event
 from roost_tests.waiting import wait_until
 
@@ -192,6 +193,19 @@ async def _hand_eggs(session: Session) -> None:
             return seen.count("delivery.parked") == 1 and seen.count("delivery.handled") == 4
 
         await wait_until(settled)
+    await _settle_parked(session)
+
+
+async def _settle_parked(session: Session) -> None:
+    """The egg that was given up is tried once more by one person, to no avail, and dropped by another."""
+    flock = session.flock
+    [parked] = [parked async for parked in flock.dead.list()]
+    assert (await flock.dead.retry(parked)).outcome is Release.RESUMED
+    async with flock.work(Keeper):
+        await wait_until(flock.dead.count)
+    await session.look()
+    [parked] = [parked async for parked in flock.dead.list()]
+    assert (await flock.dead.drop(parked, reason="it is broken")).outcome is Release.DROPPED
 
 
 async def _set_timers(session: Session) -> None:
