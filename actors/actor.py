@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from roost.streams import Event, SettingsError
 from roost.streams.declaration import Declaration, declaration_of
 from roost.streams.keys import NAME
+from roost.streams.routes import WhenFull
 
 from .failure import Failure as Failure
 
@@ -74,6 +75,11 @@ class Actor:
     retry: ClassVar[Retry] = Retry()
     timeout: ClassVar[timedelta] = timedelta(minutes=5)
     """For one attempt. A worker that takes longer is taken for dead."""
+    inbox_limit: ClassVar[int | None] = 100_000
+    """Deliveries that its inbox holds, before whoever appends more must wait. None: any number."""
+    when_full: ClassVar[WhenFull] = "wait"
+    """What becomes of appends from outside when its inbox holds its limit: they "wait", or "refuse" with InboxFull.
+    What workers write waits in any case, and from twice the limit on."""
     state: ClassVar[type[Any] | None] = None
     """A keyed actor's state: a class whose instances can be made without arguments."""
 
@@ -93,6 +99,11 @@ class Actor:
             raise SettingsError(f"actor {cls.name}: either all of its handlers have a key, or none")
         if cls.state is not None and not keyed:
             raise SettingsError(f"actor {cls.name} has state, but its handlers have no key: @on(Event, key=…)")
+
+        if cls.when_full not in ("wait", "refuse"):
+            raise SettingsError(f"actor {cls.name}: when_full is 'wait' or 'refuse', not {cls.when_full!r}")
+        if cls.inbox_limit is not None and cls.inbox_limit < 1:
+            raise SettingsError(f"actor {cls.name}: inbox_limit is at least 1, or None for no limit")
 
     @classmethod
     def is_keyed(cls) -> bool:

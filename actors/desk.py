@@ -84,6 +84,10 @@ class Worker(Protocol):
         """Told of a delivery that was SENT: how it ended."""
         ...
 
+    def keep(self) -> None:
+        """Asked again and again while a commit waits for full inboxes: all that is in hand waits with it."""
+        ...
+
     def resume(self, delivery: Delivery, work: Callable[[Delivery], Steps[Outcome]]) -> None:
         """Asked to go on with a delivery that was SENT, in a slot: the server has refused it as it was."""
         ...
@@ -97,7 +101,7 @@ class Desk:
         self.actor = actor
         self._states = states
         self._worker = worker
-        self._settlement = Settlement(flock, actor)
+        self._settlement = Settlement(flock, actor, worker.keep)
         self._hold_handling_s = (actor.timeout + COMMIT_MARGIN).total_seconds()
         self._hold_commit_s = (flock.shard.patience + COMMIT_MARGIN).total_seconds()
         self.closed = False
@@ -253,6 +257,7 @@ class Desk:
         else:  # nothing was written, and something can be done about it
             if isinstance(answer, ServerFull):
                 call.scope.pending[:0] = call.owed
+            self._worker.keep()
             self._worker.resume(delivery, partial(self._go_on, call, answer))
 
     def _lost(self, delivery: Delivery, error: Exception) -> Outcome:

@@ -34,6 +34,7 @@ from roost.streams.answer import Answer, BlobMissing, Granted, Held, Present, St
 from roost.streams.note import NoteRecord, to_stored
 from roost.streams.unit import Unit
 
+from .admission import admit
 from .ending import end
 from .failure import message_of
 from .heartbeat import Heartbeat
@@ -306,7 +307,7 @@ class Flights:
         body = job.data(**data)
         try:
             failed = inner.reader.event("work.failed", inner.reader.subject, body)
-            await inner.write(self.writer, Unit().event(failed))
+            await inner.write(self.writer, Unit().past().event(failed))
         except RoostError as trouble:
             log.warning("a failed computation could not be recorded", key=job.key, error=str(trouble))
         await self._release(job.key, nonce)  # the caller gets the first error
@@ -357,10 +358,10 @@ class Flights:
     async def _write_again(self, scope: Scope, make: Callable[[], Unit]) -> Answer:
         """Write a completion; once more if nobody knows how that ended: the claim lets it happen only once."""
         try:
-            return await scope.write(self.writer, make())
+            return await admit(scope, self.writer, make(), refusable=False)
         except OutcomeUnknown as error:
             log.warning("the answer to a completion was lost", error=str(error))
-            return await self.writer.write(make())
+            return await admit(scope, self.writer, make(), refusable=False)
 
     async def _too_late(self, job: Job, computed: Computed, asked: float, flight: _Flight) -> Note:
         """Our claim ended before we did. The key's own note is used, or ours if nobody has written one; then the work
@@ -377,7 +378,7 @@ class Flights:
         if not used:
             reader = job.scope.reader
             late = reader.event("work.computed", reader.subject, _done(job, None, computed.work))
-            await job.scope.write(self.writer, Unit().event(late))
+            await job.scope.write(self.writer, Unit().past().event(late))
         return note
 
 

@@ -48,6 +48,7 @@ from roost.streams.matching import Wanted
 from roost.streams.patience import PATIENCE
 
 from .actor import Actor
+from .admission import admit
 from .completion import Ask, Guard, complete
 from .current import currently, opened_here
 from .emission import subject_of
@@ -198,12 +199,14 @@ class Flock:
 
     async def append(
         self, *payloads: Any, subject: str | None = None, run: str | None = None, expected: int | None = None,
-        cause: str | None = None,
+        cause: str | None = None, timeout: timedelta | None = None,
     ) -> Appended:  # fmt: skip
         """Append declared payloads (or Events) as one unit: all of them, or none.
 
-        `expected` is the version that their subject must have (0: none yet). Raises Conflict with the current one,
-        UndeclaredEvent, LimitExceeded, ServerFull, ServerUnavailable, OutcomeUnknown.
+        `expected` is the version that their subject must have (0: none yet). Waits while an inbox that they go to holds
+        its limit; at most for `timeout`, and not at all where its actor refuses then: both raise InboxFull. Raises
+        Conflict with the current version, UndeclaredEvent, LimitExceeded, ServerFull, ServerUnavailable,
+        OutcomeUnknown.
         """
         scope = self.memory.scope
         if not payloads:
@@ -221,7 +224,7 @@ class Flock:
             first = first or about
         if expected is not None:
             unit.expect(first, expected)
-        answer = await scope.write(self.writer, unit)
+        answer = await admit(scope, self.writer, unit, timeout=timeout)
         match answer:
             case Written(versions, positions):
                 return Appended(positions, versions)

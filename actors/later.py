@@ -72,7 +72,7 @@ async def take_away(flock: Flock, event_id: str) -> bool:
     """Unset a timer; whether it was still set."""
     scope = flock.memory.scope
     cancelled = scope.reader.event("timer.cancelled", scope.reader.subject, orjson.dumps({"event": event_id}))
-    unit = Unit().take_timer(event_id).event(cancelled)
+    unit = Unit().past().take_timer(event_id).event(cancelled)
     match await scope.write(flock.writer, unit):
         case Written():
             return True

@@ -38,6 +38,7 @@ from roost.streams.note import NoteRecord, to_stored
 from roost.streams.notes import MAX_NOTE_BYTES, check_key
 from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
 
+from .admission import admit
 from .cache import NoteCache
 from .canonical import Unfit, canonical
 from .flight import Flights, Job
@@ -140,7 +141,7 @@ class Memory:
         stored = await self._notes.store(note.raw)
         while True:
             asked = time.monotonic()
-            answer = await scope.write(self._writer, add_note(Unit(), note, event, stored))
+            answer = await admit(scope, self._writer, add_note(Unit(), note, event, stored))
             match answer:
                 case Written(_, positions):
                     return replace(note, position=positions[-1], expires=_expires(note.record.ttl_ms, asked))
@@ -244,7 +245,7 @@ class Memory:
         unit = add_note(Unit(), note, _event_of(event, record), stored, work)
         body = job.data(note=record.id, **work.to_data())
         unit.event(reader.event("work.computed", f"note/{record.id}", body))
-        answer = await job.scope.write(self._writer, unit)
+        answer = await admit(job.scope, self._writer, unit, refusable=False)
         if not isinstance(answer, Written):
             raise RoostError(f"a note was answered with {answer}")
         job.scope.remember(note)

@@ -158,8 +158,8 @@ class Scope:
 
 
 def unit_of(events: list[Event]) -> Unit:
-    """A unit of events."""
-    unit = Unit()
+    """A unit of events that tell what has happened."""
+    unit = Unit().past()
     for event in events:
         unit.event(event)
     return unit

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from roost.streams import Delivery, Event, Reader, RoostError, ServerFull, derived_id
-from roost.streams.answer import BlobMissing, Conflicted, Fenced, Written
+from roost.streams.answer import BlobMissing, Conflicted, Fenced, Full, Written
 from roost.streams.event import now_ms
 from roost.streams.parked import parked_id
 from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_INLINE_BYTES = MAX_UNIT_BYTES // 4
 """Contents of staged notes that travel with a commit, together. What is more is uploaded before."""
 
+KEPT_S = 10.0
+"""How often what waits for full inboxes is kept alive."""
+
 
 class TakenOver(Exception):
     """The delivery is no longer ours: nothing of what we did for it has happened."""
@@ -48,8 +51,9 @@ class StateChanged(Exception):
 class Settlement:
     """Settles the deliveries of one actor. Raises TakenOver, and what the server says: ServerUnavailable and so on."""
 
-    def __init__(self, flock: Flock, actor: Actor) -> None:
+    def __init__(self, flock: Flock, actor: Actor, keep: Callable[[], None]) -> None:
         self._flock = flock
+        self._keep = keep
         self._actor = actor
         self._subject = f"actor/{actor.name}"
         self._wire_subject = self._subject.encode()
@@ -216,6 +220,9 @@ class Settlement:
                 case BlobMissing(digest):  # the handler took longer than an upload is held
                     raw = next(note.raw for note in staged if note.note.record.digest == digest)
                     await self._flock.notes.upload(digest, raw)
+                case Full():  # the slot stays taken: that is how whoever feeds this actor comes to wait in its turn
+                    self._keep()
+                    await self._flock.writer.gates.wait(answer, started, twice=True, limit_s=KEPT_S)
                 case _:
                     raise RoostError(f"a settlement was answered with {answer}")
 

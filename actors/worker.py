@@ -35,6 +35,8 @@ GONE_LEASES = 10
 ON_THEIR_WAY = 3
 """Deliveries that have been handled, and wait for their commit, for each that is handled at once. With fewer the reads
 become small, and a read costs as much as the handling of several."""
+KEEP_S = 90.0
+"""For so long what is in hand is kept while it waits for full inboxes; it is kept again long before."""
 GRACE = timedelta(seconds=20)
 """What a worker that stops gives to what it has in hand."""
 
@@ -95,7 +97,8 @@ class Worker:
 
     async def _subscribe(self) -> None:
         types = [handler.declaration.name for handler in self.actor.handlers.values()]
-        await self._inbox.subscribe(types, self._run)
+        limit, when_full = self.actor.inbox_limit, self.actor.when_full
+        await self._inbox.subscribe(types, self._run, limit=limit, when_full=when_full)
 
     async def stop(self, grace: timedelta = GRACE) -> None:
         """Take no more, finish what is in hand within the grace, hand back the rest."""
@@ -255,6 +258,11 @@ class Worker:
         self._slots.begin([delivery], work)
         if self._free() <= 0:
             self._room.clear()
+
+    def keep(self) -> None:
+        """A commit waits for room elsewhere: what is in hand waits behind it, and stays ours."""
+        for delivery in self._in_hand.values():
+            self._flock.heartbeat.hold(delivery.token, max(self._timeout_s, KEEP_S))
 
     def _let_go(self, delivery: Delivery) -> None:
         self._flock.heartbeat.drop(delivery.token)

@@ -128,13 +128,14 @@ def _flock_tables(sizes: FlockSizes) -> list[Any]:
         flocks.add_row(foreign(flock.name), f"{flock.events:,}", f"{flock.notes:,}{more}", f"{flock.inbox_count:,}")
     if not sizes.flocks:
         return [foreign("No flock yet: the first event makes it.")]
-    counts = ("To do", "In hand", "Waiting", "Parked")
+    counts = ("To do", "In hand", "Waiting", "Limit", "Parked")
     inboxes = table("Inbox", "Flock", *counts, right=counts)
     all_of_them = [(flock, state) for flock in sizes.flocks for state in flock.inboxes]
     all_of_them.sort(key=lambda one: not (one[1].length or one[1].waiting or one[1].parked))  # the idle ones last
     for flock, state in all_of_them[:SHOWN_INBOXES]:
-        waits = (state.length - state.pending, state.pending, state.waiting, state.parked)
-        inboxes.add_row(foreign(state.inbox), foreign(flock.name), *[f"{count:,}" for count in waits])
+        waits = (state.length - state.pending, state.pending, state.waiting, state.limit, state.parked)
+        shown = ["" if count is None else f"{count:,}" for count in waits]
+        inboxes.add_row(foreign(state.inbox), foreign(flock.name), *shown)
     left = sum(flock.inbox_count for flock in sizes.flocks) - min(len(all_of_them), SHOWN_INBOXES)
     if left > 0:
         inboxes.add_row(foreign(f"and {left:,} more", "dim"))

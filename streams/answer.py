@@ -44,6 +44,16 @@ class BlobMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """An inbox that the unit's events go to holds its limit, or twice that where a worker wrote; nothing happened."""
+
+    inbox: str
+    limit: int
+    refuses: bool
+    """Whether who appends from outside is to be told, instead of waiting."""
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """Somebody has done the work: the key's live note."""
 
@@ -67,7 +77,7 @@ class Granted:
     entry: str
 
 
-Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Present | Held | Granted
+Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Full | Present | Held | Granted
 
 
 def parse_answer(line: bytes, shard: int) -> Answer:
@@ -85,6 +95,8 @@ def parse_answer(line: bytes, shard: int) -> Answer:
             return Stale(None if words[1] == "-" else words[1])
         case "blob":
             return BlobMissing(words[1])
+        case "full":
+            return Full(words[3], int(words[2]), words[1] == "refuse")
         case "note":
             return Present(words[1])
         case "held":

@@ -7,6 +7,7 @@ RoostError
 ├── Conflict                 a stale expected version; carries `current` and `expected`
 ├── OutcomeUnknown           an append whose answer was lost for good
 ├── LimitExceeded            an event, a note or a batch past its bound
+├── InboxFull                an append that an inbox has no room for; nothing was written
 ├── UndeclaredEvent          a payload whose type was never declared, or data that does not fit it
 ├── NoteNotFound             no such note, or it has expired or was forgotten
 ├── ClaimError
@@ -59,6 +60,18 @@ class OutcomeUnknown(RoostError):
 
 class LimitExceeded(RoostError):
     """That is larger than Roost takes at once."""
+
+
+class InboxFull(RoostError):
+    """An inbox has no room for what was to be appended; nothing was written."""
+
+    def __init__(self, inbox: str, limit: int) -> None:
+        super().__init__(
+            f"the inbox of {inbox} holds its limit of {limit:,} and nothing was written: append later, let more "
+            "workers empty it, or raise its actor's inbox_limit"
+        )
+        self.inbox = inbox
+        self.limit = limit
 
 
 class UndeclaredEvent(RoostError):

@@ -15,7 +15,7 @@ from .event import DamagedEvent, Event, derived_id, pairs
 from .keys import GROUP
 from .log import entries_of, event_of
 from .patience import patiently
-from .routes import Subscription
+from .routes import Subscription, WhenFull
 from .shard import Shard
 from .unit import Token
 
@@ -32,13 +32,15 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InboxState:
-    """How an inbox stands: entries in it, of these given to workers, waiting in the timers, parked."""
+    """How an inbox stands: entries in it, of these given to workers, waiting in the timers, parked; and how many may
+    be in it and wait before appends to it wait, too (None: any number)."""
 
     inbox: str
     length: int
     pending: int
     waiting: int
     parked: int
+    limit: int | None = None
 
 
 class InboxGone(RoostError):
@@ -54,13 +56,16 @@ class Inbox:
         self.consumer = consumer
         self._key = shard.keys.key("inbox", name)
 
-    async def subscribe(self, types: Sequence[str], run: str | None = None) -> None:
+    async def subscribe(
+        self, types: Sequence[str], run: str | None = None, *, limit: int | None = None, when_full: WhenFull = "wait"
+    ) -> None:
         """Make the inbox and let events of these types, of one run or of all, be copied into it from now on.
 
+        `limit` is how many it holds before appends to it wait, or are refused; the last who subscribes has the say.
         Raises SettingsError for a name that cannot be one.
         """
-        wanted = Subscription(self.name, tuple(types), run)
-        while not await self._shard.run("subscribe", self.name, wanted.to_json()):
+        wanted = Subscription(self.name, tuple(types), run, limit, when_full)
+        while not await self._shard.run("subscribe", self.name, wanted.to_json(), wanted.bound):
             await self._shard.open()  # the log has started anew
         await self._shard.open()
 
@@ -156,7 +161,9 @@ class Inbox:
             pending = 0
         waiting = await self._shard.command("ZCARD", key("timers", self.name))
         parked = await self._shard.command("XLEN", key("dead", self.name))
-        return InboxState(self.name, int(length), int(pending), int(waiting), int(parked))
+        bound = await self._shard.command("HGET", key("bounds"), self.name)
+        limit = int(bound.split()[0]) if bound else None
+        return InboxState(self.name, int(length), int(pending), int(waiting), int(parked), limit)
 
 
 def remains_of(token: Token, known: Mapping[bytes, bytes]) -> Event:

@@ -22,6 +22,7 @@ KINDS = {
     "versions": "hash: subject -> '<version> <entry of its last event>'",
     "producer": "hash per writer: number, token and answer of its last call; expires",
     "routes": "hash: inbox -> JSON of the event types and the run it takes",
+    "bounds": "hash: inbox -> '<most that it holds> <wait or refuse>'; an inbox that is not in it has no bound",
     "keys": "hash: note key -> note ID",
     "note": "hash per note: record, digest, size, deadline, key, entry, work",
     "blob": "string per digest: content",
@@ -75,7 +76,10 @@ class Keys:
 def lua_names(text: str) -> str:
     """Lua that makes the keys that `text` uses from the log's: `K.log`, `K.note .. id`. Kinds with an ID end in a colon
     there."""
-    plain = {"log", "meta", "versions", "routes", "keys", "refs", "deadlines", "expired", "later", "letters", "parked"}
+    plain = {
+        "log", "meta", "versions", "routes", "bounds", "keys", "refs", "deadlines", "expired", "later", "letters",
+        "parked",
+    }  # fmt: skip
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))
     lines += [f"  {kind} = P .. '{kind}{'' if kind in plain else ':'}'," for kind in KINDS if kind in used]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import orjson
 
@@ -14,13 +15,19 @@ INBOX = re.compile(r"[^\s,\x00-\x1f]{1,128}")
 """Routes are names joined by commas."""
 
 
+WhenFull = Literal["wait", "refuse"]
+"""What becomes of an append from outside to an inbox that holds its limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What an inbox takes: events of these types, of one run or of all."""
+    """What an inbox takes: events of these types, of one run or of all; up to a limit, or any number (None)."""
 
     inbox: str
     types: tuple[str, ...]
     run: str | None = None
+    limit: int | None = None
+    when_full: WhenFull = "wait"
 
     def to_json(self) -> bytes:
         """Raises SettingsError if the inbox or a type has a name that cannot be one."""
@@ -30,12 +37,20 @@ class Subscription:
             )
         if not self.types or not all(self.types):
             raise SettingsError(f"inbox {self.inbox} must name the event types that it takes")
-        return orjson.dumps({"types": sorted(set(self.types)), "run": self.run})
+        spec: dict[str, Any] = {"types": sorted(set(self.types)), "run": self.run}
+        if self.limit is not None:
+            spec |= {"limit": self.limit, "when_full": self.when_full}
+        return orjson.dumps(spec)
+
+    @property
+    def bound(self) -> str:
+        """Limit and policy as the scripts take them; '' without a limit."""
+        return "" if self.limit is None else f"{self.limit} {self.when_full}"
 
     @classmethod
     def from_json(cls, inbox: str, text: bytes) -> Subscription:
         spec = orjson.loads(text)
-        return cls(inbox, tuple(spec["types"]), spec["run"])
+        return cls(inbox, tuple(spec["types"]), spec["run"], spec.get("limit"), spec.get("when_full", "wait"))
 
 
 @dataclass(slots=True)

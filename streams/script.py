@@ -24,7 +24,8 @@ class Commands(Protocol):
 
 
 class Script:
-    """One `.lua` file, with the key names and the prelude before its body."""
+    """One `.lua` file, with the key names before its body, and what it uses of the prelude: there as well, or where the
+    body says `-- prelude: name, name`, so that calls that do not come so far do not pay for it."""
 
     def __init__(self, name: str) -> None:
         folder = files(__name__.rpartition(".")[0]) / "lua"
@@ -34,7 +35,7 @@ class Script:
         prelude = (folder / "prelude.lua").read_text("utf-8")
         self.name = name
         first, _, rest = body.partition("\n")
-        needed = _needed(prelude, rest)
+        needed, rest = _put_in(prelude, rest)
         self.text = f"{first}\n{lua_names(needed + rest)}\n{needed}\n{rest}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
@@ -49,9 +50,12 @@ class Script:
 _DEFINED = re.compile(r"^local (?:function (\w+)|([\w, ]+) =)", re.MULTILINE)
 
 
-def _needed(prelude: str, body: str) -> str:
+_PLACE = re.compile(r"^ *-- prelude: (.+)$", re.MULTILINE)
+
+
+def _put_in(prelude: str, body: str) -> tuple[str, str]:
     """The paragraphs of the prelude that the body uses, and those that these use: a server makes each one's functions
-    anew at every call."""
+    anew at every call. Then the body, with those paragraphs in their places that it wants elsewhere."""
     paragraphs = prelude.strip().split("\n\n")
     names = [
         {name for one, many in _DEFINED.findall(text) for name in re.findall(r"\w+", one + many)} for text in paragraphs
@@ -61,8 +65,17 @@ def _needed(prelude: str, body: str) -> str:
         used = set(re.findall(r"\w+", "\n".join([body, *[paragraphs[number] for number in kept]])))
         more = {number for number, defined in enumerate(names) if defined & used}
         if more <= kept:
-            return "\n\n".join(paragraphs[number] for number in sorted(kept))
+            break
         kept |= more
+
+    def place(wanted: re.Match[str]) -> str:
+        asked = set(re.findall(r"\w+", wanted[1]))
+        here = [number for number, defined in enumerate(names) if defined & asked]
+        kept.difference_update(here)
+        return "\n\n".join(paragraphs[number] for number in here)
+
+    body = _PLACE.sub(place, body)
+    return "\n\n".join(paragraphs[number] for number in sorted(kept)), body
 
 
 @cache

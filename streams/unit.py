@@ -42,7 +42,7 @@ class StoredContent:
 class Unit:
     """Collects the parts of a unit. A unit is written once, by one writer."""
 
-    __slots__ = ("_has_routes", "_routed", "args", "events", "parts", "size")
+    __slots__ = ("_has_routes", "_past", "_routed", "args", "events", "parts", "size")
 
     def __init__(self) -> None:
         self.args: list[Any] = []
@@ -52,6 +52,7 @@ class Unit:
         self._routed: list[tuple[int, str, str | None]] = []
         self._has_routes = False
         """Whether events name inboxes, perhaps of routes that are no more."""
+        self._past = False
 
     def expect(self, subject: str, version: int, position: Position | None = None) -> Unit:
         """Only if the subject is at that version, and its last event at that position when one is given."""
@@ -87,6 +88,16 @@ class Unit:
     def take_timer(self, event_id: str) -> Unit:
         """Only if that event is still to be appended later; it is no longer."""
         return self._part("A", event_id)
+
+    def within(self, inbox: str) -> Unit:
+        """Who handles a delivery of that inbox writes this, at once. A worker waits for full inboxes later than others,
+        and for its own never."""
+        return self._part("W", inbox)
+
+    def past(self) -> Unit:
+        """Its events tell what has happened anyway: inboxes take them however full they are."""
+        self._past = True
+        return self
 
     def complete(self, key: str, nonce: str) -> Unit:
         """Only if the claim of the key still stands and nobody wrote the key meanwhile; release the claim."""
@@ -142,7 +153,8 @@ class Unit:
         if routes.by_type or self._has_routes:
             self._has_routes = True
             for index, kind, run in self._routed:
-                self.args[index] = routes.to(kind, run)
+                inboxes = routes.to(kind, run)
+                self.args[index] = f",{inboxes}" if inboxes and self._past else inboxes
         return self.args
 
     def check(self) -> None:

@@ -18,6 +18,7 @@ from redis import exceptions as redis_errors
 from .answer import Answer, Written, parse_answer
 from .errors import Closed, OutcomeUnknown
 from .event import new_id
+from .gates import Gates
 from .patience import explain, patiently
 from .script import script
 from .shard import Shard
@@ -103,6 +104,8 @@ class Writer:
     ) -> None:
         self._shard = shard
         self._producer = Producer(lifetime)
+        self.gates = Gates(shard)
+        """Where those wait whose units were answered Full."""
         self._repeat_for = min(lifetime / 2, shard.patience)
         self._queue: deque[_Waiting] = deque()
         self._room = asyncio.Semaphore(max_waiting)
@@ -162,6 +165,7 @@ class Writer:
     async def close(self) -> None:
         """Write what is waiting, also for room, then take no more."""
         self._closed = True
+        await self.gates.close()
         while self._appenders:
             self._all_answered.clear()
             await self._all_answered.wait()

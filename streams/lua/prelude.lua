@@ -1,4 +1,5 @@
--- prelude: what every script that writes shares. It stands before the body of each, after the key names (keys.py).
+-- prelude: what every script that writes shares. It stands before the body of each, after the key names (keys.py), or
+-- where the body says so.
 -- Nothing here runs by itself. A script reads and checks first, and writes last: Lua has no rollback.
 
 -- Names that are used for each of hundreds of events: a global costs a look-up each time.
@@ -103,6 +104,61 @@ local function copy(entry, routes, subject, kind, meta, data, version)
   end
 end
 
+-- How much is in an inbox: what stands there, and what waits in its timers and will be back.
+local function inbox_length(inbox)
+  return call('XLEN', K.inbox .. inbox) + call('ZCARD', K.timers .. inbox)
+end
+
+-- Of the inboxes in these lists of routes (list -> how many events name it) those that so many events could fill: each
+-- with its length, its bound, and what becomes of who meets it. nil when there is none: the events all fit. A list that
+-- begins with a comma names inboxes that take the event however full they are.
+local function nearly_full(lists)
+  local more, found = {}, nil
+  for routes, count in pairs(lists) do
+    for inbox in string.gmatch(routes, '[^,]+') do more[inbox] = (more[inbox] or 0) + count end
+  end
+  for inbox, count in pairs(more) do
+    local limit, when = string.match(call('HGET', K.bounds, inbox) or '', '^(%d+) (%a+)$')
+    local length = limit and inbox_length(inbox)
+    if limit and length + count > tonumber(limit) then
+      found = found or {}
+      found[inbox] = { length = length, limit = tonumber(limit), when = when }
+    end
+  end
+  return found
+end
+
+-- What the inboxes in routes will hold, for the units behind this one.
+local function fill(near, routes, count)
+  for inbox in string.gmatch(routes, '[^,]+') do
+    if near[inbox] then near[inbox].length = near[inbox].length + count end
+  end
+end
+
+-- The line of a unit of `write` that an inbox has no room for, or nil. An append from outside meets the bound, what a
+-- worker writes twice that: what has come in can go on. A worker's own inbox takes all of it: who else would empty it?
+local function crowded(near, argv, sizes, from, to)
+  local own, most, lists, i = {}, 1, {}, from
+  while i <= to do
+    local part = argv[i]
+    if part == 'D' or part == 'H' or part == 'P' or part == 'L' or part == 'W' then
+      own[argv[i + 1]], most = true, 2
+    elseif part == 'e' and string.sub(argv[i + 5], 1, 1) ~= ',' then
+      lists[argv[i + 5]] = true
+    end
+    i = i + sizes[part] + 1
+  end
+  for routes in pairs(lists) do
+    for inbox in string.gmatch(routes, '[^,]+') do
+      local bound = not own[inbox] and near[inbox]
+      if bound and bound.length >= bound.limit * most then
+        return format('full %s %d %s', bound.when, bound.limit, inbox)
+      end
+    end
+  end
+  return nil
+end
+
 local function store_version(subject, version, entry)
   call('HSET', K.versions, subject, format('%d %s', version, entry))
 end
@@ -163,4 +219,39 @@ end
 local function unset_timer(id)
   call('ZREM', K.later, id)
   call('HDEL', K.letters, id)
+end
+
+-- What is pushed about a computed note: with all that there is of it if that is little, so that none of those who wait
+-- for it need ask.
+local function push_of(argv, i, entry, left)
+  local record, work, content = argv[i + 5], argv[i + 6], argv[i + 8]
+  if argv[i + 7] ~= '1' or #record + #work + #content > 16384 then return 'note ' .. argv[i] end
+  return format('note %s %s %s %d %d\n', argv[i], left, entry, #record, #work) .. record .. work .. content
+end
+
+-- The note of a part `n` of `write`, whose words begin at argv[i]; its time to live runs from `base`. Digests that are
+-- named by one event less are added to `unnamed`.
+local function put_note(argv, i, entry, base, now, unnamed)
+  local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
+  local deadline = ttl == '' and '' or base + tonumber(ttl)
+  local before = call('HGET', K.note .. id, 'digest') or call('HGET', K.expired, id)
+  if before then -- written again under the same ID: what it held must not outlive `forget`
+    drop_note(id)
+    call('HDEL', K.expired, id)
+    unnamed[#unnamed + 1] = before
+  end
+  call('HSET', K.note .. id, 'record', argv[i + 5], 'digest', digest, 'size', argv[i + 3],
+    'deadline', deadline, 'key', key, 'entry', entry, 'work', argv[i + 6])
+  if call('EXISTS', K.blob .. digest) == 0 then
+    call('SET', K.blob .. digest, argv[i + 8])
+  else
+    call('PERSIST', K.blob .. digest)
+  end
+  call('HINCRBY', K.refs, digest, 1)
+  call('ZADD', K.deadlines, deadline == '' and '+inf' or deadline, id)
+  if key ~= '' then
+    local left = deadline == '' and '-' or deadline - now
+    call('HSET', K.keys, key, id)
+    call('SPUBLISH', K.bell .. key, base < now and push_of(argv, i, entry, left) or 'note ' .. id)
+  end
 end

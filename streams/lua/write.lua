@@ -13,6 +13,7 @@
 --                                                    the same guard; effect: let it wait in the timers; tried: JSON of
 --                                                    how this attempt failed, or ''
 --   A id                                             guard: the timer is still set; effect: take it away
+--   W inbox                                          who handles a delivery of that inbox writes this, at once
 --   C key nonce                                      guard: the claim is mine and its key unchanged; effect: release it
 --   c key nonce lease_ms after owner subject type meta data routes
 --                                                    take the claim of a key; the event is appended if it is granted.
@@ -31,12 +32,11 @@
 --          'gap' last             this call does not follow that producer's last one; nothing was written
 --          'unknown'              this producer has expired or never was; nothing was written
 -- A unit's line: 'ok version entry version entry …' | 'conflict current entry' | 'fenced' | 'stale note' |
---          'blob digest' | 'note id' | 'held ms entry owner' | 'claimed ms entry'
+--          'full wait|refuse limit inbox' | 'blob digest' | 'note id' | 'held ms entry owner' | 'claimed ms entry'
 
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
-local PUSHED = 16384 -- bytes of a note that may travel with the news of it
-local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7 }
+local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, W = 1, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. argv[2]
@@ -61,6 +61,7 @@ if not routes_fit(argv[1]) then return stale_routes() end
 local ends, plain = {}, true -- plain: there are only events, which nothing refuses
 local fences, fence, simple = {}, nil, true -- simple: only events and acknowledgements, as most workers send them
 local subjects, stored_version, stored_entry = {}, {}, {} -- subjects: each once
+local routed = {} -- how many events go to each list of inboxes
 local at = 7
 for unit = 1, tonumber(argv[6]) do
   local parts = tonumber(argv[at])
@@ -73,6 +74,8 @@ for unit = 1, tonumber(argv[6]) do
         stored_version[subject] = 0
         subjects[#subjects + 1] = subject
       end
+      local routes = argv[at + 5] or ''
+      if routes ~= '' then routed[routes] = (routed[routes] or 0) + 1 end
     elseif part == 'D' then
       local inbox, consumer = argv[at + 1], argv[at + 2]
       if not fence or fence.inbox ~= inbox or fence.consumer ~= consumer then
@@ -89,6 +92,12 @@ for unit = 1, tonumber(argv[6]) do
   ends[unit] = at - 1
 end
 if at ~= #argv + 1 then return redis.error_reply('ERR the arguments are not those of whole units') end
+local near -- inboxes that this call could fill: units may be refused
+if next(routed) then
+  -- prelude: inbox_length, nearly_full
+  near = nearly_full(routed)
+  if near then plain, simple = false, false end
+end
 for first = 1, #subjects, PAGE do
   local stored = call('HMGET', K.versions, unpack(subjects, first, math.min(first + PAGE - 1, #subjects)))
   for i = 1, #stored do
@@ -237,6 +246,9 @@ if simple then
   return finish(lines)
 end
 
+-- prelude: clock, version_of, list_parked, add_attempt, entry_fields, park, postpone, fill, crowded
+-- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note
+
 -- 5. Judge every unit before the first write. What earlier units will change stands in these overlays.
 local now = clock()
 local version, settled, claims, bound, blobs = {}, {}, {}, {}, {}
@@ -317,7 +329,7 @@ local function judge(from, to)
     end
     i = i + SIZES[part] + 1
   end
-  return nil
+  return near and crowded(near, argv, SIZES, from, to) or nil
 end
 
 -- What the unit will have done, for those after it.
@@ -328,8 +340,10 @@ local function foresee(from, to)
     if part == 'e' then
       load(argv[i + 1])
       version[argv[i + 1]] = version[argv[i + 1]] + 1
+      if near then fill(near, argv[i + 5], 1) end
     elseif part == 'D' or part == 'P' or part == 'L' then
       settled[argv[i + 1] .. ' ' .. argv[i + 3]] = true
+      if near and part ~= 'L' then fill(near, argv[i + 1], -1) end
     elseif part == 'A' then
       settled[argv[i + 1]] = true
     elseif part == 'C' then
@@ -377,39 +391,6 @@ end
 -- 6. Write. Nothing below reads what it could refuse.
 local unnamed = {}
 
--- What is pushed about a computed note: with all that there is of it if that is little, so that none of those who wait
--- for it need ask.
-local function push_of(i, entry, deadline)
-  local record, work, content = argv[i + 5], argv[i + 6], argv[i + 8]
-  if argv[i + 7] ~= '1' or #record + #work + #content > PUSHED then return 'note ' .. argv[i] end
-  local left = deadline == '' and '-' or deadline - now
-  return format('note %s %s %s %d %d\n', argv[i], left, entry, #record, #work) .. record .. work .. content
-end
-
-local function put_note(i, entry, base)
-  local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
-  local deadline = ttl == '' and '' or base + tonumber(ttl)
-  local before = call('HGET', K.note .. id, 'digest') or call('HGET', K.expired, id)
-  if before then -- written again under the same ID: what it held must not outlive `forget`
-    drop_note(id)
-    call('HDEL', K.expired, id)
-    unnamed[#unnamed + 1] = before
-  end
-  call('HSET', K.note .. id, 'record', argv[i + 5], 'digest', digest, 'size', argv[i + 3],
-    'deadline', deadline, 'key', key, 'entry', entry, 'work', argv[i + 6])
-  if call('EXISTS', K.blob .. digest) == 0 then
-    call('SET', K.blob .. digest, argv[i + 8])
-  else
-    call('PERSIST', K.blob .. digest)
-  end
-  call('HINCRBY', K.refs, digest, 1)
-  call('ZADD', K.deadlines, deadline == '' and '+inf' or deadline, id)
-  if key ~= '' then
-    call('HSET', K.keys, key, id)
-    call('SPUBLISH', K.bell .. key, base < now and push_of(i, entry, deadline) or 'note ' .. id)
-  end
-end
-
 local function grant(i)
   local subject = 'key/' .. argv[i]
   load(subject)
@@ -432,7 +413,7 @@ local function write(from, to, line)
     if part == 'e' then
       entry = put_event(i + 1)
     elseif part == 'n' then
-      put_note(i + 1, entry, base)
+      put_note(argv, i + 1, entry, base, now, unnamed)
     elseif part == 'D' then
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'P' then

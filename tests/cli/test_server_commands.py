@@ -64,7 +64,7 @@ async def test_status_counts_what_each_flock_holds(roost: RoostCommand, flock: F
     assert facts.json["complete"] is True
     [one] = facts.json["flocks"]
     assert (one["name"], one["events"], one["notes"], one["inbox_count"]) == (flock_name, 3, 3, 2)
-    assert one["inboxes"][0] == {"inbox": "Clerk", "length": 3, "pending": 0, "waiting": 0, "parked": 0}
+    assert one["inboxes"][0] == {"inbox": "Clerk", "length": 3, "pending": 0, "waiting": 0, "parked": 0, "limit": None}
     lines = [line.split() for line in told.out.splitlines()]
     assert [flock_name, "3", "3", "2"] in lines
     assert lines.index(["Clerk", flock_name, "3", "0", "0", "0"]) < lines.index(

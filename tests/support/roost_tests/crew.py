@@ -119,4 +119,16 @@ class Summer(Actor):
         return Sum(event.total, state.count + 1)
 
 
-ACTORS: dict[str, type[Actor]] = {"Doubler": Doubler, "Summer": Summer}
+class Slow(Actor):
+    """Doubles, one at a time, and its inbox is small."""
+
+    concurrency = 1
+    inbox_limit = 5
+
+    @on(Given)
+    async def double(self, given: Given, ctx: Context[None]) -> Doubled:
+        await asyncio.sleep(0.005)
+        return Doubled(given.n * 2, "")
+
+
+ACTORS: dict[str, type[Actor]] = {"Doubler": Doubler, "Slow": Slow, "Summer": Summer}

@@ -173,8 +173,21 @@ async def work(settings: dict[str, Any]) -> None:
     say(left=True)
 
 
+async def give(settings: dict[str, Any]) -> None:
+    """Appends as quickly as it may."""
+    from .crew import Given, open_flock
+
+    async with open_flock(settings) as flock:
+        say(ready=os.getpid())
+        await told_to_go()
+        first, count = settings["first"], settings["count"]
+        given = await asyncio.gather(*[flock.append(Given(n)) for n in range(first, first + count)])
+    say(given=len(given))
+
+
 ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {
     "fetch": fetch,
+    "give": give,
     "once": once,
     "shared": shared,
     "work": work,
