@@ -145,6 +145,11 @@ def swapped(*ids: str) -> Doctor:
     return doctor
 
 
+def but(**other: Any) -> Doctor:
+    """The same, apart from what is named."""
+    return lambda right: replace(right, **other)
+
+
 def with_gap(right: Evidence) -> Evidence:
     events = [replace(event, version=9) if event.id == "e23" else event for event in right.events]
     return replace(right, events=events)
@@ -188,7 +193,7 @@ def claimed_again(right: Evidence) -> Evidence:
         (twice("e11"), "ledger", "account b says 1030 at"),
         (with_data("e14", act="poison"), "poison", "p0-5 at 2400-0, poison: delivery.handled at"),
         (with_data("e6", act=""), "poison", "p0-3 at 1600-0, plain: delivery.parked at"),
-        (lambda right: replace(right, parked={"Clerk": []}), "poison", "differ in what was parked: ['e6']"),
+        (but(parked={"Clerk": []}), "poison", "differ in what was parked: ['e6']"),
         (without("e24", "e25", "e26"), "timers", "p0-5 at 2400-0 led to 0 reminders"),
         (with_data("e14", reminder_ms=5000), "timers", "the reminder of p0-5 came too early"),
         (swapped("e4", "e5", "e2", "e3"), "order", "Counter ended p0-2 of key k before p0-1"),
@@ -198,12 +203,12 @@ def claimed_again(right: Evidence) -> Evidence:
         (claimed_again, "once", "topic/t was claimed again 100 ms after a claim, within its lease"),
         (without("e15"), "once", "topic/t was written without a claim"),
         (with_data("e18", learned="e17"), "once", "p0-5 at 2800-0 used the note e17, which no topic has"),
-        (lambda right: replace(right, timers=2), "keys", "2 events are still set for later"),
-        (lambda right: replace(right, claims=["c"]), "keys", "still claimed"),
-        (lambda right: replace(right, strange_keys=["s"]), "keys", "no known kind: s"),
-        (lambda right: replace(right, inboxes=[InboxState("Clerk", 1, 1, 0, 0)]), "inboxes", "still holds 1 entries"),
-        (lambda right: replace(right, consumers=[Consumer("Clerk", "c", 3, 0)]), "consumers", "3 entries of Clerk"),
-        (lambda right: replace(right, consumers=[Consumer("Clerk", "c", 0, 99_000)]), "consumers", "after 99.0 s"),
+        (but(timers=2), "keys", "2 events are still set for later"),
+        (but(claims=["c"]), "keys", "still claimed"),
+        (but(strange_keys=["s"]), "keys", "no known kind: s"),
+        (but(inboxes=[InboxState("Clerk", 1, 1, 0, 0)]), "inboxes", "still holds 1 entries"),
+        (but(consumers=[Consumer("Clerk", "c", 3, 0)]), "consumers", "3 entries of Clerk"),
+        (but(consumers=[Consumer("Clerk", "c", 0, 99_000)]), "consumers", "after 99.0 s"),
     ],
 )
 def test_a_doctored_log_is_found_out(right: Evidence, doctor: Doctor, rule: str, said: str) -> None:
