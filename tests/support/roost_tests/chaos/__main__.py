@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -51,6 +52,7 @@ def main(
     server: str, seconds: float, seed: str | None, pace: float, only: tuple[str, ...], rate: float, workers: int,
     lease_s: float, out: Path | None, keep: Path | None, shows_plan: bool, quiet: bool, ordered: bool,
 ) -> None:  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside it cleans up, too
     console = Console(stderr=True, highlight=False)
     seed = seed or secrets.token_hex(4)
     results: list[dict[str, object]] = []

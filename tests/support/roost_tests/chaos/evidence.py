@@ -106,6 +106,17 @@ def _state(text: bytes) -> tuple[int, bytes]:
     return int(version), value
 
 
+def write_log(events: Iterable[Event], path: Path) -> None:
+    """The log as lines of JSON, to look into it."""
+    with path.open("wb") as file:
+        for event in events:
+            told = {
+                "position": str(event.position), "type": event.type, "subject": event.subject, "version": event.version,
+                "id": event.id, "cause": event.cause, "actor": event.actor, "data": event.data,
+            }  # fmt: skip
+            file.write(orjson.dumps(told) + b"\n")
+
+
 def read_journals(journals: Iterable[Path]) -> list[Sent]:
     """Commands with their fates. What was sent, and whose producer was killed before it knew more, is unknown."""
     sent: dict[str, Sent] = {}

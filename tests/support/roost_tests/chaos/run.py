@@ -15,7 +15,7 @@ from roost.streams import Inbox, RoostError
 
 from .arena import Arena, Cluster, Standalone
 from .checker import ORDERED, Violation, check
-from .evidence import Evidence, gather_evidence
+from .evidence import Evidence, gather_evidence, write_log
 from .nursery import Nursery, nursery
 from .plan import Fault, Where
 from .storm import Storm, Terms
@@ -69,6 +69,7 @@ async def run_chaos(
         clock.begin("stop")
         await storm.leave()
         evidence = await gather_evidence(flock, sorted(terms.directory.glob("*.journal")))
+    write_log(evidence.events, terms.directory / "log.jsonl")
     clock.begin("check")
     violations = check(evidence, lease_s=terms.lease_s, ordered=ordered)
     violations += [Violation("processes", trouble) for trouble in [*storm.troubles, *troubles]]

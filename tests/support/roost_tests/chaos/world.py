@@ -155,6 +155,7 @@ class Counter(Actor):
     retry = RETRY
     timeout = TIMEOUT
     concurrency = 6
+    inbox_limit = 25
 
     @on(Count, key=lambda count: count.key)
     async def count(self, count: Count, ctx: Context[Tally]) -> Counted:
@@ -177,6 +178,7 @@ class Ledger(Actor):
     retry = RETRY
     timeout = TIMEOUT
     concurrency = 6
+    inbox_limit = 40
 
     @on(Transfer, key=lambda transfer: transfer.source)
     async def withdraw(self, transfer: Transfer, ctx: Context[Account]) -> list[Any]:
@@ -201,6 +203,8 @@ class Clerk(Actor):
     retry = RETRY
     timeout = TIMEOUT
     concurrency = 6
+    inbox_limit = 20
+    when_full = "refuse"
 
     @on(Job)
     async def work(self, job: Job, ctx: Context[None]) -> Done:
