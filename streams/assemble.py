@@ -10,13 +10,13 @@ from .script import script
 
 
 def assemble(folder: Path) -> list[Path]:
-    """Write every script, whole, into a folder, which is made if need be; the files written."""
+    """Write every script, whole, as it fits single servers and clusters, into a folder; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [file.name for file in (files(__package__ or "") / "lua").iterdir() if file.name.endswith(".lua")]
     written: list[Path] = []
     for name in sorted(set(names) - {"prelude.lua"}):
         file = folder / name
-        file.write_text(script(name.removesuffix(".lua")).text, "utf-8")
+        file.write_text(script(name.removesuffix(".lua"), clustered=True).text, "utf-8")
         written.append(file)
     return written
 

@@ -13,7 +13,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from .packing import PackingConnection, PackingSSLConnection, PackingUnixConnection
+from .packing import (
+    ClusterConnection,
+    ClusterSSLConnection,
+    PackingConnection,
+    PackingSSLConnection,
+    PackingUnixConnection,
+)
 from .url import ServerUrl
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -102,11 +108,7 @@ def make_client(
         "retry": Retry(NoBackoff(), 0),
     }
     if url.is_cluster:
-        nodes = [ClusterNode(host, port) for host, port in url.hosts]
-        cluster = RedisCluster(
-            startup_nodes=nodes, ssl=url.is_tls, max_connections=CLUSTER_CONNECTIONS, **options, **url.tls
-        )
-        return cast(CommandClient, cluster)
+        return _make_cluster(url, options)
     options["db"] = url.db
     if url.path:
         options |= {"connection_class": PackingUnixConnection, "path": url.path}
@@ -118,6 +120,28 @@ def make_client(
     # timeout=None: whoever finds every connection in use waits for one; how long a call may take is bounded above.
     pool = BlockingConnectionPool(max_connections=connections, timeout=None, **options)
     return cast(CommandClient, Redis.from_pool(pool))
+
+
+def _make_cluster(url: ServerUrl, options: dict[str, Any]) -> CommandClient:
+    nodes = [ClusterNode(host, port) for host, port in url.hosts]
+    # reinitialize_steps=0: at every fifth moved slot it would close itself, with all that others do on it.
+    cluster = RedisCluster(
+        startup_nodes=nodes, ssl=url.is_tls, max_connections=CLUSTER_CONNECTIONS, reinitialize_steps=0, **options,
+        **url.tls,
+    )  # fmt: skip
+    connection_class = ClusterSSLConnection if url.is_tls else ClusterConnection
+    untyped = cast(Any, cluster)
+    untyped.connection_kwargs["connection_class"] = connection_class  # of the nodes that it will find
+    for node in untyped.startup_nodes:
+        node.connection_class = connection_class
+
+    async def aclose() -> None:  # its own closes nothing when it has just lost a node
+        untyped._initialize = True
+        await untyped.nodes_manager.aclose()
+        await untyped.nodes_manager.aclose("startup_nodes")
+
+    untyped.aclose = aclose
+    return cast(CommandClient, cluster)
 
 
 def on_close(client: CommandClient, tell: Callable[[CommandClient], Awaitable[None] | None]) -> None:
@@ -176,6 +200,11 @@ def take_over(connection: RawConnection, protocol: asyncio.Protocol) -> asyncio.
 def has_connections(client: object) -> bool:
     """Whether it is a client of redis-py's, of which connections can be had."""
     return isinstance(client, Redis | RedisCluster)
+
+
+def is_cluster(client: object) -> bool:
+    """Whether it is the client of a cluster."""
+    return isinstance(client, RedisCluster)
 
 
 async def forget_topology(client: CommandClient) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, make_client, on_close
+from .client import COMMAND_TIMEOUT, CONNECT_TIMEOUT, CommandClient, ask_one_node, make_client, on_close
 from .errors import ServerUnavailable
 from .facts import ServerFacts, find_facts
 from .pushes import Pushes
@@ -62,7 +62,7 @@ class Connection:
         """How long one round trip took. Raises ServerUnavailable."""
         before = time.perf_counter()
         try:
-            await self.client.ping()
+            await ask_one_node(self.client, "PING")
         except FAILURES as error:
             raise explain(error, self.shown_url) from error
         return timedelta(seconds=time.perf_counter() - before)

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from .client import CommandClient
+from .client import CommandClient, is_cluster
 from .errors import RoostError
 from .event import DamagedEvent, Event, derived_id, pairs
 from .keys import GROUP
 from .log import entries_of, event_of
+from .packing import SlotUnsettled
 from .patience import patiently
 from .routes import Subscription, WhenFull
 from .shard import Shard
@@ -81,6 +82,9 @@ class Inbox:
             reply = await client.execute_command(*command, self._key, ">")
         except ResponseError as error:
             if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                # Who waits at a cluster's node hears the same when the inbox moves to another node.
+                if is_cluster(client) and await self._shard.command("EXISTS", self._key):
+                    raise SlotUnsettled(f"the inbox {self.name} has moved") from error
                 raise InboxGone(f"the inbox {self.name} has been taken away") from error
             raise
         return [self._delivery(entry, fields, 1) for entry, fields in entries_of(reply)]

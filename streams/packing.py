@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import AskError, ClusterDownError, DataError, MovedError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import DataError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
@@ -64,3 +64,36 @@ class PackingSSLConnection(Packing, SSLConnection):
 
 class PackingUnixConnection(Packing, UnixDomainSocketConnection):
     """Over a Unix socket."""
+
+
+class SlotUnsettled(ResponseError):
+    """A cluster moves the slot to another node at this moment, or nobody has it: the same call may go through later."""
+
+
+class _Settling(Packing):
+    """redis-py would follow a key that has moved before the others of its slot, and a script there would find half of
+    its shard. It would also close the client's connections, all of them, when a node says that the cluster is down."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        """Not into a connection that the node has ended since its last use: nobody could tell whether it arrived."""
+        connection: Any = self
+        if connection.is_connected and connection._reader.at_eof():
+            await connection.disconnect(nowait=True)
+        await super().send_packed_command(command, check_health)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        reader: Any = super()
+        try:
+            return await reader.read_response(*args, **options)
+        except MovedError:  # an AskError by class
+            raise
+        except (AskError, TryAgainError, ClusterDownError) as error:
+            raise SlotUnsettled(f"the cluster moves a slot, or has lost a node ({error})") from error
+
+
+class ClusterConnection(_Settling, Connection):
+    """To a node of a cluster."""
+
+
+class ClusterSSLConnection(_Settling, SSLConnection):
+    """To a node of a cluster, over TLS."""

@@ -11,6 +11,7 @@ from redis import exceptions as redis_errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from .errors import ServerFull, ServerUnavailable
+from .packing import SlotUnsettled
 
 T = TypeVar("T")
 
@@ -23,9 +24,11 @@ PASSING = (
     redis_errors.TimeoutError,
     redis_errors.BusyLoadingError,
     redis_errors.TryAgainError,
-    redis_errors.ClusterDownError,
+    redis_errors.ClusterError,
+    redis_errors.RedisClusterException,
     redis_errors.MasterDownError,
     redis_errors.ReadOnlyError,
+    SlotUnsettled,
     ConnectionError,
     TimeoutError,
 )
@@ -44,7 +47,8 @@ def is_passing(error: BaseException) -> bool:
 
 def explain(error: Exception) -> Exception:
     """A server's error as one that tells people what to do; any other as it is."""
-    if not isinstance(error, (redis_errors.RedisError, OSError)) or isinstance(error, redis_errors.DataError):
+    ours = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
+    if not isinstance(error, ours) or isinstance(error, redis_errors.DataError):
         return error
     if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in str(error)[:40]:
         return ServerFull()

@@ -17,6 +17,14 @@ SHEBANG = "#!lua"
 it is never done. `flags=allow-oom` behind it is for what must go on then, because it frees memory or needs none."""
 
 
+SETTLED = """\
+-- A cluster that moves a slot key by key lets a script begin with half of its keys gone. Two keys that never exist,
+-- asked for together, are refused then at both ends of the way: so nothing is half read or half done.
+local unsettled = redis.pcall('EXISTS', P .. 'lease:', P .. 'budget:')
+if type(unsettled) == 'table' then return redis.error_reply('TRYAGAIN ' .. unsettled.err) end
+"""
+
+
 class Commands(Protocol):
     """The part of a redis-py client, for one server or a cluster, that Roost's scripts and reads need."""
 
@@ -27,7 +35,7 @@ class Script:
     """One `.lua` file, with the key names before its body, and what it uses of the prelude: there as well, or where the
     body says `-- prelude: name, name`, so that calls that do not come so far do not pay for it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, clustered: bool = False) -> None:
         folder = files(__name__.rpartition(".")[0]) / "lua"
         body = (folder / f"{name}.lua").read_text("utf-8")
         if not body.startswith(SHEBANG):
@@ -36,7 +44,7 @@ class Script:
         self.name = name
         first, _, rest = body.partition("\n")
         needed, rest = _put_in(prelude, rest)
-        self.text = f"{first}\n{lua_names(needed + rest)}\n{needed}\n{rest}"
+        self.text = f"{first}\n{lua_names(needed + rest)}\n{SETTLED if clustered else ''}{needed}\n{rest}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, client: Commands, log: str, *args: Any) -> Any:
@@ -79,6 +87,6 @@ def _put_in(prelude: str, body: str) -> tuple[str, str]:
 
 
 @cache
-def script(name: str) -> Script:
-    """The script of that name, read once a process."""
-    return Script(name)
+def script(name: str, *, clustered: bool = False) -> Script:
+    """The script of that name, read once a process; `clustered` for a cluster, where slots move."""
+    return Script(name, clustered=clustered)

@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
+from .client import is_cluster
 from .errors import SettingsError
 from .event import pairs
 from .keys import Keys
 from .patience import PATIENCE, explain, patiently
 from .pipe import Pipe
 from .routes import Routes
-from .script import Commands, script
+from .script import Commands, Script, script
 from .unavailable import FAILURES
 
 FORMAT = 1
@@ -32,6 +33,7 @@ class Shard:
         self.keys = keys
         self.patience = patience
         self.pipe = Pipe(client, keys.log)
+        self._clustered = is_cluster(client)
         self.routes = Routes()
         self.epoch = ""
         self.settings: dict[str, Any] = {}
@@ -40,6 +42,10 @@ class Shard:
     @property
     def number(self) -> int:
         return self.keys.shard
+
+    def script(self, name: str) -> Script:
+        """That script, as this shard's server needs it."""
+        return script(name, clustered=self._clustered)
 
     def on_epoch(self, forget: Callable[[], None]) -> None:
         """Call `forget` when the log has started anew."""
@@ -63,7 +69,7 @@ class Shard:
 
     async def run(self, name: str, *args: Any) -> Any:
         """Run a script that may be repeated safely; waits for a server that is away. Raises ServerUnavailable."""
-        return await self._patiently(lambda: script(name)(self.client, self.keys.log, *args))
+        return await self._patiently(lambda: self.script(name)(self.client, self.keys.log, *args))
 
     async def run_routed(self, name: str, make: Callable[[Routes], tuple[Any, ...]], *, short: bool = True) -> Any:
         """As `run`, for a script that appends: its arguments depend on the routes.
@@ -77,7 +83,7 @@ class Shard:
         ):  # the short way, once; whatever comes of it but an answer, the long way deals with it
             try:
                 args = (self.routes.generation, *make(self.routes), 0)
-                answer = await self.pipe.call("EVALSHA", script(name).sha, 1, self.keys.log, *args)
+                answer = await self.pipe.call("EVALSHA", self.script(name).sha, 1, self.keys.log, *args)
             except FAILURES:
                 attempts = 1
             else:
@@ -89,7 +95,7 @@ class Shard:
             nonlocal attempts
             attempts += 1
             args = (self.routes.generation, *make(self.routes), int(attempts > 1))
-            return await script(name)(self.client, self.keys.log, *args)
+            return await self.script(name)(self.client, self.keys.log, *args)
 
         while True:
             answer = await self._patiently(attempt)

@@ -20,7 +20,6 @@ from .errors import Closed, OutcomeUnknown
 from .event import new_id
 from .gates import Gates
 from .patience import explain, patiently
-from .script import script
 from .shard import Shard
 from .unavailable import FAILURES
 from .unit import Unit
@@ -257,7 +256,7 @@ class Writer:
         async def send() -> list[bytes]:
             nonlocal lost
             answer: list[bytes]
-            write, log_key, pipe = script("write"), self._shard.keys.log, self._shard.pipe
+            write, log_key, pipe = self._shard.script("write"), self._shard.keys.log, self._shard.pipe
             if not lost and pipe.takes:  # the short way; what the server refuses there, the long way deals with
                 try:
                     answer = await pipe.call("EVALSHA", write.sha, 1, log_key, *args)

@@ -40,6 +40,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """On another server than the usual one: only the tests that use it."""
     if shared_kind() == "valkey":
         return
+    for item in items if shared_kind() == "cluster" else ():
+        if item.get_closest_marker("one_server"):
+            item.add_marker(pytest.mark.skip("about the connections to one server, and this is a cluster"))
     others = [item for item in items if "server" not in getattr(item, "fixturenames", ())]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if "server" in getattr(item, "fixturenames", ())]

@@ -10,15 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from roost_tests.crew import open_flock, tell
 from roost_tests.proxy import Proxy
+from roost_tests.shared_server import plain_client
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
 from roost.streams import Event, LimitExceeded, Position, SettingsError, UndeclaredEvent, event
 from roost.streams.matching import FOUND_AT_ONCE, LOOKED_AT_ONCE, Wanted, matching
-from roost.streams.url import ServerUrl
 
 Join = Callable[..., Awaitable[Flock]]
 
@@ -182,8 +181,7 @@ async def test_a_slow_watcher_misses_nothing_and_holds_little(
 
 
 async def test_a_closed_watch_leaves_no_connection(flock: Flock, settings: dict[str, Any]) -> None:
-    path = ServerUrl.parse(settings["url"]).path
-    client: Any = Redis(unix_socket_path=path, decode_responses=True)
+    client = plain_client(settings["url"], settings["flock"], decode_responses=True)
     try:
 
         async def blocked() -> int:
@@ -211,7 +209,7 @@ async def blocked_as(blocked: Callable[[], Awaitable[int]], before: int) -> bool
 
 async def test_an_event_that_cannot_be_read_does_not_end_a_watch(flock: Flock, settings: dict[str, Any]) -> None:
     start = await flock.log.last()
-    client: Any = Redis(unix_socket_path=ServerUrl.parse(settings["url"]).path)
+    client = plain_client(settings["url"], settings["flock"])
     try:
         damaged: dict[str, Any] = {"type": "note.written", "subject": "s", "ver": 1, "meta": "{", "data": "{"}
         for fields in ({"type": "note.written"}, damaged):
@@ -235,7 +233,7 @@ async def test_the_server_sends_what_is_wanted_and_little_else(flock: Flock, set
     for _ in range(20):
         await flock.append(*[Event(type="test.noise", subject="noise", body=body) for _ in range(99)])
         await flock.append(EggFound("oak"))
-    client: Any = Redis(unix_socket_path=ServerUrl.parse(settings["url"]).path, decode_responses=True)
+    client = plain_client(settings["url"], settings["flock"], decode_responses=True)
 
     async def sent(read: Callable[[], Awaitable[list[Any]]]) -> int:
         before = (await client.info("stats"))["total_net_output_bytes"]

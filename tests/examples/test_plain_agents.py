@@ -125,4 +125,6 @@ def test_the_scripts_are_written_out_whole(tmp_path: Path) -> None:
     names = {file.stem for file in written}
     assert {"write", "read", "open", "subscribe", "take_over"} <= names
     assert "prelude" not in names
-    assert {file.stem: file.read_text("utf-8") for file in written} == {name: script(name).text for name in names}
+    assert {file.stem: file.read_text("utf-8") for file in written} == {
+        name: script(name, clustered=True).text for name in names
+    }

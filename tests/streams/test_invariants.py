@@ -36,6 +36,7 @@ from roost_tests.shadow import Routed, Shadow, ShadowInbox, ShadowNote, State
 
 from roost.streams import Claims, Connection, Delivery, Inbox, Keys, Log, NoteNotFound, Notes, Shard, Token, Writer
 from roost.streams.answer import Answer, Conflicted, Fenced, Granted, Held, Present, Stale, Written
+from roost.streams.client import ask_all_nodes
 from roost.streams.connection import connect
 from roost.streams.unit import StoredContent, Unit
 
@@ -583,8 +584,8 @@ class LogMachine(RuleBasedStateMachine):
 
     async def find(self, kind: str) -> list[bytes]:
         pattern = self.key(kind, "").replace("{", "\\{") + "*"
-        keys: list[bytes] = await self.connection.client.execute_command("KEYS", pattern)
-        return keys
+        found = await ask_all_nodes(self.connection.client, "KEYS", pattern)
+        return [key for keys in found for key in keys]
 
 
 def position_of(fields: bytes) -> bytes:

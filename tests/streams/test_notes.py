@@ -16,6 +16,7 @@ from roost_tests.waiting import wait_until
 
 from roost.streams import LimitExceeded, Note, NoteNotFound, NoteRecord, Reader, RoostError
 from roost.streams.answer import BlobMissing, Written
+from roost.streams.client import ask_all_nodes
 from roost.streams.connection import Connection, connect
 from roost.streams.note import to_stored
 from roost.streams.notes import MAX_NOTE_BYTES
@@ -31,8 +32,8 @@ async def got(core: Core, note_id: str) -> bytes | None:
 
 async def keys(core: Core, kind: str) -> list[str]:
     pattern = core.shard.keys.key(kind, "").replace("{", "\\{") + "*"
-    found: list[bytes] = await core.connection.client.execute_command("KEYS", pattern)
-    return [key.decode().rpartition(":")[2] for key in found]
+    found = await ask_all_nodes(core.connection.client, "KEYS", pattern)
+    return [key.decode().rpartition(":")[2] for keys in found for key in keys]
 
 
 async def refs(core: Core) -> dict[str, int]:

@@ -88,6 +88,7 @@ async def test_it_takes_no_more_than_its_bound(pipe: Pipe) -> None:
     assert pipe.takes
 
 
+@pytest.mark.one_server
 async def test_closing_its_client_closes_it(server_url: str, connection: Connection, flock_name: str) -> None:
     async with await connect(server_url) as one:
         pipe = Pipe(one.client, f"roost:{{{flock_name}.0}}:log")

@@ -14,6 +14,7 @@ from roost_tests.waiting import wait_until
 
 from roost.streams import OutcomeUnknown, ServerUnavailable
 from roost.streams.answer import Written
+from roost.streams.client import ask_all_nodes
 from roost.streams.connection import Connection, connect
 from roost.streams.writer import Producer
 
@@ -154,6 +155,7 @@ async def test_a_producer_that_the_server_has_forgotten_takes_a_new_identity(cor
     assert [event.version for event in await core.log.subject("a")] == [1, 2]
 
 
+@pytest.mark.one_server
 async def test_a_lost_reply_of_a_forgotten_producer_is_an_unknown_outcome(
     server_url: str, flock_name: str, proxy: StartProxy, connection: Connection
 ) -> None:
@@ -249,10 +251,8 @@ async def test_the_server_keeps_a_producer_for_its_lifetime(connection: Connecti
 
 
 async def producers(core: Core) -> list[bytes]:
-    keys: list[bytes] = await core.connection.client.execute_command(
-        "KEYS", core.shard.keys.prefix.replace("{", "\\{") + "producer:*"
-    )
-    return keys
+    pattern = core.shard.keys.prefix.replace("{", "\\{") + "producer:*"
+    return [key for keys in await ask_all_nodes(core.connection.client, "KEYS", pattern) for key in keys]
 
 
 async def forget_producers(core: Core) -> None:

@@ -87,7 +87,7 @@ async def test_a_stalled_proxy_is_noticed_by_the_time_limit(server_url: str, pro
     async with await connect(faulty.url, command_timeout=timedelta(milliseconds=100)) as one:
         faulty.stall()
         with pytest.raises(redis.TimeoutError):
-            await one.client.ping()
+            await one.client.get("roost:{none.0}:meta")
         faulty.resume()
         await one.wait_until_up(timedelta(seconds=5))
 

@@ -8,16 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from roost_tests.core import Core, happened, one
+from roost_tests.shared_server import plain_client
 
 from roost.streams.unit import Unit
-from roost.streams.url import ServerUrl
 
 
 @pytest.fixture
-async def plain(server_url: str) -> Any:
-    client: Any = Redis(unix_socket_path=ServerUrl.parse(server_url).path, decode_responses=True)
+async def plain(server_url: str, flock_name: str) -> Any:
+    client = plain_client(server_url, flock_name, decode_responses=True)
     yield client
     await client.aclose()
 

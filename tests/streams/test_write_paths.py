@@ -16,7 +16,6 @@ from roost.streams import Connection, Event, new_id
 from roost.streams.answer import Written, parse_answer
 from roost.streams.event import Stamp, stamp_of
 from roost.streams.position import Position
-from roost.streams.script import script
 from roost.streams.unit import MAX_UNIT_EVENTS, Unit
 
 Calls = list[list[list[Event]]]
@@ -108,7 +107,7 @@ async def test_arguments_that_are_not_whole_units_write_nothing(core: Core) -> N
     whole: list[Any] = [core.shard.routes.generation, "p", 1, "t", 60_000, 1, unit.parts, *unit.args]
     for wrong in (whole[:-1], [*whole, "e"]):
         with pytest.raises(ResponseError, match="arguments"):
-            await script("write")(core.shard.client, core.shard.keys.log, *wrong)
+            await core.shard.script("write")(core.shard.client, core.shard.keys.log, *wrong)
     assert await core.events() == []
 
 

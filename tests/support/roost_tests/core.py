@@ -24,7 +24,6 @@ from roost.streams import (
     Writer,
 )
 from roost.streams.answer import Answer, Written
-from roost.streams.script import script
 from roost.streams.unit import StoredContent, Unit
 
 MINUTE = timedelta(minutes=1)
@@ -83,7 +82,7 @@ class Core:
         args: list[Any] = [self.shard.routes.generation, producer, number, token, 60_000, len(units)]
         for unit in units:
             args += [unit.parts, *unit.routed(self.shard.routes)]
-        answer: list[bytes] = await script("write")(self.shard.client, self.shard.keys.log, *args)
+        answer: list[bytes] = await self.shard.script("write")(self.shard.client, self.shard.keys.log, *args)
         return answer
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.asyncio import Redis
 
+from roost.streams.keys import Keys
 from roost.streams.server import start_server, stop_server
 from roost.streams.url import ServerUrl
 
@@ -40,6 +42,19 @@ class SharedServer:
             yield redis.Redis(unix_socket_path=ServerUrl.parse(self.url).path)
         for port in self._ports:
             yield redis.Redis(port=port)
+
+
+def plain_client(url: str, flock: str, **options: Any) -> Any:
+    """redis-py's own client of the server that has the flock's first shard, for looking at what is there."""
+    parsed = ServerUrl.parse(url)
+    if parsed.path:
+        return Redis(unix_socket_path=parsed.path, **options)
+    host, port = parsed.hosts[0]
+    if parsed.is_cluster:
+        with redis.RedisCluster(host, port) as cluster:
+            node: Any = cluster.get_node_from_key(Keys(flock).log)
+            port = node.port
+    return Redis(host=host, port=port, **options)
 
 
 @contextmanager
