@@ -42,6 +42,7 @@ from roost.streams import (
 from roost.streams.answer import Conflicted, Written
 from roost.streams.dead import ParkedDeliveries
 from roost.streams.declaration import declaration_of
+from roost.streams.durability import Durability
 from roost.streams.event import stamp_of
 from roost.streams.inbox import InboxGone
 from roost.streams.matching import Wanted
@@ -128,12 +129,14 @@ class Flock:
         cls, name: str | None = None, url: str | None = None, *, home: Path | str | None = None, agent: str = "main",
         ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
-        patience: timedelta = PATIENCE,
+        patience: timedelta = PATIENCE, durability: str | None = None,
     ) -> Opening[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
         For `async with`. `agent` is who acts outside handlers; `ttl` is how long notes live that do not say; `model` is
         a name such as `openai/gpt-5` or a model object; `patience` is how long to wait for a server that is away.
+        `durability` is what a new flock waits for before it acknowledges: `memory`, `disk`, `replicated` or
+        `replicated:N`; None takes what the flock has, and memory for a new one.
         Raises ServerUnavailable or SettingsError.
         """
 
@@ -142,6 +145,7 @@ class Flock:
             if not structlog.is_configured():  # its default is standard output, which is the program's own
                 structlog.configure(logger_factory=_to_standard_error)
             settings = Settings.read(url=url, flock=name, home=home)
+            wanted = None if durability is None else Durability.parse(durability)
             connection = await connect(settings.url, home=settings.home)
             try:
                 flock = cls(
@@ -149,7 +153,7 @@ class Flock:
                     claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
                 )  # fmt: skip
                 try:
-                    await flock._start()
+                    await flock._start(wanted)
                     with opened_here(flock):
                         yield flock
                 finally:
@@ -159,8 +163,8 @@ class Flock:
 
         return Opening(opened)
 
-    async def _start(self) -> None:
-        await self.shard.open()
+    async def _start(self, durability: Durability | None) -> None:
+        await self.shard.make(durability)
         try:
             async with asyncio.timeout(self.shard.patience.total_seconds()):
                 await self._bell.start()

@@ -176,6 +176,15 @@ async def ask_all_nodes(client: CommandClient, *args: Argument) -> list[Reply]:
     return [await untyped.execute_command(*args, target_nodes=node) for node in nodes]
 
 
+async def ask_node_of(client: CommandClient, key: str, *args: Argument) -> Reply:
+    """The reply of the server that has `key` to a command without keys."""
+    untyped = cast(Any, client)
+    if not isinstance(untyped, RedisCluster):
+        return await client.execute_command(*args)
+    await untyped.initialize()
+    return await untyped.execute_command(*args, target_nodes=untyped.get_node_from_key(key))
+
+
 async def make_raw_connection(client: CommandClient, key: str) -> RawConnection:
     """A new connection, not yet connected, to the server that has `key` now. Whoever asks for it disconnects it."""
     untyped = cast(Any, client)

@@ -19,6 +19,11 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(seconds=60)
 
+
+class NotConfirmed(redis_errors.ConnectionError):
+    """What was called has been carried out, and too few have confirmed that they have it."""
+
+
 PASSING = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
@@ -26,6 +31,7 @@ PASSING = (
     redis_errors.TryAgainError,
     redis_errors.ClusterError,
     redis_errors.RedisClusterException,
+    redis_errors.MovedError,
     redis_errors.MasterDownError,
     redis_errors.ReadOnlyError,
     SlotUnsettled,
@@ -52,6 +58,8 @@ def explain(error: Exception) -> Exception:
         return error
     if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in str(error)[:40]:
         return ServerFull()
+    if isinstance(error, NotConfirmed):
+        return ServerUnavailable(f"that was carried out, but {error}")
     if is_passing(error):
         return ServerUnavailable(f"the server is gone ({error}); start it, or set ROOST_URL to one that runs")
     return ServerUnavailable(f"the server refused: {error}")

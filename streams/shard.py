@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
-from .client import is_cluster
+from .client import CommandClient, is_cluster
+from .confirmed import Confirmed
+from .durability import MEMORY, Durability, check
 from .errors import SettingsError
 from .event import pairs
 from .keys import Keys
@@ -20,6 +22,9 @@ from .unavailable import FAILURES
 
 FORMAT = 1
 """The format of the log that this program writes, and the newest it reads."""
+CONFIRMED = frozenset({"subscribe", "forget"})
+"""Scripts whose answer somebody relies on, beside the writer's: in a flock that is more durable than memory, they are
+safe before they are answered."""
 
 
 class Shard:
@@ -34,6 +39,9 @@ class Shard:
         self.patience = patience
         self.pipe = Pipe(client, keys.log)
         self._clustered = is_cluster(client)
+        self.durability = MEMORY
+        self.confirmed: Confirmed | None = None
+        """The way for calls that are to be safe before they are answered; None where memory will do."""
         self.routes = Routes()
         self.epoch = ""
         self.settings: dict[str, Any] = {}
@@ -53,13 +61,16 @@ class Shard:
 
     async def open(self, settings: dict[str, Any] | None = None) -> None:
         """Make the shard if it is new, and learn its epoch and routes. Raises SettingsError for a newer format."""
-        meta_flat, routes_flat = await self.run("open", FORMAT, orjson.dumps(settings or {}))
+        meta_flat, routes_flat = await self.run("open", FORMAT, orjson.dumps(settings or self.settings))
         meta = pairs(meta_flat)
         if int(meta[b"format"]) > FORMAT:
             raise SettingsError(
                 f"flock {self.keys.flock!r} was written by a newer Roost (format {int(meta[b'format'])}): update Roost"
             )
         self.settings = orjson.loads(meta[b"settings"])
+        self.durability = Durability.parse(self.settings.get("durability", "memory"))
+        if self.confirmed is None and self.durability != MEMORY:
+            self.confirmed = Confirmed(self.client, self.keys.log, self.durability)
         self.routes = Routes.from_hash(meta[b"generation"], pairs(routes_flat))
         epoch = meta[b"epoch"].decode()
         if self.epoch and epoch != self.epoch:
@@ -67,9 +78,26 @@ class Shard:
                 forget()
         self.epoch = epoch
 
+    async def make(self, durability: Durability | None = None) -> None:
+        """Open it, and make it with that durability if it is new; None takes what it has, and memory for a new one.
+
+        Raises SettingsError if it has another one, or if its server cannot give it.
+        """
+        client = cast(CommandClient, self.client)
+        if durability is not None:
+            await check(durability, client, self.keys.log, self.keys.flock)
+        await self.open(None if durability in (None, MEMORY) else {"durability": str(durability)})
+        if durability is None:
+            await check(self.durability, client, self.keys.log, self.keys.flock)
+        elif durability != self.durability:
+            raise SettingsError(
+                f"flock {self.keys.flock!r} was made with the durability {self.durability}, which stays: "
+                f"ask for that or for none, or make another flock with {durability}"
+            )
+
     async def run(self, name: str, *args: Any) -> Any:
         """Run a script that may be repeated safely; waits for a server that is away. Raises ServerUnavailable."""
-        return await self._patiently(lambda: self.script(name)(self.client, self.keys.log, *args))
+        return await self._patiently(lambda: self._once(name, *args))
 
     async def run_routed(self, name: str, make: Callable[[Routes], tuple[Any, ...]], *, short: bool = True) -> Any:
         """As `run`, for a script that appends: its arguments depend on the routes.
@@ -79,7 +107,7 @@ class Shard:
         """
         attempts = 0
         if (
-            short and self.pipe.takes
+            short and self.pipe.takes and (self.confirmed is None or name not in CONFIRMED)
         ):  # the short way, once; whatever comes of it but an answer, the long way deals with it
             try:
                 args = (self.routes.generation, *make(self.routes), 0)
@@ -95,7 +123,7 @@ class Shard:
             nonlocal attempts
             attempts += 1
             args = (self.routes.generation, *make(self.routes), int(attempts > 1))
-            return await self.script(name)(self.client, self.keys.log, *args)
+            return await self._once(name, *args)
 
         while True:
             answer = await self._patiently(attempt)
@@ -108,6 +136,12 @@ class Shard:
     async def command(self, *args: Any, **options: Any) -> Any:
         """A plain reading command, repeated like a script. Raises ServerUnavailable."""
         return await self._patiently(lambda: self.client.execute_command(*args, **options))
+
+    async def _once(self, name: str, *args: Any) -> Any:
+        """One attempt."""
+        if self.confirmed is not None and name in CONFIRMED:
+            return await self.confirmed.call(self.script(name), *args)
+        return await self.script(name)(self.client, self.keys.log, *args)
 
     async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:

@@ -19,7 +19,7 @@ from .answer import Answer, Written, parse_answer
 from .errors import Closed, OutcomeUnknown
 from .event import new_id
 from .gates import Gates
-from .patience import explain, patiently
+from .patience import NotConfirmed, explain, patiently
 from .shard import Shard
 from .unavailable import FAILURES
 from .unit import Unit
@@ -257,6 +257,13 @@ class Writer:
             nonlocal lost
             answer: list[bytes]
             write, log_key, pipe = self._shard.script("write"), self._shard.keys.log, self._shard.pipe
+            if self._shard.confirmed is not None:
+                try:
+                    answer = await self._shard.confirmed.call(write, *args)
+                    return answer
+                except Exception as error:
+                    lost += not _never_arrived(error)
+                    raise
             if not lost and pipe.takes:  # the short way; what the server refuses there, the long way deals with
                 try:
                     answer = await pipe.call("EVALSHA", write.sha, 1, log_key, *args)
@@ -277,6 +284,11 @@ class Writer:
         except Exception as error:
             if lost:  # whatever came after: a full server, say, refuses the repeat of a call that it has carried out
                 self._producer.renew()  # nobody may use this number again: the call may still arrive
+                if isinstance(error, NotConfirmed):
+                    raise OutcomeUnknown(
+                        f"an append was written, but {error}: it stands unless that server is lost; bring back what is "
+                        "missing, and read the subject to see"
+                    ) from error
                 raise OutcomeUnknown(
                     f"the server went away and the answer to an append with it ({error}): "
                     "read the subject to see whether it happened"

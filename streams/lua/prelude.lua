@@ -26,6 +26,12 @@ local function raise_generation()
   call('HSET', K.meta, 'generation', format('%s:%d:%d', call('HGET', K.meta, 'epoch'), changes, clock()))
 end
 
+-- A write that changes nothing. Who waits for replicas or for the disk waits for what its connection has written last:
+-- a repeat of what has been done already must write, too.
+local function touch()
+  call('HSET', K.meta, 'changes', call('HGET', K.meta, 'changes'))
+end
+
 -- Whether a delivery is still that consumer's, at that count. An inbox that was taken away has none: no error, because
 -- others' units may stand in the same call.
 local function holds(inbox, consumer, entry, count)

@@ -17,5 +17,7 @@ end
 if redis.call('HGET', K.routes, ARGV[1]) ~= ARGV[2] then
   redis.call('HSET', K.routes, ARGV[1], ARGV[2])
   raise_generation()
+else
+  touch()
 end
 return redis.call('HGET', K.meta, 'generation')

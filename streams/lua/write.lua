@@ -45,6 +45,7 @@ local last = call('HMGET', producer, 'number', 'token', 'answer')
 if last[1] then
   local past = tonumber(last[1])
   if past == number and last[2] == argv[4] then
+    call('PEXPIRE', producer, argv[5]) -- a write: who waits for replicas or the disk, waits for this connection's last
     local answer = { 'ok' }
     for line in string.gmatch(last[3], '[^\n]+') do answer[#answer + 1] = line end
     return answer

@@ -16,6 +16,7 @@ from roost_tests.waiting import wait_until
 from roost.streams import Delivery, Inbox, InboxState, SettingsError
 from roost.streams.answer import BlobMissing, Fenced, Written
 from roost.streams.connection import connect
+from roost.streams.facts import read_all_infos
 from roost.streams.unit import StoredContent, Token, Unit
 
 StartProxy = Callable[[str], Awaitable[Proxy]]
@@ -94,8 +95,9 @@ async def test_deliveries_are_shared_out_among_consumers(core: Core, inbox: Inbo
 
 async def test_a_reader_waits_for_the_first_event(core: Core, inbox: Inbox) -> None:
     client = core.connection.dedicated(block=timedelta(seconds=5))
+    before = await blocked(core)
     reading = asyncio.create_task(inbox.read(client, 10, timedelta(seconds=5)))
-    await wait_until(lambda: has_consumer(inbox, "c1"))
+    await wait_until(lambda: blocks_more(core, before))
     await core.append(happened("1"))
     assert subjects(await asyncio.wait_for(reading, 5)) == ["1"]
     assert await inbox.read(client, 10, LEAST) == []
@@ -358,8 +360,13 @@ async def test_an_inbox_takes_named_types(core: Core, types: list[str]) -> None:
         await core.inbox().subscribe(types)
 
 
-async def has_consumer(inbox: Inbox, name: str) -> bool:
-    return name in [consumer for consumer, _, _ in await inbox.consumers()]
+async def blocked(core: Core) -> int:
+    """How many clients wait for something at the server."""
+    return sum(int(info["blocked_clients"]) for info in await read_all_infos(core.connection.client))
+
+
+async def blocks_more(core: Core, than: int) -> bool:
+    return await blocked(core) > than
 
 
 async def takes_over(inbox: Inbox, idle: timedelta) -> bool:

@@ -24,6 +24,7 @@ from roost.streams import (
     Writer,
 )
 from roost.streams.answer import Answer, Written
+from roost.streams.durability import Durability
 from roost.streams.unit import StoredContent, Unit
 
 MINUTE = timedelta(minutes=1)
@@ -86,10 +87,12 @@ class Core:
         return answer
 
 
-async def make_core(connection: Connection, flock: str, *, patience: timedelta = MINUTE, **options: Any) -> Core:
+async def make_core(
+    connection: Connection, flock: str, *, patience: timedelta = MINUTE, durability: str | None = None, **options: Any
+) -> Core:
     """`options` are the writer's."""
     shard = Shard(connection.client, Keys(flock), patience=patience)
-    await shard.open()
+    await shard.make(None if durability is None else Durability.parse(durability))
     return Core(connection, shard, Writer(shard, **options), Log(shard), Notes(shard), Claims(shard))
 
 
