@@ -47,7 +47,7 @@ class Confirmed:
             if isinstance(confirmed, Exception):  # the server has become a replica, for one
                 await self._leave()
                 raise NotConfirmed(f"{self._durability.missing}: {confirmed}") from confirmed
-            got = int(confirmed[0] if isinstance(confirmed, list) else confirmed)
+            got, *_ = cast("list[int]", confirmed) if self._durability.disk else [int(confirmed)]
             if got < self._durability.needs:
                 raise NotConfirmed(self._durability.missing)
             return answer

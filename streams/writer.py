@@ -244,6 +244,7 @@ class Writer:
                     log.warning("server lost acknowledged events", producer=producer, number=number)
                     self._producer.renew()
                 case b"unknown" if not lost:
+                    log.warning("server lost acknowledged events", producer=producer, number=number)
                     self._producer.renew()
                 case _:
                     self._producer.renew()

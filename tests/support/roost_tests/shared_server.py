@@ -51,9 +51,9 @@ def plain_client(url: str, flock: str, **options: Any) -> Any:
         return Redis(unix_socket_path=parsed.path, **options)
     host, port = parsed.hosts[0]
     if parsed.is_cluster:
-        with redis.RedisCluster(host, port) as cluster:
-            node: Any = cluster.get_node_from_key(Keys(flock).log)
-            port = node.port
+        with redis.RedisCluster(host, port) as synchronous:
+            cluster: Any = synchronous
+            port = cluster.get_node_from_key(Keys(flock).log).port
     return Redis(host=host, port=port, **options)
 
 
