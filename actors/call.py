@@ -104,7 +104,8 @@ class Call:
         except TimeoutError as error:
             if not clock.expired():  # the handler's own
                 return error
-            return HandlerTimeout(f"{self.handler.name} took longer than {limit}, its actor's timeout")
+            late = HandlerTimeout(f"{self.handler.name} took longer than {limit}, its actor's timeout")
+            return self._context.unknown or late
         except Exception as error:
             return error
         return True

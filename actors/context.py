@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import structlog
 
-from roost.streams import Delivery, Event, LimitExceeded, Note, Position, derived_id, encode
+from roost.streams import Delivery, EffectUnknown, Event, LimitExceeded, Note, Position, derived_id, encode
 from roost.streams.event import now_ms
 from roost.streams.timers import Due, due
 
 from .emission import MAX_EMITTED, subject_of
+from .kept import EFFECT_LIMIT, Action, Kept
 
 if TYPE_CHECKING:
     from .completion import Ask
@@ -26,6 +27,7 @@ MAX_TIMES = 10_000
 """Times that a handler may be told: its record holds them all."""
 
 S = TypeVar("S")
+R = TypeVar("R")
 
 
 class Context(Generic[S]):
@@ -46,6 +48,8 @@ class Context(Generic[S]):
         """A keyed actor's state, as it was when the handler was called."""
         self.emitted: list[tuple[Any, str | None]] = []
         self.set_for_later: list[tuple[Event, Due]] = []
+        self.unknown: EffectUnknown | None = None
+        """Of an outside effect that was interrupted."""
         self.times_ms: list[int] = []
         self._ids = 0
         self._random: random.Random | None = None
@@ -122,6 +126,32 @@ class Context(Generic[S]):
         )
         self.set_for_later.append((event, when))
         return event.id
+
+    @overload
+    async def effect(self, key: str, action: Action, *, limit: timedelta = EFFECT_LIMIT) -> Any: ...
+
+    @overload
+    async def effect(self, key: str, action: Action, *, returns: type[R], limit: timedelta = EFFECT_LIMIT) -> R: ...
+
+    async def effect(self, key: str, action: Action, *, returns: Any = None, limit: timedelta = EFFECT_LIMIT) -> Any:
+        """Let something happen outside that must not happen twice; what `action` has answered, now or before.
+
+        `action(key)` is called at most once for a key in the whole flock, whoever asks, and however often; the key is
+        for the other side as well, as its idempotency key. What it answers is kept as JSON, up to 64 KiB, and comes
+        back as that, or as `returns`, a type that pydantic validates. When it raises NotDone, the effect may be tried
+        again. When it raises anything else, takes longer than `limit` or is interrupted, and when its worker dies,
+        nobody knows what has happened: EffectUnknown, which parks the delivery until a person has settled it.
+
+        Raises EffectUnknown, NotDone; EffectBusy when another takes very long for it, which is no attempt of this
+        delivery; UnfitResult when the result is of another type; SelfWait, LimitExceeded.
+        """
+        kept = Kept.of(returns)
+        return await self._flock.effects.carry_out(
+            self._flock.memory.scope, key, action, kept, limit, delivery=self._delivery, unknown=self._interrupted
+        )
+
+    def _interrupted(self, unknown: EffectUnknown) -> None:
+        self.unknown = unknown
 
     def now(self) -> datetime:
         """The time; recorded with the delivery. Raises LimitExceeded when it is asked for more than 10,000 times."""

@@ -30,7 +30,7 @@ from roost.streams.errors import Closed
 from .actor import Actor, Handler
 from .call import Call, Load
 from .emission import collect, emit
-from .failure import Failure, WorkersDied, asked_delay, is_retryable, message_of
+from .failure import Failure, WorkersDied, asked_delay, is_an_attempt, is_retryable, message_of
 from .scope import Scope, entered
 from .settlement import Settlement, StateChanged, TakenOver
 from .slots import Steps
@@ -291,7 +291,7 @@ class Desk:
         """Park, or postpone. A keyed delivery waits where it is, to be handled again: how many attempts that was."""
         delivery, name, attempt, scope = call.delivery, call.handler.name, call.attempt, call.scope
         self._remember(delivery, error)
-        if attempt >= self.actor.retry.attempts or not is_retryable(error):
+        if (attempt >= self.actor.retry.attempts and is_an_attempt(error)) or not is_retryable(error):
             return await self._park(delivery, name, error, attempt, call)
         delay = self.actor.retry.delay(attempt, asked_delay(error))
         log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from roost.streams import LimitExceeded, NoteNotFound, RoostError, UndeclaredEvent
+from roost.streams import EffectBusy, EffectUnknown, LimitExceeded, NoteNotFound, RoostError, UndeclaredEvent
 
 MAX_MESSAGE = 2000
 MAX_TRACEBACK = 8000
@@ -74,6 +74,11 @@ def is_retryable(error: Exception) -> bool:
     if isinstance(said, bool):
         return said
     return not isinstance(error, NEVER_BETTER)
+
+
+def is_an_attempt(error: Exception) -> bool:
+    """Whether it counts: who finds that another is at work for it has tried nothing."""
+    return not isinstance(error, EffectBusy)
 
 
 def asked_delay(error: Exception) -> timedelta | None:

@@ -43,6 +43,7 @@ from roost.streams.answer import Conflicted, Written
 from roost.streams.dead import ParkedDeliveries
 from roost.streams.declaration import declaration_of
 from roost.streams.durability import Durability
+from roost.streams.effects import settle_effect
 from roost.streams.event import stamp_of
 from roost.streams.inbox import InboxGone
 from roost.streams.matching import Wanted
@@ -52,9 +53,11 @@ from .actor import Actor
 from .admission import admit
 from .completion import Ask, Guard, complete
 from .current import currently, opened_here
+from .effect import Effects
 from .emission import subject_of
 from .ending import end, ended_by
 from .heartbeat import DELIVERY_LEASE, Heartbeat
+from .kept import EFFECT_LIMIT, Action, Kept
 from .later import set_later, take_away
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
@@ -118,6 +121,7 @@ class Flock:
             self.shard, self.writer, connection, self._bell, self.heartbeat, self._outside,
             owner=owner, ttl=ttl, sharing=sharing,
         )  # fmt: skip
+        self.effects = Effects(self.shard, self.writer, self.heartbeat)
         self._ringer = Ringer(self.shard, self.writer, self._bell, delivery_lease)
         self._outsiders: list[Scope] = [self._outside]
         self._jobs: list[asyncio.Task[None]] = []
@@ -182,6 +186,7 @@ class Flock:
             await worker.stop()
         await end(self._jobs)
         await self._ringer.close()
+        await self.effects.close()
         await self.memory.close()
         try:
             for scope in self._outsiders:
@@ -253,6 +258,29 @@ class Flock:
     async def cancel_later(self, event_id: str) -> bool:
         """Let an event not be appended that was set for later; whether it was still set."""
         return await take_away(self, event_id)
+
+    @overload
+    async def effect(self, key: str, action: Action, *, limit: timedelta = EFFECT_LIMIT) -> Any: ...
+
+    @overload
+    async def effect(self, key: str, action: Action, *, returns: type[R], limit: timedelta = EFFECT_LIMIT) -> R: ...
+
+    async def effect(self, key: str, action: Action, *, returns: Any = None, limit: timedelta = EFFECT_LIMIT) -> Any:
+        """Let something happen outside that must not happen twice, outside handlers: see `Context.effect`.
+
+        While another carries it out, this waits for it. After EffectUnknown, `settle_effect` is the way on.
+        """
+        return await self.effects.carry_out(self.memory.scope, key, action, Kept.of(returns), limit)
+
+    async def settle_effect(self, key: str, *, done: bool, result: Any = None, by: str = "") -> None:
+        """Say how an effect was whose outcome is unknown. `done`: whoever asks for it gets `result`; otherwise it has
+        not happened, and the next who asks carries it out. A delivery that was parked for it can then be retried.
+
+        Raises SettingsError when there is nothing to settle, EffectBusy while it is being carried out, LimitExceeded,
+        Conflict when somebody else has settled it meanwhile.
+        """
+        agent = self.memory.scope.reader.actor
+        await settle_effect(self.shard, key, done=done, result=result, by=by, agent=agent)
 
     async def watch_events(
         self, *kinds: Any, subject: str | None = None, actor: str | None = None, run: str | None = None,

@@ -43,7 +43,7 @@ class Result(Generic[R]):
         if kind is Any or kind is Computed:
             return cls(name)
         try:
-            return cls(name, kind, _adapter_of(kind))
+            return cls(name, kind, adapter_of(kind))
         except PydanticUserError as error:
             raise UnfitResult(
                 f"{name} answers {_shown(kind)}, which cannot be kept: answer text, bytes, what JSON holds, "
@@ -81,7 +81,7 @@ class Result(Generic[R]):
             ) from error
 
 
-def _adapter_of(kind: Any) -> TypeAdapter[Any]:
+def adapter_of(kind: Any) -> TypeAdapter[Any]:
     """Models say themselves how they are written. To plain dataclasses it can be said only under another name."""
     try:
         return TypeAdapter(cast(Any, NewType)(kind.__name__, kind) if _is_plain(kind) else kind, config=LOSSLESS)

@@ -21,7 +21,7 @@ from roost.streams.unit import INLINE_BYTES, MAX_UNIT_BYTES, StoredContent, Unit
 from .actor import Actor
 from .call import Call
 from .emission import Origin
-from .failure import MAX_TRIED, Failure, message_of
+from .failure import MAX_TRIED, Failure, is_an_attempt, message_of
 from .later import add_later
 from .memory import add_note
 from .scope import MAX_OWED, Scope, Staged, unit_of
@@ -150,7 +150,7 @@ class Settlement:
         def make() -> Unit:
             nonlocal tries
             tries += 1
-            behind = attempt - _was_full(error, tries)
+            behind = attempt - _costs_nothing(error, tries)
             return Unit().postpone(delivery.token, delay, behind, failed).event(retried)
 
         await self._write(call.scope, make)
@@ -168,7 +168,7 @@ class Settlement:
             return Unit().hold(delivery.token).event(retried)
 
         await self._write(scope, make)
-        return 1 - _was_full(error, tries)
+        return 1 - _costs_nothing(error, tries)
 
     async def park(
         self, delivery: Delivery, handler: str, failure: Failure, told: Sequence[Event], scope: Scope
@@ -266,6 +266,6 @@ def _is_left(content: StoredContent) -> bool:
     return content.inline is None and content.size <= INLINE_BYTES
 
 
-def _was_full(error: Exception, tries: int) -> bool:
+def _costs_nothing(error: Exception, tries: int) -> bool:
     """Whether what the handler met was this server, which has been full until now: that is no attempt of its own."""
-    return isinstance(error, ServerFull) and tries > 1
+    return (isinstance(error, ServerFull) and tries > 1) or not is_an_attempt(error)

@@ -13,6 +13,10 @@ RoostError
 ├── ClaimError
 │   ├── SelfWait             a computation that asks for its own key
 │   └── ComputeTimeout       a computation that took longer than it may
+├── EffectError
+│   ├── EffectUnknown        an outside effect of which nobody knows whether it has happened; carries `effect`, its key
+│   ├── EffectBusy           an outside effect that another is carrying out just now
+│   └── NotDone              raised by an action: the effect has not happened
 └── Closed                   the flock, or the part asked, is closed
 """
 
@@ -98,6 +102,37 @@ class SelfWait(ClaimError):
 
 class ComputeTimeout(ClaimError):
     """A computation took longer than its time limit."""
+
+
+class EffectError(RoostError):
+    """An outside effect did not end well."""
+
+
+class EffectUnknown(EffectError):
+    """Nobody knows whether an outside effect has happened: it is not repeated until a person has settled it."""
+
+    retryable = False
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(
+            f"the effect {key!r} {why}: find out what has happened outside, settle it as done or not done "
+            "(roost dead settle), then retry the delivery (roost dead retry)"
+        )
+        self.effect = key
+
+
+class EffectBusy(EffectError):
+    """Another delivery or program is carrying the effect out just now; ask again when it has ended."""
+
+    retry_after = 1.0
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the effect {key!r} is being carried out just now: ask again when that has ended")
+        self.key = key
+
+
+class NotDone(EffectError):
+    """The effect has not happened, and may be tried again: raised by its action, which must be sure of it."""
 
 
 class Closed(RoostError):

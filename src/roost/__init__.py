@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from roost.actors import Actor, Ask, Computed, Context, Failure, Flock, Memory, Retry, Work, fingerprint, on, shared
-    from roost.streams import Conflict, Event, Note, NoteNotFound, Position, RoostError, event, upcast
+    from roost.streams import (
+        Conflict,
+        EffectUnknown,
+        Event,
+        NotDone,
+        Note,
+        NoteNotFound,
+        Position,
+        RoostError,
+        event,
+        upcast,
+    )
 
 __version__ = "0.1.0"
 
@@ -23,10 +34,12 @@ __all__ = [
     "Computed",
     "Conflict",
     "Context",
+    "EffectUnknown",
     "Event",
     "Failure",
     "Flock",
     "Memory",
+    "NotDone",
     "Note",
     "NoteNotFound",
     "Position",
@@ -40,7 +53,8 @@ __all__ = [
     "upcast",
 ]
 
-_STREAMS = ("Conflict", "Event", "Note", "NoteNotFound", "Position", "RoostError", "event", "upcast")
+_STREAMS = ("Conflict", "EffectUnknown", "Event", "NotDone", "Note", "NoteNotFound", "Position", "RoostError", "event",
+            "upcast")  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from roost_tests.waiting import wait_until
 from roost.actors import Actor, Context, Flock, Retry, on
 from roost.streams import Event, LimitExceeded, SettingsError, UndeclaredEvent, Unit
 from roost.streams.answer import Fenced, Written
+from roost.streams.script import script
 from roost.streams.timers import MAX_AHEAD, Timers, due
 
 Join = Callable[..., Awaitable[Flock]]
@@ -78,6 +79,10 @@ async def waiting(flock: Flock) -> tuple[int, int]:
         await client.execute_command("ZCARD", keys.key("later")),
         await client.execute_command("HLEN", keys.key("letters")),
     )
+
+
+async def somebody_rings(flock: Flock) -> bool:
+    return bool(await flock.shard.command("EXISTS", flock.shard.keys.key("lease", "timers")))
 
 
 async def is_handled(flock: Flock, count: int = 1) -> bool:
@@ -149,7 +154,7 @@ async def test_what_is_past_is_appended_at_once_and_the_first_due_comes_first(fl
 async def test_a_sooner_one_does_not_wait_for_a_later_one(flock: Flock, join: Join) -> None:
     other = await join()
     await flock.later(Doubled(1, "n"), delay=LONG)
-    await wait_until(lambda: flock._ringer._news is not None)
+    await wait_until(lambda: somebody_rings(flock))
     started = time.monotonic()
     await other.later(Doubled(2, "n"), delay=SOON)
     assert [event.data["n"] for event in await rung(flock)] == [2]
@@ -259,9 +264,10 @@ async def test_who_has_nothing_to_do_with_timers_asks_for_none(settings: dict[st
     faulty: Proxy = await proxy(settings["url"])
     async with open_flock(settings | {"url": faulty.url}) as flock:
         await flock.append(Given(1))
-        assert flock._ringer._task is None
+        rings = script("ring").sha.encode()
+        assert not [request for request in faulty.requests if rings in request]
         async with flock.work(Hearer()):
-            assert flock._ringer._task is not None
+            await wait_until(lambda: [request for request in faulty.requests if rings in request])
 
 
 async def test_a_killed_ringer_loses_and_doubles_nothing(flock: Flock, settings: dict[str, Any]) -> None:

@@ -189,3 +189,13 @@ def test_every_example_is_short_numbered_and_run_here(examples: Path) -> None:
     assert [file.name for file in files if f'"{file.name}"' not in tests] == []
     lengths = {file.name: file.read_text("utf-8").count("\n") for file in [*files, *others]}
     assert {name: lines for name, lines in lengths.items() if lines >= LONGEST} == {}
+
+
+async def test_a_mail_goes_out_once_however_often_its_delivery_is_tried(newcomer: Newcomer, examples: Path) -> None:
+    for number in (1, 2):
+        lines = (await newcomer.python(examples / "15_effects_and_timers.py")).splitlines()
+        assert lines == [
+            f"a mail goes out: bill/{number}",
+            f"attempt 2 goes on with message-bill/{number}",
+            f"a mail goes out: bill/{number}/reminder",
+        ]

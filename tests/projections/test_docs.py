@@ -93,6 +93,8 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
             said_by_actor = event.type not in ("delivery.resumed", "delivery.dropped")
             assert event.subject == f"actor/{event.actor if said_by_actor else 'Keeper'}"
             assert event.cause == event.data["event"]
+        elif event.type.startswith("effect."):
+            assert event.subject == f"effect/{event.data['key']}"
         elif event.type.startswith("timer."):
             assert event.subject == f"actor/{event.actor}"
         else:

@@ -131,4 +131,43 @@ class Slow(Actor):
         return Doubled(given.n * 2, "")
 
 
-ACTORS: dict[str, type[Actor]] = {"Doubler": Doubler, "Slow": Slow, "Summer": Summer}
+@event("crew.ordered")
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """`act` is what the action does besides leaving a line in the file: see Mailer."""
+
+    key: str
+    file: str
+    act: str = ""
+
+
+@event("crew.mailed")
+@dataclass(frozen=True, slots=True)
+class Mailed:
+    key: str
+    receipt: str
+
+
+class Mailer(Actor):
+    """Has an effect outside: a line with the key in a file."""
+
+    retry = Retry(attempts=4, first_delay=timedelta(milliseconds=20))
+    timeout = timedelta(seconds=5)
+
+    @on(Ordered)
+    async def mail(self, ordered: Ordered, ctx: Context[None]) -> Mailed:
+        async def send(key: str) -> str:
+            with open(ordered.file, "a") as file:  # noqa: ASYNC230  # at once, whatever comes
+                file.write(f"{key}\n")
+            if ordered.act == "die":
+                die()
+            elif ordered.act == "die after":  # when the action has ended and nothing of that is on its way
+                asyncio.get_running_loop().call_soon(die)
+            elif ordered.act:
+                await asyncio.sleep(float(ordered.act))
+            return f"receipt of {key}"
+
+        return Mailed(ordered.key, await ctx.effect(ordered.key, send, returns=str))
+
+
+ACTORS: dict[str, type[Actor]] = {"Doubler": Doubler, "Mailer": Mailer, "Slow": Slow, "Summer": Summer}

@@ -16,7 +16,7 @@ from roost.actors import Actor, Computed, Context, Flock, Retry, Work, on
 from roost.actors.documents import Source
 from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
-from roost.streams import Event, NoteNotFound
+from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound
 from roost.streams.dead import Release
 from roost.streams.declaration import event
 from roost_tests.waiting import wait_until
@@ -48,6 +48,17 @@ class EggNumbered:
 @dataclass(frozen=True, slots=True)
 class EggDue:
     bird: str
+
+
+class Payer(Actor):
+    """Has an effect outside."""
+
+    @on(EggDue)
+    async def pay(self, due: EggDue, ctx: Context[Any]) -> None:
+        async def pay(key: str) -> None:
+            return None
+
+        await ctx.effect(due.bird, pay)
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         await _use_memory(session, other, aside)
         await _hand_eggs(session)
         await _set_timers(session)
+        await _have_effects(session)
         await _report(session, place)
         for each in (flock, other, aside):
             await each.flush()
@@ -212,6 +224,35 @@ async def _set_timers(session: Session) -> None:
     flock = session.flock
     due = await flock.later(EggDue("stork"), at=datetime.now(UTC) + timedelta(days=30))
     assert [await flock.cancel_later(due) for _ in range(2)] == [True, False]
+
+
+async def _have_effects(session: Session) -> None:
+    flock, refused = session.flock, iter([NotDone("refused"), ConnectionError("half way")])
+
+    async def pay(key: str) -> str:
+        for error in refused:
+            raise error
+        return "paid"
+
+    with pytest.raises(NotDone):
+        await flock.effect("egg/1", pay)
+    with pytest.raises(EffectUnknown):
+        await flock.effect("egg/1", pay)
+    await flock.settle_effect("egg/1", done=False, by="Ada")
+    assert await flock.effect("egg/1", pay) == "paid"
+
+    async def answer(key: str) -> object:
+        return object()  # nothing that could be kept
+
+    with pytest.raises(EffectUnknown):
+        await flock.effect("egg/2", answer)
+    async with flock.work(Payer):
+        await flock.append(EggDue("owl"))
+
+        async def paid() -> bool:
+            return "effect.done" in [event.type async for event in flock.log.read() if event.subject == "effect/owl"]
+
+        await wait_until(paid)
 
 
 async def _report(session: Session, place: Path) -> None:
