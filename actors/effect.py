@@ -92,14 +92,14 @@ class Effects:
         subject_of_effect(key)
         if key in ACTING.get():
             raise SelfWait(f"the action of the effect {key!r} asks for {key!r} itself and would wait for ever")
-        version, pause, until = 0, 0.02, time.monotonic() + WAIT.total_seconds()
+        standing, pause, until = Standing("free"), 0.02, time.monotonic() + WAIT.total_seconds()
         while True:
-            # 1. An intent, unless the log knows of one already.
-            intent = await self._intend(scope, key, version, delivery)
-            if intent is not None:
-                return await self._act(intent, action, kept, limit, unknown)
+            # 1. An intent, where nothing is known that speaks against it.
+            if standing.state == "free":
+                intent = await self._intend(scope, key, standing.version, delivery)
+                if intent is not None:
+                    return await self._act(intent, action, kept, limit, unknown)
             standing = await standing_of(self._shard, key)
-            version = standing.version
             # 2. It has happened, or nobody knows.
             if standing.state == "done":
                 return kept.read(standing.result)
@@ -111,7 +111,7 @@ class Effects:
                 if await self._make_good(standing, scope, key):
                     continue
                 if not await self._is_under_way(standing, key):
-                    again = await standing_of(self._shard, key)
+                    again = await standing_of(self._shard, key)  # the outcome may have come before the claim's end
                     if again.version == standing.version:
                         raise EffectUnknown(key, "was begun, and whoever did has not told how it ended")
                     continue
@@ -222,7 +222,7 @@ class Effects:
         self._owe(intent, outcome)
         claimed, until, pause = True, time.monotonic() + self._shard.patience.total_seconds(), 0.1
         while True:
-            unit = Unit().expect(outcome.subject, intent.version)
+            unit = Unit().past().expect(outcome.subject, intent.version)
             if claimed:
                 unit.complete(claim_of_effect(intent.key), intent.nonce)
             try:

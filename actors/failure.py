@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from roost.streams import EffectBusy, EffectUnknown, LimitExceeded, NoteNotFound, RoostError, UndeclaredEvent
+from roost.streams import EffectBusy, LimitExceeded, NoteNotFound, RoostError, UndeclaredEvent
 
 MAX_MESSAGE = 2000
 MAX_TRACEBACK = 8000

@@ -60,7 +60,7 @@ async def set_later(
             cause=reader.cause,
             traceparent=reader.traceparent,
         )
-    unit = Unit()
+    unit = Unit().past()
     add_later(unit, event, when)
     answer = await scope.write(flock.writer, unit)
     if not isinstance(answer, Written):

@@ -106,7 +106,7 @@ async def settle_effect(
     )
     writer = Writer(shard)
     try:
-        answer = await writer.write(Unit().expect(settled.subject, standing.version).event(settled))
+        answer = await writer.write(Unit().past().expect(settled.subject, standing.version).event(settled))
     finally:
         await writer.close()
     match answer:

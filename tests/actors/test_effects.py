@@ -365,6 +365,19 @@ async def test_who_waits_long_for_another_uses_up_no_attempt(flock: Flock, join:
     assert await events_of(flock, "delivery.parked") == []
 
 
+async def test_who_waited_for_one_that_died_does_not_take_its_place(flock: Flock) -> None:
+    """The claim ends while others wait: that the effect is free to be claimed does not mean that it is free."""
+    calls: list[str] = []
+    intended = Event(type="effect.intended", subject="effect/k", body=b'{"key":"k","owner":"dead"}')
+    lease = timedelta(milliseconds=300)
+    unit = Unit().expect("effect/k", 0).claim(claim_of_effect("k"), intended.id, lease, "*", "dead", intended)
+    await flock.writer.write(unit)
+    asked = [flock.effect("k", counted(calls)) for _ in range(3)]
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in ended] == [EffectUnknown] * 3
+    assert (calls, await story(flock, "k")) == ([], ["intended"])
+
+
 # Real processes that die and freeze.
 
 
