@@ -21,12 +21,14 @@ from roost.actors import Actor, Context, Flock, Retry, UnfitResult, on
 from roost.streams import (
     EffectBusy,
     EffectUnknown,
+    Event,
     Inbox,
     LimitExceeded,
     NotDone,
     OutcomeUnknown,
     SelfWait,
     SettingsError,
+    Unit,
 )
 from roost.streams.effects import claim_of_effect, settle_effect, standing_of
 
