@@ -66,6 +66,7 @@ from .resource import Resource
 from .ringer import Ringer
 from .scope import Scope, entered
 from .shared import Shared, Sharer, share
+from .suspects import Suspects
 from .worker import GRACE, Worker
 
 log = structlog.get_logger(__name__)
@@ -109,6 +110,7 @@ class Flock:
         self.dead = ParkedDeliveries(self.shard, agent)
         """Deliveries that were given up: to be listed, retried, dropped."""
         self.heartbeat = Heartbeat(connection, self.shard, claim_lease=claim_lease, delivery_lease=delivery_lease)
+        self.suspects = Suspects()
         self._bell = Bell(connection.pushes(), self.shard.keys)
         self._model = model
         self.guard: Guard | None = None

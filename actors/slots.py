@@ -53,6 +53,12 @@ class Slots(Generic[T, R]):
         self._queue.extend([(item, work) for item in items])
         self._go_on()
 
+    def withdraw(self, work: Callable[[T], R | Steps[R]]) -> list[T]:
+        """Take back those of which `work` is to be done, and was not begun."""
+        taken = [item for item, todo in self._queue if todo == work]
+        self._queue = deque(each for each in self._queue if each[1] != work)
+        return taken
+
     def close(self) -> tuple[list[T], list[asyncio.Task[None]]]:
         """Begin nothing more: what was not begun, and the tasks of what was."""
         self._closed = True

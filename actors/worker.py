@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, new_id
+from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, Token, new_id
 from roost.streams.inbox import InboxGone
 from roost.streams.patience import explain, is_passing
 
@@ -37,6 +37,9 @@ ON_THEIR_WAY = 3
 become small, and a read costs as much as the handling of several."""
 KEEP_S = 90.0
 """For so long what is in hand is kept while it waits for full inboxes; it is kept again long before."""
+MOST_UNSEEN = 1000
+LAST_COMMITS = timedelta(seconds=2)
+"""What commits that are on their way have to be answered, when a worker stops and its grace is over."""
 GRACE = timedelta(seconds=20)
 """What a worker that stops gives to what it has in hand."""
 
@@ -58,7 +61,8 @@ class Worker:
     def __init__(self, flock: Flock, actor: Actor, *, run: str | None = None, concurrency: int | None = None) -> None:
         self.actor = actor
         self._flock = flock
-        self._inbox = Inbox(flock.shard, inbox_name(actor.name, run), consumer_name())
+        self._last = actor.retry.attempts
+        self._inbox = Inbox(flock.shard, inbox_name(actor.name, run), consumer_name(), attempts=self._last)
         self._run = run
         self._desk = Desk(flock, actor, States(flock.shard, actor) if actor.state is not None else None, self)
         count = concurrency or actor.concurrency
@@ -76,7 +80,10 @@ class Worker:
         """Set while nothing is in hand; looked at by who stops."""
         self._handled: dict[str, int] = {}
         """Entries whose handling ended without the server's word, with the counts that they had."""
-        self._suspect = False
+        self._unsure = False
+        self._given_up: dict[Token, int] = {}
+        """What is to be handed back, with the attempts that are behind it."""
+        self._hurry = asyncio.Event()
         self._unsettled = 0
         """Deliveries in a row that ended without the server's word."""
         self._stopping = False
@@ -112,26 +119,56 @@ class Worker:
 
     async def _finish(self, grace_s: float) -> None:
         """Let what is in hand end, and end it after that many seconds."""
+        # 1. What was not begun goes back at once: others need not wait for what is in hand here.
+        not_begun = [*self._slots.withdraw(self._desk.handle), *self._slots.withdraw(self._carefully)]
+        for delivery in [*not_begun, *self._flock.suspects.withdraw(self._begin_suspect)]:
+            self._give_up(delivery, delivery.attempt - 1)
+        await self._hand_back()
+        # 2. What was begun may end.
+        if not await self._is_empty_within(grace_s, self._hurry):
+            log.info("a worker leaves before its deliveries have ended", actor=self.actor.name, busy=self.busy)
+        # 3. What has not ended is ended, and counts as an attempt.
+        left, tasks = self._slots.close()
+        await end(tasks)
+        await self._is_empty_within(LAST_COMMITS.total_seconds())
+        self._desk.close()
+        for delivery in [*left, *self._in_hand.values()]:  # nobody here will be told how these ended
+            self._give_up(delivery, delivery.attempt)
+
+    async def _is_empty_within(self, seconds: float, hurry: asyncio.Event | None = None) -> bool:
+        """Whether nothing is in hand any more when so much time has passed, or somebody is in a hurry."""
         self._empty.clear()
         if self._in_hand:
-            try:
-                async with asyncio.timeout(grace_s):
-                    await self._empty.wait()
-            except TimeoutError:
-                log.info("a worker leaves before its deliveries have ended", actor=self.actor.name, busy=self.busy)
-        left, tasks = self._slots.close()
-        for delivery in left:
-            self._let_go(delivery)
-        await end(tasks)
-        self._desk.close()
-        for delivery in list(self._in_hand.values()):  # on their way to the server: nobody here will be told
-            self.settled(delivery, Outcome.UNSETTLED)
+            waits = [asyncio.create_task(event.wait()) for event in (self._empty, hurry) if event is not None]
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await end(waits)
+        return not self._in_hand
+
+    def hurry(self) -> None:
+        """The grace of a worker that stops ends now."""
+        self._hurry.set()
+
+    def _give_up(self, delivery: Delivery, behind: int) -> None:
+        """It is to be handed back, with so many attempts behind it."""
+        if delivery.suspect:
+            self._flock.suspects.ended(delivery)
+        self._let_go(delivery)
+        self._handled.pop(delivery.token.entry, None)
+        self._given_up[delivery.token] = behind
+
+    async def _hand_back(self) -> None:
+        try:
+            await self._inbox.hand_back(self._given_up)
+            self._given_up.clear()
+        except RoostError as error:
+            log.warning("deliveries could not be handed back yet", error=str(error))
 
     async def _leave(self) -> None:
         try:
+            await self._hand_back()
             # A read that was cancelled may have been answered: those entries are ours, and nobody handles them.
-            unseen = await self._inbox.mine([], 1000, self._handled)
-            await self._inbox.hand_back([delivery.token for delivery in unseen], self._lease)
+            while unseen := await self._inbox.mine([], MOST_UNSEEN, self._handled):
+                await self._inbox.hand_back({each.token: each.attempt - 1 for each in unseen})
             await self._inbox.retire()
             await self._lead(timedelta(0))  # once more: a renewal that was cancelled on its way may have come after
         except RoostError as error:
@@ -176,9 +213,9 @@ class Worker:
                     continue
                 try:
                     # 2. After a lost reply entries may be pending for us unseen: those first.
-                    if self._suspect:
+                    if self._unsure:
                         await asyncio.sleep(self._pause())
-                        self._suspect = False
+                        self._unsure = False
                         deliveries = await self._unseen(free)
                     else:
                         deliveries = await self._inbox.read(client, free, BLOCK)
@@ -189,7 +226,7 @@ class Worker:
                     await self._subscribe()  # the log has started anew, or the server has lost its last second
                     continue
                 except Exception as error:
-                    self._suspect = True
+                    self._unsure = True
                     away_since = away_since or time.monotonic()
                     waited = time.monotonic() - away_since
                     if not is_passing(error) or waited > self._flock.shard.patience.total_seconds():
@@ -222,23 +259,57 @@ class Worker:
         """How many deliveries there is room for."""
         return min(self._slots.free, self._most - len(self._in_hand))
 
+    def _room_for_suspects(self) -> int:
+        """As `_free`, of what dead workers have left. They take turns: more of them would keep room from what is new."""
+        return min(self._free(), self._slots.count - self._flock.suspects.waiting(self._begin_suspect))
+
     def _begin(self, deliveries: Iterable[Delivery]) -> None:
         new: list[Delivery] = []
+        careful: list[Delivery] = []
         for delivery in deliveries:
             entry = delivery.token.entry
             if entry in self._in_hand and self._in_hand[entry].token == delivery.token:
                 continue
             self._in_hand[entry] = delivery
             self._handled.pop(entry, None)
+            if delivery.suspect:
+                self._flock.suspects.add(delivery, self._begin_suspect)
+                continue
             self._flock.heartbeat.hold(delivery.token, self._timeout_s)
-            new.append(delivery)
+            (new if delivery.attempt < self._last and delivery.token.count == 1 else careful).append(delivery)
         # The sweep and the reads fill the same slots, each without knowing what the other is about to bring.
         self._slots.begin(new, self._desk.handle)
+        if careful:
+            self._slots.begin(careful, self._carefully)
         if self._free() <= 0:
             self._room.clear()
 
+    def _begin_suspect(self, delivery: Delivery) -> None:
+        """It is its turn."""
+        if self._in_hand.get(delivery.token.entry) is delivery:
+            self._slots.begin([delivery], self._carefully)
+        else:  # its lease ended before, and it has been taken over, if only by ourselves
+            self._flock.suspects.ended(delivery)
+
+    async def _carefully(self, delivery: Delivery) -> Outcome:
+        """Handle a delivery whose attempt is known to have begun before it does, should its worker die of it."""
+        self._flock.heartbeat.hold(delivery.token, self._timeout_s)
+        async with self._flock.suspects.turn:  # between the word and the handler's first step no other one dies of it
+            try:
+                if not await self._inbox.begin(delivery):
+                    log.info("delivery taken over by another worker before it began", delivery=delivery.token.entry)
+                    return Outcome.FENCED
+            except RoostError as error:  # it has not begun: it is found again among our own
+                log.warning("delivery not begun", error=str(error))
+                self._unsure = True
+                return Outcome.FENCED
+            ended = self._desk.handle(delivery)
+        return ended if isinstance(ended, Outcome) else await ended
+
     def _handled_one(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """A slot is free again."""
+        if delivery.suspect:
+            self._flock.suspects.ended(delivery)
         if outcome is not Outcome.SENT:
             self.settled(delivery, outcome or Outcome.UNSETTLED)
         self._make_room()
@@ -246,8 +317,10 @@ class Worker:
     def settled(self, delivery: Delivery, outcome: Outcome) -> None:
         """How a delivery ended."""
         self._let_go(delivery)
-        if outcome is Outcome.UNSETTLED:
-            self._suspect, self._unsettled = True, self._unsettled + 1
+        if outcome is Outcome.UNSETTLED and self._stopping:
+            self._given_up[delivery.token] = delivery.attempt
+        elif outcome is Outcome.UNSETTLED:
+            self._unsure, self._unsettled = True, self._unsettled + 1
             self._handled[delivery.token.entry] = delivery.token.count
         else:
             self._unsettled = 0
@@ -290,7 +363,7 @@ class Worker:
                     moved, next_ms = await self._inbox.due()
                     if time.monotonic() - swept > every:
                         swept = time.monotonic()
-                        if self._free() <= 0:  # others may have room for what the dead have left
+                        if self._room_for_suspects() <= 0:  # others may have room for what the dead have left
                             await self._lead(timedelta(0))
                             pause = every * random.uniform(0.25, 0.75)
                             continue
@@ -313,11 +386,12 @@ class Worker:
 
     async def _sweep(self, cursor: str) -> str:
         """Take over what dead workers had, as much as there is room for, and remove consumers that are gone."""
-        free = self._free()
-        if free > 0:
-            cursor, deliveries = await self._inbox.take_over(self._lease, cursor, min(free, 100))
+        room = self._room_for_suspects()
+        if room > 0:
+            cursor, deliveries = await self._inbox.take_over(self._lease, cursor, min(room, 100))
             for delivery in deliveries:
-                log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
+                if delivery.token.entry not in self._in_hand:  # it may have waited here for its turn
+                    log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
             self._begin(deliveries)
         gone_ms = GONE_LEASES * self._lease.total_seconds() * 1000
         for name, pending, idle_ms in await self._inbox.consumers():

@@ -48,7 +48,7 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
     await call("open", 1, "{}")
     await call("subscribe", INBOX, json.dumps({"types": ["page.found"], "run": None}))
     while True:
-        for entry, count, flat in (await call("take_over", INBOX, ME, 15_000, "0-0", 10))[1]:  # left by the dead
+        for entry, count, flat, *_ in (await call("take_over", INBOX, ME, 15_000, "0-0", 10))[1]:  # left by the dead
             await handle(entry, count, dict(zip(flat[::2], flat[1::2], strict=True)))
         new: list[Any] = await redis.xreadgroup("workers", ME, {f"{prefix}inbox:{INBOX}": ">"}, 10, 1000) or []
         for entry, fields in new[0][1] if new else ():

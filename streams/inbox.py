@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -20,15 +20,23 @@ from .routes import Subscription, WhenFull
 from .shard import Shard
 from .unit import Token
 
+MANY = 1_000_000_000
+"""Attempts of a delivery that is never given up."""
+
 
 class Delivery(NamedTuple):
-    """One attempt to handle one inbox entry. `attempt` counts from 1 and includes attempts whose worker died."""
+    """One attempt to handle one inbox entry. `attempt` counts from 1 and includes attempts whose worker died.
+
+    It does not include what was never begun: see `Inbox.begin`.
+    """
 
     event: Event
     token: Token
     attempt: int
     damage: DamagedEvent | None = None
     """What is wrong with the entry if it is no event. `event` holds what can be told of it then."""
+    suspect: bool = False
+    """Whether a worker has died with it in hand, perhaps of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,10 @@ class InboxGone(RoostError):
 class Inbox:
     """An actor's inbox, as one consumer of it sees it."""
 
-    def __init__(self, shard: Shard, name: str, consumer: str) -> None:
+    def __init__(self, shard: Shard, name: str, consumer: str, *, attempts: int = MANY) -> None:
+        """`attempts` is how many a delivery has. The last is always begun with `begin`."""
         self._shard = shard
+        self._attempts = attempts
         self.name = name
         self.consumer = consumer
         self._key = shard.keys.key("inbox", name)
@@ -99,7 +109,8 @@ class Inbox:
         """
         known = dict.fromkeys(in_hand, "") | {entry: str(count) for entry, count in (handled or {}).items()}
         flat = [word for pair in known.items() for word in pair]
-        return self._taken(await self._shard.run("mine", self.name, self.consumer, limit, *flat))
+        taken = await self._shard.run("mine", self.name, self.consumer, limit, *flat)
+        return self._taken(taken, () if handled is None else handled)
 
     async def take_over(self, idle: timedelta, cursor: str, limit: int) -> tuple[str, list[Delivery]]:
         """Entries whose worker has not been heard of for `idle`, from a cursor on, at most `limit`; the next cursor.
@@ -110,18 +121,30 @@ class Inbox:
         following, taken = await self._shard.run("take_over", self.name, self.consumer, idle_ms, cursor, limit)
         return following.decode(), self._taken(taken)
 
-    def _taken(self, taken: Sequence[tuple[bytes, int, Any]]) -> list[Delivery]:
-        return [self._delivery(entry, fields, count) for entry, count, fields in taken]
+    def _taken(self, taken: Sequence[tuple[bytes, int, Any, bytes]], known: Container[str] = ()) -> list[Delivery]:
+        """`known` are those of which this consumer knows that they were handled, and by whom."""
+        deliveries: list[Delivery] = []
+        for entry, count, fields, begun in taken:
+            delivery = self._delivery(entry, fields, count, begun)
+            suspect = count > 1 and delivery.token.entry not in known
+            deliveries.append(delivery._replace(suspect=True) if suspect else delivery)
+        return deliveries
 
-    def _delivery(self, entry: bytes, fields: Any, count: int) -> Delivery:
+    def _attempt(self, first: int, begun: bytes) -> int:
+        """Of a delivery that others have had: `first` was that of the first of them, who may have begun it and not said
+        so, unless it was the last that there is."""
+        return int(begun) + 1 if begun else min(first + 1, max(first, self._attempts))
+
+    def _delivery(self, entry: bytes, fields: Any, count: int, begun: bytes = b"") -> Delivery:
         known = pairs(fields)
         token = Token(self.name, self.consumer, entry.decode(), count)
         try:
             event = event_of(self._shard.number, known.get(b"pos", b"?"), known)
-            return Delivery(event, token, int(known.get(b"attempts", 0)) + count)
+            attempt = int(known.get(b"attempts", 0)) + 1
+            return Delivery(event, token, attempt if count == 1 and not begun else self._attempt(attempt, begun))
         except (DamagedEvent, ValueError) as error:  # the other entries of the reply are to be handled all the same
             damage = error if isinstance(error, DamagedEvent) else DamagedEvent(f"the entry {token.entry}: {error}")
-            return Delivery(remains_of(token, known), token, count, damage)
+            return Delivery(remains_of(token, known), token, 1, damage)
 
     async def renew(self, tokens: Sequence[Token]) -> list[bool]:
         """Deliveries in hand are not idle; which are still this consumer's."""
@@ -130,13 +153,27 @@ class Inbox:
         flat = [word for token in tokens for word in (token.entry, token.count)]
         return [bool(kept) for kept in await self._shard.run("delivery_renew", self.name, self.consumer, *flat)]
 
-    async def hand_back(self, tokens: Sequence[Token], lease: timedelta) -> int:
-        """Give up deliveries that were not started, so that the next sweep takes them."""
-        if not tokens:
-            return 0
-        flat = [word for token in tokens for word in (token.entry, token.count)]
-        idle_ms = round(lease.total_seconds() * 1000) * 2
-        return int(await self._shard.run("hand_back", self.name, self.consumer, idle_ms, *flat))
+    async def begin(self, delivery: Delivery) -> bool:
+        """Say that this attempt begins, before it does: whether the delivery is still this consumer's.
+
+        For suspects, and for a delivery's last attempt: however often it is given to workers that die before they come
+        to it, only what was begun counts; and what kills its workers is known after its attempts.
+        """
+        token = delivery.token
+        return bool(
+            await self._shard.run("begin", self.name, self.consumer, token.entry, token.count, delivery.attempt)
+        )
+
+    async def hand_back(self, deliveries: Mapping[Token, int]) -> int:
+        """Give up deliveries, each with the attempts that are behind it, to whoever reads next; how many there were.
+
+        They are new entries then. If the answer is lost and the call repeated, those of the first time do not count.
+        """
+        back, flat = 0, [word for token, behind in deliveries.items() for word in (token.entry, token.count, behind)]
+        for first in range(0, len(flat), 300):
+            words = flat[first : first + 300]
+            back += int(await self._shard.run("hand_back", self.name, self.consumer, *words))
+        return back
 
     async def due(self, limit: int = 100) -> tuple[int, int]:
         """Move deliveries whose time has come back into the inbox: how many, and ms until the next (-1: none)."""

@@ -38,6 +38,7 @@ KINDS = {
     "waiting": "hash per actor: the deliveries that wait in its timers",
     "later": "sorted set: ID of every event that is to be appended later, by its due time in milliseconds",
     "letters": "hash: ID of such an event -> JSON of its subject, type, meta and data",
+    "tries": "hash per actor: entry -> the attempt that was begun last, of deliveries whose worker may die of it",
     "state": "hash per keyed actor: key -> '<version> <JSON>'",
     "lease": "string per fleet-wide job: who does it; expires",
     "budget": "hash per run: model calls and cost reserved so far; expires",

@@ -5,7 +5,7 @@
 -- KEYS[1]  the log
 -- ARGV     1 inbox, 2 consumer, 3 most deliveries, then entry and count of each delivery that it knows: count '' = it is
 --          handling it, otherwise the count at which it has handled it, and does not know how that ended
--- Answer   for each delivery: entry, count, fields
+-- Answer   for each delivery: entry, count, fields, the attempt that was begun last ('' if none is known)
 
 local known = {}
 for i = 4, #ARGV, 2 do known[ARGV[i]] = ARGV[i + 1] end
@@ -18,7 +18,10 @@ repeat
     if had ~= '' and #taken < tonumber(ARGV[3]) then
       local count = math.max(pending[4], (tonumber(had or 0) or 0) + 1)
       local claimed = redis.call('XCLAIM', K.inbox .. ARGV[1], GROUP, ARGV[2], 0, pending[1], 'RETRYCOUNT', count)[1]
-      if claimed then taken[#taken + 1] = { claimed[1], count, claimed[2] } end
+      if claimed then
+        local begun = redis.call('HGET', K.tries .. ARGV[1], claimed[1]) or ''
+        taken[#taken + 1] = { claimed[1], count, claimed[2], begun }
+      end
     end
   end
 until #page < 100 or #taken >= tonumber(ARGV[3])

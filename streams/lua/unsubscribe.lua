@@ -6,7 +6,7 @@
 
 local left = redis.call('XLEN', K.inbox .. ARGV[1]) + redis.call('ZCARD', K.timers .. ARGV[1])
 if left > 0 and ARGV[2] ~= '1' then return left end
-redis.call('DEL', K.inbox .. ARGV[1], K.timers .. ARGV[1], K.waiting .. ARGV[1])
+redis.call('DEL', K.inbox .. ARGV[1], K.timers .. ARGV[1], K.waiting .. ARGV[1], K.tries .. ARGV[1])
 redis.call('HDEL', K.bounds, ARGV[1])
 if redis.call('HDEL', K.routes, ARGV[1]) == 1 then
   raise_generation()

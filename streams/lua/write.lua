@@ -202,10 +202,12 @@ end
 
 local function acknowledge()
   for inbox, entries in pairs(acks) do
+    local tried = call('EXISTS', K.tries .. inbox) == 1 -- seldom: then nobody need ask for each entry
     for first = 1, #entries, PAGE do
       local last = math.min(first + PAGE - 1, #entries)
       call('XACK', K.inbox .. inbox, GROUP, unpack(entries, first, last))
       call('XDEL', K.inbox .. inbox, unpack(entries, first, last))
+      if tried then call('HDEL', K.tries .. inbox, unpack(entries, first, last)) end
     end
   end
 end

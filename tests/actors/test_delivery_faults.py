@@ -168,7 +168,8 @@ async def test_a_worker_that_stops_finishes_or_hands_back_what_it_has(flock: Flo
         await leaving.hear("left")
         assert await leaving.end() == 0
     assert len(await events_of(flock, "delivery.handled")) == 1
-    assert (await left_in(flock))[:2] == (1, 1)
+    assert (await left_in(flock))[:2] == (1, 0)
+    assert await consumers(flock) == []
     started = time.monotonic()
     async with flock.work(Doubler):
         await wait_until(lambda: has_ended(flock, 2))

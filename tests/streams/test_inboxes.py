@@ -194,7 +194,7 @@ async def test_renewing_in_an_inbox_that_was_taken_away_is_no_error(core: Core, 
     (delivery,) = await deliver(core, inbox)
     await inbox.unsubscribe(drop=True)
     assert await inbox.renew([delivery.token]) == [False]
-    assert await inbox.hand_back([delivery.token], MINUTE) == 0
+    assert await inbox.hand_back({delivery.token: 0}) == 0
     assert not await inbox.retire()
     assert await inbox.state() == InboxState("A", 0, 0, 0, 0)
 
@@ -291,14 +291,71 @@ async def test_a_parked_delivery_leaves_the_inbox_and_is_kept(core: Core, inbox:
     assert await core.read(inbox) == []
 
 
-async def test_deliveries_handed_back_go_to_the_next_sweep_and_count_no_attempt(core: Core, inbox: Inbox) -> None:
+async def test_deliveries_handed_back_are_there_for_the_next_reader_with_the_attempts_behind_them(
+    core: Core, inbox: Inbox
+) -> None:
     deliveries = await deliver(core, inbox, 3)
-    assert await inbox.hand_back([each.token for each in deliveries[:2]], MINUTE) == 2
-    taken = await take_over(core.inbox(consumer="c2"), MINUTE)
-    assert subjects(taken) == ["s0", "s1"]
-    assert [each.attempt for each in taken] == [1, 1]
-    assert await inbox.hand_back([each.token for each in deliveries], MINUTE) == 1, "two are no longer its own"
-    assert await inbox.hand_back([], MINUTE) == 0
+    first, second, third = (each.token for each in deliveries)
+    assert await inbox.hand_back({first: 0, second: 1}) == 2
+    again = await core.read(core.inbox(consumer="c2"), 10)
+    assert [each.event for each in again] == [each.event for each in deliveries[:2]]
+    assert [(each.attempt, each.token.count, each.suspect) for each in again] == [(1, 1, False), (2, 1, False)]
+    assert await inbox.hand_back({first: 0, second: 0, third: 0}) == 1, "two are no longer its own"
+    assert await inbox.hand_back({}) == 0
+    assert await inbox.retire(), "nothing is pending for who has handed everything back"
+
+
+async def test_many_are_handed_back_in_bounded_steps(core: Core, inbox: Inbox) -> None:
+    deliveries = await deliver(core, inbox, 230)
+    assert await inbox.hand_back({each.token: 3 for each in deliveries}) == 230
+    assert {each.attempt for each in await core.read(inbox, 300)} == {4}
+
+
+async def test_only_what_was_begun_counts_however_many_have_had_a_delivery(core: Core) -> None:
+    parts = [Inbox(core.shard, "A", f"c{number}", attempts=4) for number in range(1, 7)]
+    await parts[0].subscribe(["thing.happened"])
+    (delivery,) = await deliver(core, parts[0])
+    seen = [(delivery.attempt, delivery.suspect)]
+    for number, part in enumerate(parts[1:]):
+        (delivery,) = await take_over(part)
+        assert delivery.token.count == number + 2
+        seen.append((delivery.attempt, delivery.suspect))
+        if number > 1:  # only these begin
+            assert await part.begin(delivery)
+            assert await part.begin(delivery), "whose answer was lost"
+    assert seen == [(1, False), (2, True), (2, True), (2, True), (3, True), (4, True)]
+    assert isinstance(await core.writer.write(Unit().acknowledge(delivery.token)), Written)
+    assert not await core.connection.client.exists(core.shard.keys.key("tries", "A"))
+
+
+async def test_the_last_attempt_is_not_presumed_to_have_begun(core: Core) -> None:
+    parts = [Inbox(core.shard, "A", f"c{number}", attempts=1) for number in range(1, 4)]
+    await parts[0].subscribe(["thing.happened"])
+    await deliver(core, parts[0])
+    (innocent,) = await take_over(parts[1])
+    assert innocent.attempt == 1
+    assert await parts[1].begin(innocent)
+    (spent,) = await take_over(parts[2])
+    assert spent.attempt == 2
+    assert not await parts[1].begin(innocent), "it is another's"
+
+
+@pytest.mark.parametrize("end", ["acknowledge", "park", "postpone", "hand back", "unsubscribe"])
+async def test_what_has_left_the_inbox_leaves_nothing_of_its_attempts(core: Core, inbox: Inbox, end: str) -> None:
+    (delivery,) = await deliver(core, inbox)
+    assert await inbox.begin(delivery)
+    units = {
+        "acknowledge": Unit().acknowledge(delivery.token),
+        "park": Unit().park(delivery.token, b"{}"),
+        "postpone": Unit().postpone(delivery.token, MINUTE, 1),
+    }
+    if end in units:
+        assert isinstance(await core.writer.write(units[end]), Written)
+    elif end == "hand back":
+        await inbox.hand_back({delivery.token: 1})
+    else:
+        await inbox.unsubscribe(drop=True)
+    assert not await core.connection.client.exists(core.shard.keys.key("tries", "A"))
 
 
 async def test_a_consumer_is_retired_only_when_nothing_is_pending_for_it(core: Core, inbox: Inbox) -> None:

@@ -184,7 +184,7 @@ async def test_a_full_server_can_be_opened_read_renewed_and_told_to_forget(own_s
         assert await core.claims.renew([("k", "n")], MINUTE) == [True]
         assert await core.claims.release("k", "n")
         assert await inbox.renew([first.token]) == [True]
-        assert await inbox.hand_back([second.token], MINUTE) == 1
+        assert await inbox.hand_back({second.token: 0}) == 1
         assert await core.notes.expire() == 1
         await core.notes.forget(expired.id, ME)
         await core.notes.forget(record.id, ME)

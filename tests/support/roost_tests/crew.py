@@ -98,6 +98,12 @@ class Doubler(Actor):
             time.sleep(float(seconds))  # noqa: ASYNC251  # it is to block the loop
 
 
+class OnceDoubler(Doubler):
+    """What was begun is not begun again."""
+
+    retry = Retry(attempts=1)
+
+
 @dataclass(frozen=True)
 class Sum:
     total: int = 0
@@ -170,4 +176,5 @@ class Mailer(Actor):
         return Mailed(ordered.key, await ctx.effect(ordered.key, send, returns=str))
 
 
-ACTORS: dict[str, type[Actor]] = {"Doubler": Doubler, "Mailer": Mailer, "Slow": Slow, "Summer": Summer}
+_ALL = (Doubler, Mailer, OnceDoubler, Slow, Summer)
+ACTORS: dict[str, type[Actor]] = {actor.name: actor for actor in _ALL}
