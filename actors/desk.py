@@ -151,7 +151,9 @@ class Desk:
             return self._park(delivery, "", missing, attempt)
         if attempt > self.actor.retry.attempts:
             cause = self._failures.get(delivery.token.entry) or WorkersDied(attempt - 1)
-            if delivery.suspect and attempt > self.actor.retry.attempts + 1:  # what it tells when parked killed one, too
+            if (
+                delivery.suspect and attempt > self.actor.retry.attempts + 1
+            ):  # what it tells when parked killed one, too
                 bare = Scope(self._settlement.reader(delivery), self.flock.shard)
                 return self._park_bare(delivery, handler.name, Failure.of(cause, attempt - 1), bare, cause)
             return self._park(delivery, handler.name, cause, attempt - 1)

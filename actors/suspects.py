@@ -22,8 +22,8 @@ class Suspects:
         self._waiting: deque[tuple[Delivery, Begin]] = deque()
         self._begun: Token | None = None
         self.turn = asyncio.Lock()
-        """Held while a delivery is said to begin, until its handler has taken its first step. Otherwise one that kills the
-        process at once would do so while others are on the record, and have not begun."""
+        """Held while a delivery is said to begin, until its handler has taken its first step. Otherwise one that kills
+        the process at once would do so while others are on the record, and have not begun."""
 
     def add(self, delivery: Delivery, begin: Begin) -> None:
         """Calls `begin` when it is this one's turn."""

@@ -260,7 +260,7 @@ class Worker:
         return min(self._slots.free, self._most - len(self._in_hand))
 
     def _room_for_suspects(self) -> int:
-        """As `_free`, of what dead workers have left. They take turns: more of them would keep room from what is new."""
+        """As `_free`, for what dead workers have left. It takes turns: more would keep room from what is new."""
         return min(self._free(), self._slots.count - self._flock.suspects.waiting(self._begin_suspect))
 
     def _begin(self, deliveries: Iterable[Delivery]) -> None:

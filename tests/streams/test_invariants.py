@@ -34,7 +34,7 @@ from redis.exceptions import ConnectionError as LostReply
 from roost_tests.core import LEAST, ME, MINUTE, Core, claim_unit, happened, note_unit
 from roost_tests.shadow import Routed, Shadow, ShadowInbox, ShadowNote, State
 
-from roost.streams import Claims, Connection, Delivery, Inbox, Keys, Log, NoteNotFound, Notes, Shard, Token, Writer
+from roost.streams import Claims, Connection, Delivery, Inbox, Keys, Log, NoteNotFound, Notes, Shard, Writer
 from roost.streams.answer import Answer, Conflicted, Fenced, Granted, Held, Present, Stale, Written
 from roost.streams.client import ask_all_nodes
 from roost.streams.connection import connect

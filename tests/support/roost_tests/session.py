@@ -73,6 +73,8 @@ class Keeper(Actor):
 
     @on(EggLaid)
     async def keep(self, egg: EggLaid, ctx: Context[Any]) -> EggCounted:
+        if ctx.attempt == self.retry.attempts:
+            await asyncio.sleep(0.3)  # the last attempt has left its mark: it is to be seen
         if egg.fate == "broken" or (egg.fate == "cracked" and ctx.attempt == 1):
             raise ValueError(f"{egg.fate} at {ctx.now()}")
         if egg.fate == "well":
