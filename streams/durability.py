@@ -73,8 +73,11 @@ class Durability:
 MEMORY = Durability()
 
 
-async def check(durability: Durability, client: CommandClient, log_key: str, flock: str) -> None:
-    """Raises SettingsError if the server that has that log cannot give what the flock needs; ServerUnavailable."""
+async def check(
+    durability: Durability, client: CommandClient, log_key: str, flock: str, *, replicas: bool = True
+) -> None:
+    """Raises SettingsError if the server that has that log cannot give what the flock needs; ServerUnavailable.
+    `replicas`: also if there are too few of them at this moment."""
     if durability == MEMORY:
         return
     try:
@@ -89,9 +92,9 @@ async def check(durability: Durability, client: CommandClient, log_key: str, flo
         )
     if durability.disk and str(info.get("aof_enabled")) != "1":
         raise SettingsError(f"{name}, and its server keeps no append-only file: set `appendonly yes` there")
-    replicas = int(str(info.get("connected_slaves", 0)))
-    if replicas < durability.replicas:
+    connected = int(str(info.get("connected_slaves", 0)))
+    if replicas and connected < durability.replicas:
         raise SettingsError(
-            f"{name}, and its server has {replicas} replica{'' if replicas == 1 else 's'} now: "
+            f"{name}, and its server has {connected} replica{'' if connected == 1 else 's'} now: "
             "start more of them, or make a flock of another durability"
         )

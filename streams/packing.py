@@ -39,10 +39,13 @@ class Packing:
         if check_health:
             await connection.check_health()
         packed = command.encode() if isinstance(command, str) else command
+        writer = connection._writer
+        if writer is None:  # a cluster client closes connections that others are about to use, when a slot has moved
+            raise RedisConnectionError("the connection was closed before the command was written")
         try:
             async with asyncio.timeout(connection.socket_timeout):
-                connection._writer.writelines([packed] if isinstance(packed, bytes) else packed)
-                await connection._writer.drain()
+                writer.writelines([packed] if isinstance(packed, bytes) else packed)
+                await writer.drain()
         except TimeoutError:
             await connection.disconnect(nowait=True)
             raise RedisTimeoutError("the server took no more of a command in time") from None

@@ -81,14 +81,16 @@ class Shard:
     async def make(self, durability: Durability | None = None) -> None:
         """Open it, and make it with that durability if it is new; None takes what it has, and memory for a new one.
 
-        Raises SettingsError if it has another one, or if its server cannot give it.
+        Raises SettingsError if it has another one, or if its server cannot give it. That a replica of one that is there
+        already is away is not for good: what is written waits for it.
         """
         client = cast(CommandClient, self.client)
         if durability is not None:
-            await check(durability, client, self.keys.log, self.keys.flock)
+            is_new = not await self.command("EXISTS", self.keys.key("meta"))
+            await check(durability, client, self.keys.log, self.keys.flock, replicas=is_new)
         await self.open(None if durability in (None, MEMORY) else {"durability": str(durability)})
         if durability is None:
-            await check(self.durability, client, self.keys.log, self.keys.flock)
+            await check(self.durability, client, self.keys.log, self.keys.flock, replicas=False)
         elif durability != self.durability:
             raise SettingsError(
                 f"flock {self.keys.flock!r} was made with the durability {self.durability}, which stays: "

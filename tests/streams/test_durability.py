@@ -66,6 +66,21 @@ async def test_a_flock_keeps_the_durability_it_was_made_with(pair: tuple[BareSer
             pass
 
 
+async def test_a_flock_is_opened_while_a_replica_is_away_and_what_is_written_waits_for_it(
+    pair: tuple[BareServer, BareServer],
+) -> None:
+    primary, replica = pair
+    async with core_at(primary.url, "replicated") as core:
+        await core.append(happened())
+    replica.stop()
+    async with core_at(primary.url) as core, core_at(primary.url, "replicated"):
+        appending = asyncio.create_task(core.append(happened()))
+        await wait_until(lambda: primary.command("EXISTS", core.shard.keys.log))
+        await replica.start()
+        await asyncio.wait_for(appending, 20)
+        assert len(await core.events()) == 2
+
+
 async def test_a_log_that_starts_anew_has_the_durability_of_the_old_one(pair: tuple[BareServer, BareServer]) -> None:
     async with core_at(pair[0].url, "replicated") as core:
         await core.append(happened())

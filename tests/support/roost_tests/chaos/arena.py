@@ -1,11 +1,13 @@
-"""The servers that a chaos run torments, behind a proxy: one, or a cluster. They keep all that they have acknowledged
-(`appendfsync always`), so that they may be killed."""
+"""The servers that a chaos run torments, behind a proxy: one, or a cluster. What they have acknowledged they keep: the
+one on its disk, those of a cluster in a replica's memory."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 from typing import Protocol
+
+from redis.crc import key_slot
 
 from roost.streams.keys import Keys
 
@@ -16,6 +18,7 @@ from ..waiting import wait_until
 from .nursery import Nursery
 
 KEEP_ALL = ("--appendonly", "yes", "--appendfsync", "always")
+KEEP_MOST = ("--appendonly", "yes", "--appendfsync", "everysec")
 MEND_S = 60.0
 
 
@@ -23,6 +26,8 @@ class Arena(Protocol):
     """Where a run takes place."""
 
     proxy: Proxy
+    durability: str
+    """What a flock needs there so that it loses nothing."""
 
     async def open(self) -> None: ...
 
@@ -40,6 +45,8 @@ class Arena(Protocol):
 class Standalone:
     """One server."""
 
+    durability = "disk"
+
     def __init__(self, directory: Path, nursery: Nursery) -> None:
         self._server = BareServer(directory / "server", *KEEP_ALL)
         self._nursery = nursery
@@ -55,8 +62,12 @@ class Standalone:
         self._nursery.adopt(self._server.pid)
 
     async def strike(self, kind: str, length_s: float) -> str:
-        assert kind == "kill server", kind
         async with self._busy:
+            if kind == "freeze server":
+                self._server.freeze()
+                await asyncio.sleep(length_s)
+                self._server.thaw()
+                return f"for {length_s:.1f} s"
             self._server.stop()
             await asyncio.sleep(length_s)
             await self._start()
@@ -74,8 +85,10 @@ class Standalone:
 class Cluster:
     """Three primaries with a replica each. A flock has all its keys on one of them: that one is struck."""
 
+    durability = "replicated"
+
     def __init__(self, directory: Path, nursery: Nursery, flock: str) -> None:
-        self._cluster = BareCluster(directory, 3, replicas=1, options=KEEP_ALL)
+        self._cluster = BareCluster(directory, 3, replicas=1, options=KEEP_MOST)
         self._nursery = nursery
         self._log = Keys(flock).log
         self._busy = asyncio.Lock()
@@ -95,15 +108,32 @@ class Cluster:
             if kind == "fail over":
                 leader = await cluster.fail_over(primary)
                 return f"node {self._number(leader)} leads instead of {self._number(primary)}"
+            if kind == "move slot":
+                return await self._move_slot(primary)
             replica = await cluster.replica_of(primary)
-            doomed = primary if kind == "kill primary" else replica
-            doomed.stop()
-            if doomed is primary:
+            if kind == "kill replica":
+                return await self._kill(replica, length_s)
+            if kind == "freeze primary":
+                primary.freeze()
                 await wait_until(lambda: _leads(replica), timeout=MEND_S, every=0.05)
-            await asyncio.sleep(length_s)
-            await doomed.start()
-            self._nursery.adopt(doomed.pid)
-            return f"node {self._number(doomed)}, for {length_s:.1f} s"
+                await asyncio.sleep(length_s)
+                primary.thaw()
+                return f"node {self._number(primary)}, until node {self._number(replica)} led instead"
+            primary.stop()
+            await wait_until(lambda: _leads(replica), timeout=MEND_S, every=0.05)
+            return await self._kill(primary, length_s)
+
+    async def _kill(self, node: BareServer, length_s: float) -> str:
+        node.stop()
+        await asyncio.sleep(length_s)
+        await node.start()
+        self._nursery.adopt(node.pid)
+        return f"node {self._number(node)}, for {length_s:.1f} s"
+
+    async def _move_slot(self, primary: BareServer) -> str:
+        others = [node for node in await self._cluster.primaries() if node is not primary]
+        moved = await self._cluster.migrate_slot(key_slot(self._log.encode()), primary, others[0])
+        return f"{moved} keys from node {self._number(primary)} to node {self._number(others[0])}"
 
     def _number(self, node: BareServer) -> int:
         return self._cluster.nodes.index(node)

@@ -14,8 +14,8 @@ EVERYWHERE = {
 }  # fmt: skip
 """Kinds of faults, and how often each is drawn."""
 ONLY: dict[Where, dict[str, int]] = {
-    "standalone": {"kill server": 2},
-    "cluster": {"fail over": 2, "kill replica": 1},
+    "standalone": {"kill server": 2, "freeze server": 1},
+    "cluster": {"fail over": 2, "kill replica": 1, "move slot": 1, "kill primary": 2, "freeze primary": 1},
 }
 CALM = 0.2
 """The share of the time, at the end, in which no new fault begins but work goes on."""
@@ -36,9 +36,9 @@ class Fault:
         return f"{self.at_s:7.2f} s  {self.kind} (slot {self.slot}, {self.length_s:.2f} s, {self.count})"
 
 
-def kinds_of(where: Where, *, deaths: bool = False) -> dict[str, int]:
-    """What may happen there. `deaths`: of primaries without warning, for flocks that are replicated."""
-    return EVERYWHERE | ONLY[where] | ({"kill primary": 2} if deaths and where == "cluster" else {})
+def kinds_of(where: Where) -> dict[str, int]:
+    """What may happen there."""
+    return EVERYWHERE | ONLY[where]
 
 
 def plan(
@@ -66,8 +66,9 @@ def _length_s(draw: random.Random, kind: str, lease_s: float) -> float:
         "delay replies": (0.5 * lease_s, 2 * lease_s),
         "stall network": (0.3 * lease_s, 1.8 * lease_s),
         "kill server": (0.0, 1.5),
+        "freeze server": (0.5 * lease_s, 2.0 * lease_s),
         "kill replica": (0.0, 1.5),
-        "kill primary": (3.0, 5.0),  # until its replica has been promoted
+        "freeze primary": (0.0, 2.0),  # after its replica has been promoted
     }
     return round(draw.uniform(*bounds.get(kind, (0.0, 0.7))), 3)
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -56,6 +56,7 @@ async def run_chaos(
         stack.push_async_callback(arena.close)
         await arena.open()
         clock.begin("start")
+        terms = replace(terms, options={"durability": arena.durability, **terms.options})
         storm = Storm(terms, arena, crowd, tell)
         await storm.begin()
         clock.begin("storm")
@@ -71,7 +72,7 @@ async def run_chaos(
         evidence = await gather_evidence(flock, sorted(terms.directory.glob("*.journal")))
     write_log(evidence.events, terms.directory / "log.jsonl")
     clock.begin("check")
-    violations = check(evidence, lease_s=terms.lease_s, ordered=ordered)
+    violations = check(evidence, lease_s=terms.lease_s, ordered=ordered, repeats=where == "cluster")
     violations += [Violation("processes", trouble) for trouble in [*storm.troubles, *troubles]]
     summary = sum_up(evidence, storm.struck, sorted(terms.directory.glob("w*.log")), clock.parts)
     return Outcome(violations, summary, evidence)
