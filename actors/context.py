@@ -145,9 +145,9 @@ class Context(Generic[S]):
         Raises EffectUnknown, NotDone; EffectBusy when another takes very long for it, which is no attempt of this
         delivery; UnfitResult when the result is of another type; SelfWait, LimitExceeded.
         """
-        kept = Kept.of(returns)
+        delivery = self._delivery._replace(attempt=self.attempt)
         return await self._flock.effects.carry_out(
-            self._flock.memory.scope, key, action, kept, limit, delivery=self._delivery, unknown=self._interrupted
+            self._flock.memory.scope, key, action, Kept.of(returns), limit, delivery=delivery, unknown=self._interrupted
         )
 
     def _interrupted(self, unknown: EffectUnknown) -> None:

@@ -104,7 +104,7 @@ class Effects:
             if standing.state == "done":
                 return kept.read(standing.result)
             if standing.state == "lost":
-                raise EffectUnknown(key, f"has happened, but its result could not be kept ({_lost(standing)})")
+                raise EffectUnknown(key, f"has happened, but its result could not be kept ({standing.told('lost')})")
             if standing.state == "failed":
                 raise EffectUnknown(key, f"failed, perhaps half way ({_failure(standing)})")
             if standing.state == "intended":
@@ -275,9 +275,4 @@ def _undone(intent: Intent, error: Exception) -> Event:
 
 
 def _failure(standing: Standing) -> str:
-    data = {} if standing.last is None else standing.last.data
-    return f"{data.get('error')}: {data.get('message')}"
-
-
-def _lost(standing: Standing) -> str:
-    return "" if standing.last is None else str(standing.last.data.get("lost"))
+    return f"{standing.told('error')}: {standing.told('message')}"

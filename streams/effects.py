@@ -38,7 +38,11 @@ class Standing:
     @property
     def result(self) -> bytes:
         """What the effect answered, as JSON."""
-        return b"null" if self.last is None else orjson.dumps(self.last.data.get("result"))
+        return orjson.dumps(self.told("result"))
+
+    def told(self, name: str) -> Any:
+        """What the last event says under that name."""
+        return None if self.last is None else self.last.data.get(name)
 
 
 def subject_of_effect(key: str) -> str:

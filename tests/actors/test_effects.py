@@ -14,7 +14,7 @@ import orjson
 import pytest
 from roost_tests.crew import Added, Given, Mailer, Ordered, events_of, open_flock
 from roost_tests.peer import Peer, peers
-from roost_tests.proxy import Proxy
+from roost_tests.proxy import Fault, Proxy
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, Retry, UnfitResult, on
@@ -402,35 +402,31 @@ async def settle_both_ways(flock: Flock, file: Path, key: str) -> None:
     assert mailed.data["receipt"] == ("found" if before else f"receipt of {key}")
 
 
-@pytest.mark.parametrize("act", ["die", "die after"])
-async def test_a_worker_killed_in_the_action_or_after_it_leaves_it_to_a_person(
-    flock: Flock, settings: dict[str, Any], tmp_path: Path, act: str
-) -> None:
-    file = tmp_path / "sent"
-    async with peers(Peer("work", **settings, actors=["Mailer"])) as (doomed,):
-        await flock.append(Ordered("mail/1", str(file), act))
+async def kill(settings: dict[str, Any], proxy: Any, file: Path, act: str) -> None:
+    """A worker dies in the action, after it, or between intent and action; then a person settles it."""
+    key, faulty = f"mail/{act.replace(' ', '-')}", await proxy(settings["url"])
+    held: Fault = faulty.hold_reply(lambda request: act == "" and b"effect.intended" in request)
+    doomed = Peer("work", **settings | {"url": faulty.url}, actors=["Mailer"])
+    async with open_flock(settings) as flock, peers(doomed):
+        await flock.append(Ordered(key, str(file), act))
+        if not act:
+            await held.happened.wait()
+            doomed.kill()
         await doomed.end()
-        assert await story(flock, "mail/1") == ["intended"]
+        assert await story(flock, key) == ["intended"]
         await perform(flock, Mailer(), ends=1)
-    assert sent(file) == {"mail/1": 1}
-    await settle_both_ways(flock, file, "mail/1")
+        assert sent(file) == ({key: 1} if act else {})
+        await settle_both_ways(flock, file, key)
 
 
-async def test_a_worker_killed_between_intent_and_action_leaves_it_to_a_person(
-    flock: Flock, settings: dict[str, Any], proxy: Any, tmp_path: Path
+async def test_a_worker_killed_at_any_step_leaves_it_to_a_person(
+    settings: dict[str, Any], proxy: Any, tmp_path: Path
 ) -> None:
-    faulty: Proxy = await proxy(settings["url"])
-    file = tmp_path / "sent"
-    held = faulty.hold_reply(lambda request: b"effect.intended" in request)
-    async with peers(Peer("work", **settings | {"url": faulty.url}, actors=["Mailer"])) as (doomed,):
-        await flock.append(Ordered("mail/1", str(file)))
-        await held.happened.wait()
-        assert await story(flock, "mail/1") == ["intended"]
-        doomed.kill()
-        await doomed.end()
-        await perform(flock, Mailer(), ends=1)
-    assert sent(file) == {}
-    await settle_both_ways(flock, file, "mail/1")
+    acts = ("die", "die after", "")
+    flocks = [settings | {"flock": f"{settings['flock']}-{n}"} for n in range(len(acts))]
+    await asyncio.gather(
+        *[kill(one, proxy, tmp_path / one["flock"], act) for one, act in zip(flocks, acts, strict=True)]
+    )
 
 
 async def test_a_frozen_worker_that_wakes_late_begins_nothing(
@@ -490,7 +486,7 @@ async def test_two_processes_with_the_same_key_make_one_call(
     flock: Flock, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "sent"
-    async with peers(Peer("work", **settings, actors=["Mailer"]), Peer("work", **settings, actors=["Mailer"])):
+    async with peers(Peer("work", **settings, actors=["Mailer"])), flock.work(Mailer):
         await flock.append(*[Ordered(f"mail/{n % 3}", str(file), "0.1") for n in range(18)])
         await wait_until(lambda: has_ended(flock, 18), timeout=10)
     assert sent(file) == {"mail/0": 1, "mail/1": 1, "mail/2": 1}

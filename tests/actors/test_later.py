@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from roost_tests.crew import Added, Doubled, Given, events_of, open_flock
+from roost_tests.crew import Added, Doubled, Given, Slow, events_of, open_flock
 from roost_tests.own_server import OwnServer
 from roost_tests.peer import Peer, peers
 from roost_tests.proxy import Proxy
@@ -260,6 +260,21 @@ async def test_a_look_is_bounded_and_what_was_put_off_comes_later(flock: Flock) 
     assert 50_000 < (rest.wait_ms or 0) <= 60_000
 
 
+async def test_what_a_full_inbox_has_no_room_for_keeps_nobody_else_waiting(flock: Flock) -> None:
+    async with flock.work(Slow):
+        pass  # it has an inbox now, and nobody works
+    await flock.append(*[Given(n) for n in range(5)])  # as many as it takes
+    for n in range(3):
+        await flock.later(Given(n + 10), delay=timedelta(0))
+    await flock.later(Doubled(1, "n"), delay=SOON)
+    await rung(flock)
+    assert await waiting(flock) == (3, 3)
+    async with flock.work(Slow):
+        await wait_until(lambda: is_handled(flock, 8), timeout=10)
+    given = [event.data["n"] for event in await events_of(flock, "crew.given")]
+    assert sorted(given) == [0, 1, 2, 3, 4, 10, 11, 12]
+
+
 async def test_who_has_nothing_to_do_with_timers_asks_for_none(settings: dict[str, Any], proxy: Any) -> None:
     faulty: Proxy = await proxy(settings["url"])
     async with open_flock(settings | {"url": faulty.url}) as flock:
@@ -271,7 +286,7 @@ async def test_who_has_nothing_to_do_with_timers_asks_for_none(settings: dict[st
 
 
 async def test_a_killed_ringer_loses_and_doubles_nothing(flock: Flock, settings: dict[str, Any]) -> None:
-    async with peers(*[Peer("work", **settings, actors=["Doubler"]) for _ in range(2)]) as workers:
+    async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,):
         unit = Unit()
         events = [Event(type="crew.doubled", subject=f"thing/{n % 7}", body=b"%d" % n) for n in range(600)]
         for first in range(0, 600, 100):
@@ -280,11 +295,8 @@ async def test_a_killed_ringer_loses_and_doubles_nothing(flock: Flock, settings:
                 unit.later(event, due(timedelta(milliseconds=200 + first), None))
             await flock.writer.write(unit)
         await rung(flock, 100)
-        lease = await flock.shard.command("GET", flock.shard.keys.key("lease", "timers"))
-        assert lease is not None
-        workers[0].kill()
-        await rung(flock, 200)
-        workers[1].kill()
+        assert await somebody_rings(flock)
+        doomed.kill()
         async with flock.work(Hearer()):
             await rung(flock, 600)
     appended = Counter(event.id for event in await events_of(flock, "crew.doubled"))
