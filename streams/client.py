@@ -20,6 +20,7 @@ from .packing import (
     PackingSSLConnection,
     PackingUnixConnection,
 )
+from .sentinel import make_guided_client
 from .url import ServerUrl
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -110,6 +111,8 @@ def make_client(
     if url.is_cluster:
         return _make_cluster(url, options)
     options["db"] = url.db
+    if url.is_watched:
+        return cast(CommandClient, make_guided_client(url, connections, options))
     if url.path:
         options |= {"connection_class": PackingUnixConnection, "path": url.path}
     else:

@@ -121,6 +121,10 @@ async def connect(
     if facts.cluster and not parsed.is_cluster:
         # A cluster's node at a plain address would answer MOVED to most keys.
         await client.aclose()
+        if parsed.is_watched:
+            raise ServerUnavailable(
+                f"{parsed.shown} is a node of a cluster, which fails over by itself: redis+cluster://…"
+            )
         if parsed.path:
             raise ServerUnavailable(f"{parsed.shown} is a node of a cluster; give its address as redis+cluster://…")
         return await connect(

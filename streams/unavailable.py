@@ -60,6 +60,9 @@ def _explain_refusal(causes: list[BaseException]) -> str | None:
         "DB index is out of range": "does not have that database; use number 0",
         "luster mode is not enabled": "is not a cluster; write redis:// instead of redis+cluster://",
         "luster support disabled": "is not a cluster; write redis:// instead of redis+cluster://",
+        "no sentinel to ask": "are no sentinels; for a single server write redis://host:port",
+        "no such service": "are sentinels that watch no service of that name; check it in the URL",
+        "no primary of the service": "are sentinels that see no primary alive; start it, or wait for the failover",
         "MISCONF": "cannot write to its disk and refuses writes; make room there and look into its log",
     }
     for sign, sentence in refusals.items():

@@ -3,8 +3,11 @@
     redis://[user:password@]host[:port][/database]      one server; rediss:// with TLS
     unix:///path/to/server.sock[?db=1&password=…]       one server on this machine
     redis+cluster://[user:password@]host[:port],host…   a cluster, found through any of its nodes; rediss+cluster://
+    redis+sentinel://[user:password@]host[:port],host…/service[/database]
+                                                        the primary of a service that these sentinels watch
 
-valkey:// means redis://, and so on. Special characters of a password are written as %-codes.
+valkey:// means redis://, and so on. User and password are the servers'; those of the sentinels, where they have any,
+are the parameters sentinel_username and sentinel_password. Special characters of a password are written as %-codes.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from .errors import SettingsError
 
-SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
-_SAME = {"valkey": "redis", "valkeys": "rediss", "valkey+cluster": "redis+cluster", "valkeys+cluster": "rediss+cluster"}
+SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
+_SAME = {f"valkey{more}": f"redis{more}" for more in ("", "s", "+cluster", "s+cluster", "+sentinel", "s+sentinel")}
 _PARAMETERS = {
     "db",
     "username",
     "password",
+    "sentinel_username",
+    "sentinel_password",
     "ssl_ca_certs",
     "ssl_ca_path",
     "ssl_certfile",
@@ -33,7 +38,7 @@ _PARAMETERS = {
 }
 """What may follow the `?`. No more, because the rest of redis-py's would change what its replies look like."""
 _FILES = {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
-_SECRET = {"password", "ssl_password"}
+_SECRET = {"password", "sentinel_password", "ssl_password"}
 _HIDDEN = "***"
 
 
@@ -48,12 +53,21 @@ class ServerUrl:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    service: str = ""
+    """What the sentinels at `hosts` watch; empty where there are none."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
     shown: str = ""
     """The URL with its passwords taken out."""
 
     @property
     def is_cluster(self) -> bool:
         return self.scheme.endswith("+cluster")
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the hosts are sentinels."""
+        return self.scheme.endswith("+sentinel")
 
     @property
     def is_tls(self) -> bool:
@@ -80,10 +94,14 @@ class ServerUrl:
                 raise ValueError  # a `/`, `?` or `#` in the password
             parameters = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
             given = _read_parameters(parameters)
-            hosts = () if scheme == "unix" else _read_hosts(parts.netloc)
+            hosts = () if scheme == "unix" else _read_hosts(parts.netloc, 26379 if "+sentinel" in scheme else 6379)
+            place, service = parts.path.strip("/"), ""
+            if scheme.endswith("+sentinel"):
+                service, _, place = place.partition("/")
             db = given.pop("db", None)
             if scheme != "unix":
-                db = _read_number(parts.path.strip("/") or "0") if db is None else db
+                db = _read_number(place or "0") if db is None else db
+            sentinel = {name: given.pop(name, None) for name in ("sentinel_username", "sentinel_password")}
         except ValueError as error:
             # Without `from error`: a ValueError of the parser may quote a part of the password.
             raise SettingsError(f"{shown} is not a server's address: {_reason(error)}") from None
@@ -92,11 +110,16 @@ class ServerUrl:
         path = unquote(parts.path) if scheme == "unix" else ""
         if scheme == "unix" and not path.startswith("/"):
             raise SettingsError(f"{shown} names no socket: write unix:///full/path/to/server.sock")
-        if len(hosts) > 1 and not scheme.endswith("+cluster"):
+        if scheme.endswith("+sentinel") and not service:
+            raise SettingsError(f"{shown} names no service: write {scheme}://host:26379/name, as the sentinels call it")
+        if any(sentinel.values()) and not service:
+            raise SettingsError(f"{shown} has a user or password for sentinels, but is not {scheme}+sentinel://")
+        if len(hosts) > 1 and "+" not in scheme:
             raise SettingsError(f"{shown} names several hosts: write {scheme}+cluster:// if they are one cluster")
         if scheme.endswith("+cluster") and db:
             raise SettingsError(f"{shown} names database {db}, but a cluster has only database 0")
-        return cls(scheme, hosts, path, int(db or 0), username, password, given, shown)
+        names = {"service": unquote(service), **sentinel}
+        return cls(scheme, hosts, path, int(db or 0), username, password, given, shown=shown, **names)
 
 
 class _BadPart(ValueError):
@@ -134,13 +157,13 @@ def _reason(error: ValueError) -> str:
     return "its parts cannot be told apart; write %-codes for the special characters of the password"
 
 
-def _read_hosts(netloc: str) -> tuple[tuple[str, int], ...]:
+def _read_hosts(netloc: str, default: int) -> tuple[tuple[str, int], ...]:
     hosts: list[tuple[str, int]] = []
     for place in netloc.rpartition("@")[2].split(","):
         one = urlsplit(f"redis://{place}")
         port = one.port  # raises ValueError
         if one.hostname or not hosts:
-            hosts.append((one.hostname or "localhost", 6379 if port is None else port))
+            hosts.append((one.hostname or "localhost", default if port is None else port))
     return tuple(hosts)
 
 

@@ -20,6 +20,7 @@ from .errors import Closed, OutcomeUnknown
 from .event import new_id
 from .gates import Gates
 from .patience import NotConfirmed, explain, patiently
+from .sentinel import NoPrimary
 from .shard import Shard
 from .unavailable import FAILURES
 from .unit import Unit
@@ -315,5 +316,5 @@ def _tell(waiting: _Waiting, how: Answer | Exception) -> None:
 
 def _never_arrived(error: Exception) -> bool:
     """Whether the server cannot have carried out the call: it answered that it will not, or was never reached."""
-    refused = (redis_errors.ResponseError, redis_errors.BusyLoadingError, redis_errors.DataError, TypeError)
+    refused = (redis_errors.ResponseError, redis_errors.BusyLoadingError, redis_errors.DataError, NoPrimary, TypeError)
     return isinstance(error, refused) or "connecting to" in str(error)
