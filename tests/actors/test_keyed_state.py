@@ -89,8 +89,8 @@ async def test_who_waits_in_line_longer_than_a_lease_is_not_taken_for_dead(
             await asyncio.sleep(0.45)
             return Summed(added.key, ctx.state.total + added.n, added.n)
 
-    quick = await join(lease_s=0.4)
-    async with quick.work(Slow), (await join(lease_s=0.4)).work(Slow, concurrency=1):
+    quick = await join(lease_s=0.8)
+    async with quick.work(Slow), (await join(lease_s=0.8)).work(Slow, concurrency=1):
         await flock.append(*[Added("k", 1) for _ in range(6)])
         await wait_until(lambda: has_ended(flock, 6), timeout=15)
     attempts = [event.data["attempt"] for event in await events_of(flock, "delivery.handled")]

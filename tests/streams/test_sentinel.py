@@ -93,13 +93,12 @@ async def test_a_failover_on_request_is_followed_by_every_kind_of_connection(wat
         await separate.aclose()
 
 
-async def test_one_sentinel_of_several_is_enough(watched: Watched) -> None:
+async def test_one_sentinel_is_enough_and_what_is_wrong_with_all_is_said_in_one_line(
+    watched: Watched, bare_server: StartBare
+) -> None:
     watched.stop_sentinel(watched.ports[0])
     async with await connect(watched.url) as connection:
         await connection.ping()
-
-
-async def test_what_is_wrong_with_sentinels_is_said_in_one_line(watched: Watched, bare_server: StartBare) -> None:
     plain = await bare_server()
     cases = {
         watched.url.replace(SERVICE, "bees"): "watch no service of that name",

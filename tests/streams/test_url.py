@@ -33,6 +33,31 @@ def test_a_cluster_may_name_several_nodes() -> None:
     assert ServerUrl.parse("rediss+cluster://one").is_tls
 
 
+def test_sentinels_tell_of_a_service() -> None:
+    url = ServerUrl.parse("valkeys+sentinel://me:secret@one,two:7001/birds/2?sentinel_password=hunter2")
+    assert (url.scheme, url.hosts) == ("rediss+sentinel", (("one", 26379), ("two", 7001)))
+    assert (url.service, url.db, url.username, url.password) == ("birds", 2, "me", "secret")
+    assert (url.sentinel_username, url.sentinel_password) == (None, "hunter2")
+    assert url.is_watched
+    assert url.is_tls
+    assert not url.is_cluster
+    assert "hunter2" not in repr(url) + url.shown
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis+sentinel://one", "names no service: write redis\\+sentinel://host:26379/name"),
+        ("redis+sentinel://one/birds/two", "its database must be a number"),
+        ("redis://one?sentinel_password=hunter2", "has a user or password for sentinels, but is not redis\\+sentinel"),
+    ],
+)
+def test_what_sentinels_cannot_be_asked_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as caught:
+        ServerUrl.parse(url)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_socket_is_a_path_with_a_database_behind_the_question_mark() -> None:
     url = ServerUrl.parse("unix:///run/a%20b/server.sock?db=2&password=hunter2")
     assert (url.path, url.db, url.password, url.hosts) == ("/run/a b/server.sock", 2, "hunter2", ())
