@@ -58,14 +58,16 @@ class Evidence:
     states: dict[str, dict[str, tuple[int, bytes]]] = field(default_factory=dict[str, dict[str, tuple[int, bytes]]])
     strange_keys: list[str] = field(default_factory=list[str])
     """Keys of the flock of no kind that Roost has."""
+    outside: list[str] = field(default_factory=list[str])
+    """Keys of the effects that have happened, as often as they have."""
     timers: int = 0
     """Events that are still to be appended later."""
     claims: list[str] = field(default_factory=list[str])
     """Keys that are still claimed."""
 
 
-async def gather_evidence(flock: Flock, journals: Iterable[Path]) -> Evidence:
-    """From the server, when nothing happens any more."""
+async def gather_evidence(flock: Flock, directory: Path) -> Evidence:
+    """From the server, when nothing happens any more, and from what the processes have left in their directory."""
     keys, shard = flock.shard.keys, flock.shard
     states: dict[str, dict[str, tuple[int, bytes]]] = {}
     parked: dict[str, list[str]] = {}
@@ -82,8 +84,9 @@ async def gather_evidence(flock: Flock, journals: Iterable[Path]) -> Evidence:
             states[actor.name] = {key.decode(): _state(text) for key, text in stored.items()}
     kinds = {key: key.removeprefix(keys.prefix).partition(":")[0] for key in await _keys_of(flock)}
     return Evidence(
-        events=[event async for event in flock.log.read()], sent=read_journals(journals), inboxes=inboxes,
+        events=[event async for event in flock.log.read()], sent=read_journals(directory), inboxes=inboxes,
         consumers=consumers, parked=parked, states=states,
+        outside=read_outside(directory),
         timers=int(await shard.command("ZCARD", keys.key("later"))),
         strange_keys=sorted(key for key, kind in kinds.items() if kind not in KINDS),
         claims=sorted(key for key, kind in kinds.items() if kind == "claim"),
@@ -117,10 +120,16 @@ def write_log(events: Iterable[Event], path: Path) -> None:
             file.write(orjson.dumps(told) + b"\n")
 
 
-def read_journals(journals: Iterable[Path]) -> list[Sent]:
+def read_outside(directory: Path) -> list[str]:
+    """What effects have left there."""
+    file = directory / "outside"
+    return file.read_text("utf-8").splitlines() if file.exists() else []
+
+
+def read_journals(directory: Path) -> list[Sent]:
     """Commands with their fates. What was sent, and whose producer was killed before it knew more, is unknown."""
     sent: dict[str, Sent] = {}
-    for journal in journals:
+    for journal in sorted(directory.glob("*.journal")):
         for line in journal.read_bytes().splitlines():
             try:
                 step = orjson.loads(line)

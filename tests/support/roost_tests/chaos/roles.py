@@ -20,7 +20,7 @@ from roost.actors import Flock
 from roost.streams import OutcomeUnknown, RoostError, ServerUnavailable, new_id
 
 from .nursery import say
-from .world import ACTORS, Count, Job, Transfer
+from .world import ACTORS, OUTSIDE, Count, Job, Transfer
 
 OPEN_LIMIT_S = 30.0
 
@@ -59,6 +59,7 @@ def told_to_stop() -> asyncio.Event:
 
 async def work(name: str, settings: dict[str, Any]) -> None:
     """All the actors, until it is told to stop; then in good order."""
+    os.environ[OUTSIDE] = settings["outside"]
     stop = told_to_stop()
     async with opened(settings) as flock, flock.work(*ACTORS, grace=timedelta(seconds=settings["grace_s"])):
         say(name=name, ready=True)
@@ -137,7 +138,13 @@ class Line:
         if kind == "transfer":
             source, target = draw.sample(range(self._keys), 2)
             return Transfer(command, f"a{source}", f"a{target}", draw.randint(1, 120), act)
-        return Job(command, f"{int(time.time()) // 2}.{draw.randrange(3)}", act, draw.choice((0, 0, 300, 1500)))
+        return Job(
+            command,
+            f"{int(time.time()) // 2}.{draw.randrange(3)}",
+            act,
+            draw.choice((0, 0, 300, 1500)),
+            draw.random() < 0.3,
+        )
 
     def _act(self) -> str:
         (act,) = self._random.choices(["", *self._acts], [100.0, *self._acts.values()])

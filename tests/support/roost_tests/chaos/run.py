@@ -69,7 +69,7 @@ async def run_chaos(
         troubles = await _settle(flock, storm)
         clock.begin("stop")
         await storm.leave()
-        evidence = await gather_evidence(flock, sorted(terms.directory.glob("*.journal")))
+        evidence = await gather_evidence(flock, terms.directory)
     write_log(evidence.events, terms.directory / "log.jsonl")
     clock.begin("check")
     violations = check(evidence, lease_s=terms.lease_s, ordered=ordered, repeats=where == "cluster")

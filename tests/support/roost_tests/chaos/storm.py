@@ -18,7 +18,7 @@ from .plan import Fault
 
 START_S = 40.0
 STOP_MARGIN_S = 15.0
-ACTS = {"raise": 8.0, "sleep": 1.5, "block": 0.5, "poison": 1.0, "die": 0.3}
+ACTS = {"raise": 8.0, "sleep": 1.5, "block": 0.5, "poison": 1.0, "die": 0.3, "die always": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ class Storm:
             "flock": terms.flock, "url": self._arena.proxy.url, "seed": terms.seed, "lease_s": terms.lease_s,
             "patience_s": HASTE_S if hasty else terms.patience_s, "options": terms.options,
             "grace_s": terms.grace_s, "lines": terms.lines, "rate": terms.rate, "keys": terms.keys,
-            "acts": terms.acts, "journal": str(terms.directory / f"{name}.journal"),
+            "acts": terms.acts, "outside": str(terms.directory / "outside"),
+            "journal": str(terms.directory / f"{name}.journal"),
         }  # fmt: skip
         return await self._nursery.start(name, "work" if role == "worker" else "produce", settings)
 

@@ -13,6 +13,8 @@ from typing import Any
 from roost.actors import Actor, Context, Retry, on
 from roost.streams import event
 
+OUTSIDE = "ROOST_CHAOS_OUTSIDE"
+"""Names the file in which effects leave their trace."""
 OPENING_BALANCE = 1000
 ATTEMPTS = 10
 """More than the retries, kills and freezes that one delivery may meet: only poison is parked."""
@@ -96,6 +98,8 @@ class Job:
     act: str = ""
     reminder_ms: int = 0
     """After this it is to be reminded of; 0: never."""
+    mail: bool = False
+    """Whether something must happen outside, too."""
 
 
 @event("chaos.done")
@@ -210,6 +214,8 @@ class Clerk(Actor):
     async def work(self, job: Job, ctx: Context[None]) -> Done:
         learned = await ctx.memory.once(f"topic/{job.topic}", lambda: learn(job.topic))
         await ctx.memory.put(f"{job.command} is done", key=f"job/{job.command}")
+        if job.mail:
+            await ctx.effect(f"mail/{job.command}", send)
         if job.reminder_ms:
             ctx.later(Reminder(job.command), delay=timedelta(milliseconds=job.reminder_ms))
         await act_out(job.act, ctx.attempt)
@@ -218,6 +224,16 @@ class Clerk(Actor):
     @on(Reminder)
     async def remind(self, reminder: Reminder, ctx: Context[None]) -> Reminded:
         return Reminded(reminder.command)
+
+
+async def send(key: str) -> None:
+    """Leaves a trace outside, which cannot be taken back, and does not end at once."""
+    trace = os.open(os.environ[OUTSIDE], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(trace, key.encode() + b"\n")
+    finally:
+        os.close(trace)
+    await asyncio.sleep(0.1)
 
 
 async def learn(topic: str) -> str:
