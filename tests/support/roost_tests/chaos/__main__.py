@@ -71,6 +71,8 @@ def main(
             continue
         directory = Path(tempfile.mkdtemp(prefix="roost-chaos-")) if keep is None else keep / where
         directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise click.UsageError(f"{directory} holds another run: name a new directory")
         terms = Terms("chaos", seed, directory, workers=workers, rate=rate, lease_s=lease_s)
         try:
 

@@ -138,13 +138,8 @@ class Line:
         if kind == "transfer":
             source, target = draw.sample(range(self._keys), 2)
             return Transfer(command, f"a{source}", f"a{target}", draw.randint(1, 120), act)
-        return Job(
-            command,
-            f"{int(time.time()) // 2}.{draw.randrange(3)}",
-            act,
-            draw.choice((0, 0, 300, 1500)),
-            draw.random() < 0.3,
-        )
+        topic = f"{int(time.time()) // 2}.{draw.randrange(3)}"
+        return Job(command, topic, act, reminder_ms=draw.choice((0, 0, 300, 1500)), mail=draw.random() < 0.3)
 
     def _act(self) -> str:
         (act,) = self._random.choices(["", *self._acts], [100.0, *self._acts.values()])
