@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from roost_tests.crew import Added, Given, Mailer, Ordered, events_of, open_flock
+from roost_tests.crew import Added, Given, Mailer, Ordered, events_of, open_flock, tell
 from roost_tests.peer import Peer, peers
 from roost_tests.proxy import Fault, Proxy
 from roost_tests.waiting import wait_until
@@ -491,6 +492,46 @@ async def test_two_processes_with_the_same_key_make_one_call(
         await wait_until(lambda: has_ended(flock, 18), timeout=10)
     assert sent(file) == {"mail/0": 1, "mail/1": 1, "mail/2": 1}
     assert len(await events_of(flock, "crew.mailed")) == 18
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
+async def test_whoever_is_killed_when_nothing_happens_twice_and_nothing_is_forgotten(
+    flock: Flock, settings: dict[str, Any], tmp_path: Path, seed: int
+) -> None:
+    """Orders set for later, workers that are killed all the time, and a person who settles what nobody knows."""
+    file, chance, count = tmp_path / "sent", random.Random(seed), 120
+    keys = [f"mail/{n % 80}" for n in range(count)]  # some are ordered twice
+    async with flock.work(Mailer):
+        pass  # it has an inbox from now on
+    for key in keys:
+        order = Ordered(key, str(file), f"{chance.uniform(0.01, 0.2):.3f}")
+        await flock.later(order, delay=timedelta(seconds=chance.uniform(0, 8)))
+
+    async def live(lives: int) -> None:
+        for _ in range(lives):
+            async with peers(Peer("work", **settings, actors=["Mailer"])) as (worker,):
+                await asyncio.sleep(chance.uniform(0.2, 2.0))
+                worker.kill()
+                await worker.end()
+
+    await asyncio.gather(*[live(4) for _ in range(3)])
+    async with flock.work(Mailer):
+        await wait_until(lambda: has_ended(flock, count), timeout=30)
+        assert max(sent(file).values()) == 1
+        parked = [one async for one in flock.dead.list()]
+        assert {one.error for one in parked} <= {"EffectUnknown"}
+        for key in {one.effect for one in parked if one.effect is not None}:
+            if (await standing_of(flock.shard, key)).state != "done":  # else the dead have told it after all
+                await flock.settle_effect(key, done=key in sent(file), result="found", by="Ada")
+        for one in parked:
+            await flock.dead.retry(one, by="Ada")
+        await wait_until(lambda: has_ended(flock, count + len(parked)), timeout=30)
+    assert sent(file) == dict.fromkeys(keys, 1)
+    ordered = [event.data["key"] for event in await events_of(flock, "crew.ordered")]
+    mailed = [event.data["key"] for event in await events_of(flock, "crew.mailed")]
+    assert sorted(ordered) == sorted(mailed) == sorted(keys)
+    tell(f"seed {seed}: {count} orders, {len(parked)} parked, {len(set(keys))} mails")
 
 
 # Lost replies.
