@@ -319,7 +319,7 @@ class Flights:
         stored = await self.notes.store(raw)
         reader = job.scope.reader
         sources = computed.sources if computed.sources is not None else tuple(inner.sources)
-        written = reader.event("note.written", f"key/{job.key}")
+        written = reader.event("note.written", f"key/{job.key}", event_id=self.notes.new_id())
         ttl_ms = job.ttl_ms
         if ttl_ms is not None and job.begun is not None:  # the content is as old as the work, not as the claim
             ttl_ms = max(1, ttl_ms - round((asked - job.begun) * 1000))

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -47,7 +48,9 @@ from roost.streams.effects import settle_effect
 from roost.streams.event import stamp_of
 from roost.streams.inbox import InboxGone
 from roost.streams.matching import Wanted
+from roost.streams.merging import Since
 from roost.streams.patience import PATIENCE
+from roost.streams.placement import shards_of
 
 from .actor import Actor
 from .admission import admit
@@ -62,6 +65,7 @@ from .later import set_later, take_away
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
 from .opening import Opening
+from .parts import MakeMemory, Part, Parts, check_keyless
 from .resource import Resource
 from .ringer import Ringer
 from .scope import Scope, entered
@@ -129,13 +133,19 @@ class Flock:
         self._jobs: list[asyncio.Task[None]] = []
         self._workers: list[Worker] = []
         self._identity = new_id()
+        self._whole: Flock = self
+        """The flock itself, for what is a view of it at one of its shards."""
+        self._parts: Parts | None = None
+        self._make_memory: MakeMemory = lambda shard, writer, bell, heartbeat: Memory(
+            shard, writer, connection, bell, heartbeat, self._outside, owner=owner, ttl=ttl, sharing=sharing
+        )
 
     @classmethod
     def open(
         cls, name: str | None = None, url: str | None = None, *, home: Path | str | None = None, agent: str = "main",
         ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
-        patience: timedelta = PATIENCE, durability: str | None = None,
+        patience: timedelta = PATIENCE, durability: str | None = None, shards: int | None = None,
     ) -> Opening[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
@@ -143,6 +153,7 @@ class Flock:
         a name such as `openai/gpt-5` or a model object; `patience` is how long to wait for a server that is away.
         `durability` is what a new flock waits for before it acknowledges: `memory`, `disk`, `replicated` or
         `replicated:N`; None takes what the flock has, and memory for a new one.
+        `shards` over how many hash slots a new flock is spread (1), which stays so. None: as it was made.
         Raises ServerUnavailable or SettingsError.
         """
 
@@ -159,7 +170,7 @@ class Flock:
                     claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
                 )  # fmt: skip
                 try:
-                    await flock._start(wanted)
+                    await flock._start(wanted, shards)
                     with opened_here(flock):
                         yield flock
                 finally:
@@ -169,11 +180,14 @@ class Flock:
 
         return Opening(opened)
 
-    async def _start(self, durability: Durability | None) -> None:
-        await self.shard.make(durability)
+    async def _start(self, durability: Durability | None, shards: int | None) -> None:
+        await self.shard.make(durability, shards)
+        count = shards_of(self.name, self.shard.settings, shards)
         try:
             async with asyncio.timeout(self.shard.patience.total_seconds()):
                 await self._bell.start()
+                if count > 1:
+                    await self._spread(count)
         except TimeoutError as error:
             raise ServerUnavailable(
                 "the server lets nobody subscribe to its channels (SSUBSCRIBE); give this user the right to"
@@ -183,18 +197,43 @@ class Flock:
             asyncio.create_task(self._expire_often(), name="roost expiry"),
         ]
 
+    async def _spread(self, count: int) -> None:
+        """Have a part for each shard. The first one's stand for the flock where it acts itself."""
+        self._parts = parts = Parts(self.shard, self._bell, self.heartbeat, self.connection, count, self._make_memory)
+        home = parts.all[0]
+        self.writer, self._ringer, self.memory, self.log = home.writer, home.ringer, parts.memory, parts.log
+        await parts.start()
+
+    def _at(self, part: Part) -> Flock:
+        """This flock, as who works in one of its shards has it."""
+        view = copy(self)
+        view.shard, view.writer, view.notes, view.heartbeat = part.shard, part.writer, part.notes, part.heartbeat
+        return view
+
+    @property
+    def shards(self) -> int:
+        """Over how many hash slots it is spread."""
+        return 1 if self._parts is None else len(self._parts.all)
+
+    @property
+    def writers(self) -> tuple[Writer, ...]:
+        """One for each shard."""
+        return (self.writer,) if self._parts is None else tuple(part.writer for part in self._parts.all)
+
     async def _close(self) -> None:
         for worker in self._workers:
             await worker.stop()
         await end(self._jobs)
-        await self._ringer.close()
+        await (self._ringer if self._parts is None else self._parts).close()
         await self.effects.close()
         await self.memory.close()
         try:
             for scope in self._outsiders:
-                await scope.flush(self.writer, everything=True)
+                await self._log_reads(scope, everything=True)
         except RoostError as error:  # the flock is left all the same; what is lost is the record of some reads
             log.warning("reads could not be logged", error=str(error))
+        if self._parts is not None:
+            await self._parts.let_go()
         await self.writer.close()
         await self.heartbeat.close()
         await self._bell.close()
@@ -204,6 +243,8 @@ class Flock:
     @property
     def model(self) -> Model:
         """The model that answers `complete`: as chosen, or the one named by ROOST_MODEL, or `offline`."""
+        if self._whole is not self:
+            return self._whole.model
         if self._model is None or isinstance(self._model, str):
             self._model = model_from_name(self._model or "offline")
         return self._model
@@ -235,7 +276,8 @@ class Flock:
             first = first or about
         if expected is not None:
             unit.expect(first, expected)
-        answer = await admit(scope, self.writer, unit, timeout=timeout)
+        writer = self.writer if self._parts is None else self._parts.writer_of(unit)
+        answer = await admit(scope, writer, unit, timeout=timeout)
         match answer:
             case Written(versions, positions):
                 return Appended(positions, versions)
@@ -286,7 +328,7 @@ class Flock:
 
     async def watch_events(
         self, *kinds: Any, subject: str | None = None, actor: str | None = None, run: str | None = None,
-        since: Position | str | None = None,
+        since: Since = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Events as they are appended, from a position or from now on, without end; of these kinds, or of all.
 
@@ -300,7 +342,7 @@ class Flock:
 
     async def wait_for(
         self, *kinds: Any, where: Callable[[Event], bool] | None = None, subject: str | None = None,
-        actor: str | None = None, run: str | None = None, since: Position | str | None = None,
+        actor: str | None = None, run: str | None = None, since: Since = None,
         timeout: timedelta | None = None,
     ) -> Event:  # fmt: skip
         """The first event of these kinds, `where` that is so, from a position or from now on. Raises TimeoutError.
@@ -325,7 +367,7 @@ class Flock:
         finally:
             self._outsiders.remove(scope)
             try:
-                await scope.flush(self.writer, everything=True)
+                await self._log_reads(scope, everything=True)
             except RoostError as error:  # must not hide an error of the block
                 log.warning("reads could not be logged", error=str(error))
 
@@ -338,8 +380,9 @@ class Flock:
         """
         asked = Ask(instructions=ask) if isinstance(ask, str) else ask
         return await complete(
-            self.memory, model or self.model, asked, notes, limit=limit, guard=self.guard, slots=self.slots
-        )
+            self.memory, model or self.model, asked, notes, limit=limit, guard=self._whole.guard,
+            slots=self._whole.slots,
+        )  # fmt: skip
 
     async def fetch(
         self, url: str, *, max_age: timedelta | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
@@ -408,15 +451,17 @@ class Flock:
         """
         with currently(self):  # whatever other flocks are open here
             workers = [
-                Worker(self, actor if isinstance(actor, Actor) else actor(), run=run, concurrency=concurrency)
+                worker
                 for actor in actors
+                for worker in self._workers_of(actor if isinstance(actor, Actor) else actor(), run, concurrency)
             ]
         self._workers.extend(workers)
         try:
             with currently(self):
                 for worker in workers:
                     await worker.start()
-            self._ringer.start()
+            for part in [self] if self._parts is None else self._parts.all:
+                (part._ringer if isinstance(part, Flock) else part.ringer).start()
             async with ended_by((worker.failed for worker in workers), but=InboxGone):  # a run may end
                 yield workers
         finally:
@@ -425,10 +470,24 @@ class Flock:
             finally:
                 self._workers = [worker for worker in self._workers if worker not in workers]
 
+    def _workers_of(self, actor: Actor, run: str | None, concurrency: int | None) -> list[Worker]:
+        """One for each shard; together they handle as many deliveries at once as one would, but one each at least."""
+        if self._parts is None:
+            return [Worker(self, actor, run=run, concurrency=concurrency)]
+        check_keyless(actor)
+        each = -(-(concurrency or actor.concurrency) // self.shards)
+        return [Worker(self._at(part), actor, run=run, concurrency=each) for part in self._parts.all]
+
     async def flush(self) -> None:
         """Log the reads that a cache has served since the last flush; a note read once more within a second waits."""
         for scope in list(self._outsiders):
-            await scope.flush(self.writer)
+            await self._log_reads(scope)
+
+    async def _log_reads(self, scope: Scope, *, everything: bool = False) -> None:
+        if self._parts is None:
+            await scope.flush(self.writer, everything=everything)
+        else:
+            await self._parts.flush(scope, everything=everything)
 
     async def _flush_often(self) -> None:
         while True:
@@ -444,9 +503,10 @@ class Flock:
         while True:
             await asyncio.sleep(EXPIRY.total_seconds() * random.uniform(0.5, 1.0))
             try:
-                if not await self.shard.run("lease", "expiry", self._identity, lease_ms):
-                    continue
-                while await self.notes.expire(EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
-                    continue
+                for part in (self,) if self._parts is None else self._parts.all:
+                    if not await part.shard.run("lease", "expiry", self._identity, lease_ms):
+                        continue
+                    while await part.notes.expire(EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
+                        continue
             except RoostError as error:
                 log.warning("expired notes could not be removed yet", error=str(error))

@@ -71,12 +71,13 @@ async def set_later(
 async def take_away(flock: Flock, event_id: str) -> bool:
     """Unset a timer; whether it was still set."""
     scope = flock.memory.scope
-    cancelled = scope.reader.event("timer.cancelled", scope.reader.subject, orjson.dumps({"event": event_id}))
-    unit = Unit().past().take_timer(event_id).event(cancelled)
-    match await scope.write(flock.writer, unit):
-        case Written():
-            return True
-        case Fenced():
-            return False
-        case answer:
-            raise RoostError(f"a timer was answered with {answer}")
+    for writer in flock.writers:  # a timer is where it was set
+        cancelled = scope.reader.event("timer.cancelled", scope.reader.subject, orjson.dumps({"event": event_id}))
+        match await scope.write(writer, Unit().past().take_timer(event_id).event(cancelled)):
+            case Written():
+                return True
+            case Fenced():
+                continue
+            case answer:
+                raise RoostError(f"a timer was answered with {answer}")
+    return False

@@ -24,7 +24,6 @@ from roost.streams import (
     Note,
     NoteNotFound,
     Notes,
-    Position,
     RoostError,
     SelfWait,
     Shard,
@@ -34,6 +33,7 @@ from roost.streams import (
 from roost.streams.answer import BlobMissing, Written
 from roost.streams.event import MAX_EVENT_BYTES
 from roost.streams.matching import Wanted, follow
+from roost.streams.merging import Since, start_in
 from roost.streams.note import NoteRecord, to_stored
 from roost.streams.notes import MAX_NOTE_BYTES, check_key
 from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
@@ -119,7 +119,7 @@ class Memory:
             note_id = derived_id(reader.run or "", reader.cause or "", reader.inbox or "", "note", scope.puts)
             scope.puts += 1
         subject = f"key/{check_key(key)}" if key is not None else "note/"
-        event = reader.event("note.written", subject, event_id=note_id)
+        event = reader.event("note.written", subject, event_id=self._shard.note_id(note_id))
         digest = sha256(raw).hexdigest()
         record = NoteRecord(
             id=event.id, key=key, digest=digest, size=len(raw), author=reader.actor, run=reader.run,
@@ -132,7 +132,7 @@ class Memory:
             raise LimitExceeded(f"a note holds up to {MAX_NOTE_BYTES:,} bytes, this content has {len(raw):,}")
         if staged is not None:
             if len(raw) > INLINE_BYTES:
-                await self._notes.upload(digest, raw)
+                await Notes(scope.shard).upload(digest, raw)  # where the commit is
             staged[note.id] = Staged(note, event, raw)
             return note
         return await self._write(scope, note, event)
@@ -234,7 +234,7 @@ class Memory:
         work = computed.work.took(time.perf_counter() - started)
         reader = job.scope.reader
         form, raw = to_stored(computed.content)
-        event = reader.event("note.written", f"key/{job.key}")
+        event = reader.event("note.written", f"key/{job.key}", event_id=self._shard.note_id())
         record = NoteRecord(
             id=event.id, key=job.key, digest=sha256(raw).hexdigest(), size=len(raw), author=reader.actor,
             run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form,
@@ -263,7 +263,7 @@ class Memory:
 
     async def watch(
         self, prefix: str | None = None, *, tags: Iterable[str] = (), author: str | None = None,
-        run: str | None = None, since: Position | str | None = None,
+        run: str | None = None, since: Since = None,
     ) -> AsyncGenerator[Note]:  # fmt: skip
         """Notes as they are written, from a position or from now on, without end: those whose key begins with `prefix`,
         that have all the tags, that are the author's and of the run. The server looks through the log, and sends these.
@@ -286,9 +286,9 @@ class Memory:
                 except NoteNotFound:
                     continue
 
-    async def follow(self, wanted: Wanted, since: Position | str | None = None) -> AsyncGenerator[Event]:
+    async def follow(self, wanted: Wanted, since: Since = None) -> AsyncGenerator[Event]:
         """The wanted events of the log, as they are appended. Raises SettingsError for what is no position."""
-        start = Position.parse(since, shard=self._shard.number) if isinstance(since, str) else since
+        start = start_in(since, self._shard.number)
         block = timedelta(seconds=5)
         client = self._connection.dedicated(block=block)
         try:

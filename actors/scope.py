@@ -43,7 +43,7 @@ class Scope:
 
     reader: Reader
     shard: Shard
-    """Whose memory it reads and writes. What it does with that of another flock is not this scope's."""
+    """Where it acts. What it does with the memory of another flock is not this scope's."""
     outside: bool = False
     computing: frozenset[str] = frozenset()
     sources: dict[str, None] = field(default_factory=A_DICT)
@@ -183,19 +183,19 @@ SCOPES: ContextVar[Mapping[Shard, Scope]] = ContextVar("roost_scopes", default=M
 
 
 def scope_of(shard: Shard) -> Scope | None:
-    """Who acts now, on that shard."""
-    return SCOPES.get().get(shard)
+    """Who acts now, on the flock of that shard."""
+    return SCOPES.get().get(shard.home)
 
 
 def enter(scope: Scope) -> None:
     """Act in that scope for the rest of the present context: one that is thrown away afterwards."""
-    SCOPES.set({**SCOPES.get(), scope.shard: scope})
+    SCOPES.set({**SCOPES.get(), scope.shard.home: scope})
 
 
 @contextmanager
 def entered(scope: Scope) -> Generator[Scope]:
     """Act in that scope."""
-    before = SCOPES.set({**SCOPES.get(), scope.shard: scope})
+    before = SCOPES.set({**SCOPES.get(), scope.shard.home: scope})
     try:
         yield scope
     finally:

@@ -54,6 +54,20 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxFull:
+    """What is to go to another shard finds no room in the outbox for that; nothing of the unit happened."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Not the next that was to come from that outbox: the last that came has this name. Nothing of it happened."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """Somebody has done the work: the key's live note."""
 
@@ -77,7 +91,7 @@ class Granted:
     entry: str
 
 
-Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Full | Present | Held | Granted
+Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Full | OutboxFull | Behind | Present | Held | Granted
 
 
 def parse_answer(line: bytes, shard: int) -> Answer:
@@ -97,6 +111,10 @@ def parse_answer(line: bytes, shard: int) -> Answer:
             return BlobMissing(words[1])
         case "full":
             return Full(words[3], int(words[2]), words[1] == "refuse")
+        case "outbox":
+            return OutboxFull(int(words[1]))
+        case "behind":
+            return Behind(words[1])
         case "note":
             return Present(words[1])
         case "held":

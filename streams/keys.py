@@ -40,6 +40,8 @@ KINDS = {
     "letters": "hash: ID of such an event -> JSON of its subject, type, meta and data",
     "tries": "hash per actor: entry -> the attempt that was begun last, of deliveries whose worker may die of it",
     "state": "hash per keyed actor: key -> '<version> <JSON>'",
+    "outbox": "stream per shard: units that a relay brings there",
+    "came": "hash: shard -> name of the last unit that came from its outbox",
     "lease": "string per fleet-wide job: who does it; expires",
     "budget": "hash per run: model calls and cost reserved so far; expires",
     "bell": "sharded channel: news of keys, of forgotten notes and of a new epoch",
@@ -79,7 +81,7 @@ def lua_names(text: str) -> str:
     there."""
     plain = {
         "log", "meta", "versions", "routes", "bounds", "keys", "refs", "deadlines", "expired", "later", "letters",
-        "parked",
+        "parked", "came",
     }  # fmt: skip
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))

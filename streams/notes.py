@@ -68,6 +68,10 @@ class Notes:
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
 
+    def new_id(self) -> str:
+        """An identity for a note of this shard's."""
+        return self._shard.note_id()
+
     async def get(self, note_id: str, reader: Reader) -> Note | None:
         """The live note of that ID, its read or its miss logged by the script that served it."""
         return await self._read("id", note_id, reader, None, log_miss=True)

@@ -12,17 +12,18 @@ from .client import CommandClient, is_cluster
 from .confirmed import Confirmed
 from .durability import MEMORY, Durability, check
 from .errors import SettingsError
-from .event import pairs
+from .event import new_id, pairs
 from .keys import Keys
 from .patience import PATIENCE, explain, patiently
 from .pipe import Pipe
+from .placement import Placement, check_shards
 from .routes import Routes
 from .script import Commands, Script, script
 from .unavailable import FAILURES
 
 FORMAT = 1
 """The format of the log that this program writes, and the newest it reads."""
-CONFIRMED = frozenset({"subscribe", "forget"})
+CONFIRMED = frozenset({"subscribe", "forget", "relay"})
 """Scripts whose answer somebody relies on, beside the writer's: in a flock that is more durable than memory, they are
 safe before they are answered."""
 
@@ -46,6 +47,10 @@ class Shard:
         self.epoch = ""
         self.settings: dict[str, Any] = {}
         self._on_epoch: list[Callable[[], None]] = []
+        self.home: Shard = self
+        """The flock's first shard, by which the flock is known where it has several."""
+        self.placement: Placement | None = None
+        """Where a flock with several shards has what; None: all of it is here."""
 
     @property
     def number(self) -> int:
@@ -54,6 +59,11 @@ class Shard:
     def script(self, name: str) -> Script:
         """That script, as this shard's server needs it."""
         return script(name, clustered=self._clustered)
+
+    def note_id(self, ident: str | None = None) -> str:
+        """An identity for a note of this shard's, made of that one, or a new one."""
+        ident = ident or new_id()
+        return ident if self.placement is None else self.placement.mark(ident, self.number)
 
     def on_epoch(self, forget: Callable[[], None]) -> None:
         """Call `forget` when the log has started anew."""
@@ -78,8 +88,9 @@ class Shard:
                 forget()
         self.epoch = epoch
 
-    async def make(self, durability: Durability | None = None) -> None:
+    async def make(self, durability: Durability | None = None, shards: int | None = None) -> None:
         """Open it, and make it with that durability if it is new; None takes what it has, and memory for a new one.
+        `shards` is for how many a new flock's first shard is made.
 
         Raises SettingsError if it has another one, or if its server cannot give it. That a replica of one that is there
         already is away is not for good: what is written waits for it.
@@ -88,7 +99,8 @@ class Shard:
         if durability is not None:
             is_new = not await self.command("EXISTS", self.keys.key("meta"))
             await check(durability, client, self.keys.log, self.keys.flock, replicas=is_new)
-        await self.open(None if durability in (None, MEMORY) else {"durability": str(durability)})
+        settings: dict[str, Any] = {} if durability in (None, MEMORY) else {"durability": str(durability)}
+        await self.open(settings if shards in (None, 1) else settings | {"shards": check_shards(shards or 1)})
         if durability is None:
             await check(self.durability, client, self.keys.log, self.keys.flock, replicas=False)
         elif durability != self.durability:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -37,6 +38,14 @@ class StoredContent:
     digest: str
     size: int
     inline: bytes | None
+
+
+class Part(NamedTuple):
+    """A part of a unit: its letter, and its words. `routed`: type and run of the event that goes to inboxes with it."""
+
+    kind: str
+    words: list[Any]
+    routed: tuple[str, str | None] | None
 
 
 class Unit:
@@ -147,6 +156,42 @@ class Unit:
         """Store a keyed actor's state, at the version that its subject has after this unit."""
         self.size += len(state)
         return self._part("s", actor, key, state)
+
+    def send(self, shard: int, most: int, body: bytes, digests: Sequence[str] = ()) -> Unit:
+        """Put a unit for another shard, in its wire form, into the outbox for that, if that holds less than `most`.
+        `digests` are those of contents that were uploaded to this shard."""
+        return self._part("O", shard, most, body, ",".join(digests))
+
+    def receive(self, shard: int, after: str, name: str) -> Unit:
+        """Only if the last that came from that shard's outbox has the name `after`: what has this name comes now."""
+        return self._part("I", shard, after, name)
+
+    def taken_apart(self, sizes: Mapping[str, int]) -> Iterator[Part]:
+        """Its parts, in their order. `sizes`: how many words each kind has."""
+        routes = {index: (kind, run) for index, kind, run in self._routed}
+        at = 0
+        while at < len(self.args):
+            end = at + sizes[self.args[at]] + 1
+            yield Part(self.args[at], self.args[at + 1 : end], routes.get(end - 1))
+            at = end
+
+    @property
+    def is_past(self) -> bool:
+        """Whether inboxes take its events however full they are."""
+        return self._past
+
+    def emptied(self) -> Unit:
+        """A unit for some of the parts of this one. It counts as much as this one, for the bounds."""
+        unit = Unit()
+        unit.events, unit.size, unit._past = self.events, self.size, self._past
+        return unit
+
+    def take(self, part: Part) -> Unit:
+        """Add a part of another unit."""
+        self._part(part.kind, *part.words)
+        if part.routed is not None:
+            self._routed.append((len(self.args) - 1, *part.routed))
+        return self
 
     def routed(self, routes: Routes) -> list[Any]:
         """The unit's arguments, each event with the inboxes that it goes to."""

@@ -261,3 +261,28 @@ local function put_note(argv, i, entry, base, now, unnamed)
     call('SPUBLISH', K.bell .. key, base < now and push_of(argv, i, entry, left) or 'note ' .. id)
   end
 end
+
+-- Between shards. `came` is what the units before this one will have let in. What comes names what must have come before
+-- it from the same outbox: a relay that was frozen, or doubles another, brings nothing twice and leaves nothing out.
+local function judge_passage(argv, i, came)
+  if argv[i] == 'I' then
+    local last = came[argv[i + 1]] or call('HGET', K.came, argv[i + 1]) or ''
+    return last ~= argv[i + 2] and 'behind ' .. last or nil
+  end
+  if call('XLEN', K.outbox .. argv[i + 1]) >= tonumber(argv[i + 2]) then return 'outbox ' .. argv[i + 1] end
+  for digest in string.gmatch(argv[i + 4], '%x+') do
+    if call('EXISTS', K.blob .. digest) == 0 then return 'blob ' .. digest end
+  end
+  return nil
+end
+
+-- Contents are held by name until the relay has brought them over. An entry's name has the token of its call, so that
+-- one that takes the place of another, lost by the server, is not mistaken for it.
+local function put_out(argv, i)
+  for digest in string.gmatch(argv[i + 3], '%x+') do
+    call('PERSIST', K.blob .. digest)
+    call('HINCRBY', K.refs, digest, 1)
+  end
+  call('XADD', K.outbox .. argv[i], '*', 'call', argv[4], 'unit', argv[i + 2], 'blobs', argv[i + 3])
+  call('SPUBLISH', K.bell .. ' outbox', argv[i])
+end

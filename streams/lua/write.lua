@@ -26,17 +26,23 @@
 --                                                    effect: the event before it wrote this note; has: '1' = its content
 --                                                    is here, '0' = it was uploaded, and is there or the unit is refused
 --   s actor key json                                 effect: store the state of a keyed actor at its version
+--   O shard most unit digests                        effect: into the outbox for that shard, if it has less than `most`: a
+--                                                    unit; the contents that it needs (digests, 'a,b') are held here
+--   I shard after name                               guard: the last that came from that shard's outbox has the name
+--                                                    `after` ('' = none has); effect: from now on it is this one
 --
 -- Answer   'ok' and a line for each unit, or one of
 --          'routes' generation    the routes are stale; nothing was written
 --          'gap' last             this call does not follow that producer's last one; nothing was written
 --          'unknown'              this producer has expired or never was; nothing was written
 -- A unit's line: 'ok version entry version entry …' | 'conflict current entry' | 'fenced' | 'stale note' |
---          'full wait|refuse limit inbox' | 'blob digest' | 'note id' | 'held ms entry owner' | 'claimed ms entry'
+--          'full wait|refuse limit inbox' | 'outbox shard' | 'behind name' | 'blob digest' | 'note id' |
+--          'held ms entry owner' | 'claimed ms entry'
 
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
-local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, W = 1, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7 }
+local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, W = 1, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7,
+  O = 4, I = 3 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. argv[2]
@@ -250,11 +256,11 @@ if simple then
 end
 
 -- prelude: clock, version_of, list_parked, add_attempt, entry_fields, park, postpone, fill, crowded
--- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note
+-- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note, judge_passage, put_out
 
 -- 5. Judge every unit before the first write. What earlier units will change stands in these overlays.
 local now = clock()
-local version, settled, claims, bound, blobs = {}, {}, {}, {}, {}
+local version, settled, claims, bound, blobs, came = {}, {}, {}, {}, {}, {}
 
 local function load(subject)
   if not stored_version[subject] then
@@ -329,6 +335,9 @@ local function judge(from, to)
       if settled[argv[i + 1]] or not call('ZSCORE', K.later, argv[i + 1]) then return 'fenced' end
     elseif part == 'n' and argv[i + 8] ~= '1' and not blobs[argv[i + 3]] and call('EXISTS', K.blob .. argv[i + 3]) == 0 then
       return 'blob ' .. argv[i + 3]
+    elseif part == 'O' or part == 'I' then
+      local line = judge_passage(argv, i, came)
+      if line then return line end
     end
     i = i + SIZES[part] + 1
   end
@@ -351,6 +360,8 @@ local function foresee(from, to)
       settled[argv[i + 1]] = true
     elseif part == 'C' then
       claims[argv[i + 1]] = false
+    elseif part == 'I' then
+      came[argv[i + 1]] = argv[i + 3]
     elseif part == 'n' then
       blobs[argv[i + 3]] = true
       if argv[i + 2] ~= '' then bound[argv[i + 2]] = argv[i + 1] end
@@ -435,6 +446,10 @@ local function write(from, to, line)
       unset_timer(argv[i + 1])
     elseif part == 'T' then
       set_timer(argv, i + 1, now)
+    elseif part == 'O' then
+      put_out(argv, i + 1)
+    elseif part == 'I' then
+      call('HSET', K.came, argv[i + 1], argv[i + 3])
     elseif part == 's' then
       local subject = 'actor/' .. argv[i + 1] .. '/' .. argv[i + 2]
       load(subject)

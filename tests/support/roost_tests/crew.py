@@ -176,5 +176,43 @@ class Mailer(Actor):
         return Mailed(ordered.key, await ctx.effect(ordered.key, send, returns=str))
 
 
-_ALL = (Doubler, Mailer, OnceDoubler, Slow, Summer)
+@event("crew.cut", subject=lambda cut: f"piece/{cut.n}/{cut.part}")
+@dataclass(frozen=True, slots=True)
+class Cut:
+    n: int
+    part: int
+
+
+@event("crew.weighed", subject=lambda weighed: f"given/{weighed.n}")
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    n: int
+    part: int
+    note: str
+
+
+class Cutter(Actor):
+    """Cuts a number into pieces, each a subject of its own."""
+
+    timeout = timedelta(seconds=5)
+
+    @on(Given)
+    async def cut(self, given: Given, ctx: Context[None]) -> list[Cut]:
+        await asyncio.sleep(0.002)
+        return [Cut(given.n, part) for part in range(3)]
+
+
+class Weigher(Actor):
+    """Puts a note about each piece, under a key of its own, and tells the number of it."""
+
+    timeout = timedelta(seconds=5)
+
+    @on(Cut)
+    async def weigh(self, cut: Cut, ctx: Context[None]) -> Weighed:
+        await asyncio.sleep(0.002)
+        note = await ctx.memory.put(f"weight of {cut.n}/{cut.part}", key=f"weight/{cut.n}/{cut.part}")
+        return Weighed(cut.n, cut.part, note.id)
+
+
+_ALL = (Cutter, Doubler, Mailer, OnceDoubler, Slow, Summer, Weigher)
 ACTORS: dict[str, type[Actor]] = {actor.name: actor for actor in _ALL}

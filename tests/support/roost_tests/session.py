@@ -16,7 +16,7 @@ from roost.actors import Actor, Computed, Context, Flock, Retry, Work, on
 from roost.actors.documents import Source
 from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
-from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound
+from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Unit
 from roost.streams.dead import Release
 from roost.streams.declaration import event
 from roost_tests.waiting import wait_until
@@ -139,6 +139,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         await _hand_eggs(session)
         await _set_timers(session)
         await _have_effects(session)
+        await flock.writer.write(Unit().receive(1, "", "0-1/a").send(1, 1, b"[]\n"))  # as with a second shard
         await _report(session, place)
         for each in (flock, other, aside):
             await each.flush()

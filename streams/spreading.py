@@ -1,0 +1,105 @@
+"""The writer of a shard of several: what a unit has for the others goes into outboxes, written with the unit."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from .answer import Answer, OutboxFull
+from .errors import ServerUnavailable
+from .outbox import OUTBOX_MOST, spread
+from .placement import Placement
+from .shard import Shard
+from .unit import Unit
+from .writer import Answered, Writer
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds before a unit is tried again that found no room in an outbox."""
+
+
+class SpreadingWriter(Writer):
+    """As Writer. A unit that finds no room in an outbox waits for it, as long as for a server that is away."""
+
+    def __init__(self, shard: Shard, placement: Placement, *, most: int = OUTBOX_MOST) -> None:
+        super().__init__(shard)
+        self._number = shard.number
+        self._placement = placement
+        self._most = most
+        self._patience_s = shard.patience.total_seconds()
+        self._again: set[asyncio.TimerHandle] = set()
+
+    async def write(self, unit: Unit, *, lead: Unit | None = None) -> Answer:
+        """As Writer's. Raises ServerUnavailable when an outbox stays full."""
+        unit, lead = self._spread(unit), None if lead is None else self._spread(lead)
+        started, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            answer = await super().write(unit, lead=lead)
+            if not isinstance(answer, OutboxFull):
+                return answer
+            if time.monotonic() - started > self._patience_s:
+                raise _stays_full(answer)
+            lead = None  # it stands
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def post(self, unit: Unit, answered: Answered, *, lead: Unit | None = None) -> None:
+        """As Writer's. Who finds an outbox full is told ServerUnavailable when it stays so."""
+        unit, lead = self._spread(unit), None if lead is None else self._spread(lead)
+        super().post(unit, _Patient(self, unit, answered, time.monotonic() + self._patience_s), lead=lead)
+
+    def post_again(self, unit: Unit, patient: _Patient, pause: float) -> None:
+        """Post a unit after a pause, as it is."""
+
+        def again() -> None:
+            self._again.discard(handle)
+            try:
+                super(SpreadingWriter, self).post(unit, patient)
+            except Exception as error:  # closed, meanwhile
+                patient.set_exception(error)
+
+        handle = asyncio.get_running_loop().call_later(pause, again)
+        self._again.add(handle)
+
+    async def close(self) -> None:
+        for handle in self._again:
+            handle.cancel()
+        await super().close()
+
+    def _spread(self, unit: Unit) -> Unit:
+        return spread(unit, self._number, self._placement, self._most)
+
+
+class _Patient:
+    """Who is told how a posted unit ended, once it has found room."""
+
+    __slots__ = ("_answered", "_pause", "_unit", "_until", "_writer")
+
+    def __init__(self, writer: SpreadingWriter, unit: Unit, answered: Answered, until: float) -> None:
+        self._writer = writer
+        self._unit = unit
+        self._answered = answered
+        self._until = until
+        self._pause = FIRST_PAUSE
+
+    def done(self) -> bool:
+        return self._answered.done()
+
+    def set_result(self, result: Answer, /) -> None:
+        if not isinstance(result, OutboxFull):
+            self._answered.set_result(result)
+        elif time.monotonic() > self._until:
+            self._answered.set_exception(_stays_full(result))
+        else:
+            self._writer.post_again(self._unit, self, self._pause * random.uniform(0.5, 1.0))
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._answered.set_exception(exception)
+
+
+def _stays_full(answer: OutboxFull) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"what is on its way to shard {answer.shard} of this flock is as much as may be: "
+        "see that the server of that shard is up, and that a process of the flock runs"
+    )
