@@ -1,11 +1,12 @@
 """Who acts: actors and their workers, the flock that they share, its memory, the models they ask."""
 
 from .actor import Actor, Retry, on
+from .appending import Appended
 from .completion import Ask
 from .context import Context
 from .current import NoFlock, current_flock
 from .failure import Failure
-from .flock import Appended, Flock
+from .flock import Flock
 from .memory import Memory, fingerprint
 from .resource import NotKept, Resource
 from .result import UnfitResult

@@ -19,7 +19,18 @@ from typing import Any
 import orjson
 import structlog
 
-from roost.streams import Delivery, EffectBusy, EffectUnknown, Event, NotDone, OutcomeUnknown, RoostError, Shard, Writer
+from roost.streams import (
+    Delivery,
+    EffectBusy,
+    EffectUnknown,
+    Event,
+    Inbox,
+    NotDone,
+    OutcomeUnknown,
+    RoostError,
+    Shard,
+    Writer,
+)
 from roost.streams.answer import Conflicted, Fenced, Granted, Held, Stale, Written
 from roost.streams.effects import (
     Standing,
@@ -135,7 +146,10 @@ class Effects:
                 "event": delivery.event.id, "inbox": token.inbox, "consumer": token.consumer, "entry": token.entry,
                 "attempt": delivery.attempt,
             }  # fmt: skip
-            unit.hold(token)
+            if scope.shard is self._shard:
+                unit.hold(token)
+            elif not all(await Inbox(scope.shard, token.inbox, token.consumer).renew([token])):
+                raise TakenOver  # the intent is fenced by its version alone: it is not where the delivery is
         intended = scope.reader.event("effect.intended", subject_of_effect(key), orjson.dumps(told))
         intent = Intent(key, intended.id, version + 1, scope)
         unit.expect(intended.subject, version)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar, overload
@@ -28,24 +26,19 @@ from roost.streams import (
     Log,
     Note,
     Notes,
-    Position,
     Reader,
     RoostError,
     ServerUnavailable,
     Settings,
     Shard,
-    Unit,
     Writer,
     connect,
-    encode,
-    new_id,
 )  # fmt: skip
 from roost.streams.answer import Conflicted, Written
 from roost.streams.dead import ParkedDeliveries
 from roost.streams.declaration import declaration_of
 from roost.streams.durability import Durability
-from roost.streams.effects import settle_effect
-from roost.streams.event import stamp_of
+from roost.streams.effects import settle_effect, subject_of_effect
 from roost.streams.inbox import InboxGone
 from roost.streams.matching import Wanted
 from roost.streams.merging import Since
@@ -54,11 +47,12 @@ from roost.streams.placement import shards_of
 
 from .actor import Actor
 from .admission import admit
+from .appending import Appended, unit_of_payloads
 from .completion import Ask, Guard, complete
 from .current import currently, opened_here
 from .effect import Effects
-from .emission import subject_of
 from .ending import end, ended_by
+from .expiry import expire_often
 from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .kept import EFFECT_LIMIT, Action, Kept
 from .later import set_later, take_away
@@ -78,16 +72,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FLUSH = timedelta(seconds=1)
-EXPIRY = timedelta(seconds=5)
-EXPIRE_AT_ONCE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """Where events came to stand: positions and versions, in their order."""
-
-    positions: tuple[Position, ...]
-    versions: tuple[int, ...]
 
 
 def _types_of(kinds: Iterable[Any]) -> tuple[str, ...]:
@@ -132,7 +116,6 @@ class Flock:
         self._outsiders: list[Scope] = [self._outside]
         self._jobs: list[asyncio.Task[None]] = []
         self._workers: list[Worker] = []
-        self._identity = new_id()
         self._whole: Flock = self
         """The flock itself, for what is a view of it at one of its shards."""
         self._parts: Parts | None = None
@@ -192,16 +175,20 @@ class Flock:
             raise ServerUnavailable(
                 "the server lets nobody subscribe to its channels (SSUBSCRIBE); give this user the right to"
             ) from error
+        parts = [self] if self._parts is None else self._parts.all
         self._jobs = [
             asyncio.create_task(self._flush_often(), name="roost flush"),
-            asyncio.create_task(self._expire_often(), name="roost expiry"),
+            asyncio.create_task(expire_often([part.shard for part in parts]), name="roost expiry"),
         ]
 
     async def _spread(self, count: int) -> None:
         """Have a part for each shard. The first one's stand for the flock where it acts itself."""
-        self._parts = parts = Parts(self.shard, self._bell, self.heartbeat, self.connection, count, self._make_memory)
-        home = parts.all[0]
-        self.writer, self._ringer, self.memory, self.log = home.writer, home.ringer, parts.memory, parts.log
+        agent = self._outside.reader.actor or "main"
+        self._parts = parts = Parts(
+            self.shard, self._bell, self.heartbeat, self.connection, count, agent, self._make_memory
+        )
+        self.writer, self._ringer, self.memory = parts.all[0].writer, parts.all[0].ringer, parts.memory
+        self.log, self.effects, self.dead = parts.log, parts.effects, parts.dead
         await parts.start()
 
     def _at(self, part: Part) -> Flock:
@@ -263,17 +250,7 @@ class Flock:
         scope = self.memory.scope
         if not payloads:
             return Appended((), ())
-        reader, run = scope.reader, run or scope.reader.run
-        stamp = stamp_of(reader.actor, run, cause or reader.cause, reader.traceparent)
-        unit, first = Unit(), ""
-        for payload in payloads:
-            if isinstance(payload, Event):
-                about = payload.subject
-                unit.event(payload)
-            else:
-                about = subject or subject_of(payload, reader.actor, None, run)
-                unit.fact(about, *encode(payload), stamp)
-            first = first or about
+        unit, first = unit_of_payloads(payloads, scope.reader, subject, run, cause)
         if expected is not None:
             unit.expect(first, expected)
         writer = self.writer if self._parts is None else self._parts.writer_of(unit)
@@ -324,7 +301,8 @@ class Flock:
         Conflict when somebody else has settled it meanwhile.
         """
         agent = self.memory.scope.reader.actor
-        await settle_effect(self.shard, key, done=done, result=result, by=by, agent=agent)
+        shard = self.shard if self._parts is None else self._parts.shard_of(subject_of_effect(key))
+        await settle_effect(shard, key, done=done, result=result, by=by, agent=agent)
 
     async def watch_events(
         self, *kinds: Any, subject: str | None = None, actor: str | None = None, run: str | None = None,
@@ -496,17 +474,3 @@ class Flock:
                 await self.flush()
             except RoostError as error:
                 log.warning("reads could not be logged", error=str(error))
-
-    async def _expire_often(self) -> None:
-        """One process of the fleet lets notes past their deadline go."""
-        lease_ms = round(EXPIRY.total_seconds() * 3000)
-        while True:
-            await asyncio.sleep(EXPIRY.total_seconds() * random.uniform(0.5, 1.0))
-            try:
-                for part in (self,) if self._parts is None else self._parts.all:
-                    if not await part.shard.run("lease", "expiry", self._identity, lease_ms):
-                        continue
-                    while await part.notes.expire(EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
-                        continue
-            except RoostError as error:
-                log.warning("expired notes could not be removed yet", error=str(error))

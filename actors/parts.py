@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from roost.streams import (
     Bell,
     Connection,
+    Delivery,
+    EffectUnknown,
     Event,
     Keys,
     Log,
@@ -19,13 +23,17 @@ from roost.streams import (
     Unit,
     Writer,
 )
+from roost.streams.dead_spread import SpreadParkedDeliveries
+from roost.streams.effects import subject_of_effect
 from roost.streams.merging import MergedLog
 from roost.streams.outbox import part_sizes
 from roost.streams.placement import Placement, one_shard, stays
 from roost.streams.spreading import SpreadingWriter
 
 from .actor import Actor
+from .effect import Effects
 from .heartbeat import Heartbeat
+from .kept import Action, Kept
 from .memory import Memory
 from .relay import Relay
 from .ringer import Ringer
@@ -47,13 +55,39 @@ class Part:
     heartbeat: Heartbeat
     memory: Memory
     ringer: Ringer
+    effects: Effects
+
+
+class SpreadEffects(Effects):
+    """As Effects. Each effect has the shard of its subject."""
+
+    def __init__(self, each: Sequence[Effects], placement: Placement) -> None:
+        self._each = each
+        self._placement = placement
+
+    async def close(self) -> None:
+        await asyncio.gather(*[effects.close() for effects in self._each])
+
+    async def carry_out(
+        self, scope: Scope, key: str, action: Action, kept: Kept, limit: timedelta, *,
+        delivery: Delivery | None = None, unknown: Callable[[EffectUnknown], None] = lambda _: None,
+    ) -> Any:  # fmt: skip
+        effects = self._each[self._placement.of(subject_of_effect(key))]
+        return await effects.carry_out(scope, key, action, kept, limit, delivery=delivery, unknown=unknown)
 
 
 class Parts:
     """All shards of a flock. The first is that of a flock with one: its shard, bell and heartbeat are given."""
 
     def __init__(
-        self, home: Shard, bell: Bell, heartbeat: Heartbeat, connection: Connection, count: int, make: MakeMemory
+        self,
+        home: Shard,
+        bell: Bell,
+        heartbeat: Heartbeat,
+        connection: Connection,
+        count: int,
+        agent: str,
+        make: MakeMemory,
     ) -> None:
         self.placement = home.placement = Placement(count)
         self._lease = heartbeat.delivery_lease
@@ -67,7 +101,10 @@ class Parts:
                 heartbeat = Heartbeat(connection, shard, claim_lease=claim_lease, delivery_lease=self._lease)
             writer = SpreadingWriter(shard, self.placement)
             memory, ringer = make(shard, writer, bell, heartbeat), Ringer(shard, writer, bell, self._lease)
-            self.all.append(Part(shard, writer, Notes(shard), Log(shard), bell, heartbeat, memory, ringer))
+            effects = Effects(shard, writer, heartbeat)
+            self.all.append(Part(shard, writer, Notes(shard), Log(shard), bell, heartbeat, memory, ringer, effects))
+        self.effects = SpreadEffects([part.effects for part in self.all], self.placement)
+        self.dead = SpreadParkedDeliveries([part.shard for part in self.all], agent)
         self.memory = SpreadMemory([part.memory for part in self.all], self.placement)
         self.log = MergedLog([part.shard for part in self.all], self.placement)
         self._relays = [self._relay_of(part) for part in self.all]
@@ -94,6 +131,9 @@ class Parts:
         await asyncio.gather(*[part.writer.close() for part in self.all])
         await asyncio.gather(*[part.heartbeat.close() for part in self.all])
         await asyncio.gather(*[part.bell.close() for part in self.all])
+
+    def shard_of(self, subject: str) -> Shard:
+        return self.all[self.placement.of(subject)].shard
 
     def writer_of(self, unit: Unit) -> Writer:
         """The writer of the shard that has all subjects of a unit. Raises LimitExceeded if no one has."""

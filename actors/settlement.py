@@ -180,7 +180,7 @@ class Settlement:
         token = delivery.token
         data = self._told(delivery, handler) | {
             "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": token.inbox,
-            "parked": parked_id(token.inbox, token.entry),
+            "parked": parked_id(token.inbox, token.entry, self._flock.shard.number),
         }  # fmt: skip
         parked = self._record("delivery.parked", delivery, data)
         staged = list((scope.staged or {}).values())

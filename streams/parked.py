@@ -15,9 +15,9 @@ from .log import event_of
 from .unit import Token
 
 
-def parked_id(inbox: str, entry: str) -> str:
+def parked_id(inbox: str, entry: str, shard: int = 0) -> str:
     """The ID of the delivery of that entry, once it is parked."""
-    return sha1(f"{inbox} {entry}".encode(), usedforsecurity=False).hexdigest()[:24]
+    return sha1(f"{f'{shard}/' if shard else ''}{inbox} {entry}".encode(), usedforsecurity=False).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class ParkedDelivery:
     """The key of the outside effect whose outcome is unknown, if that is why."""
     halted: bool = False
     """Whether its key stands still until this is settled."""
+    shard: int = 0
 
     @property
     def run(self) -> str | None:
@@ -93,6 +94,7 @@ def parked_of(shard: int, member: str, fields: Mapping[bytes, bytes]) -> ParkedD
         traceback=str(failure.get("traceback", "")),
         earlier=earlier,
         halted=fields.get(b"halted") == b"1",
+        shard=shard,
         **{name: failure.get(name) for name in ("handler", "key", "consumer", "host", "code", "effect")},
     )
 

@@ -100,7 +100,9 @@ class Shard:
             is_new = not await self.command("EXISTS", self.keys.key("meta"))
             await check(durability, client, self.keys.log, self.keys.flock, replicas=is_new)
         settings: dict[str, Any] = {} if durability in (None, MEMORY) else {"durability": str(durability)}
-        await self.open(settings if shards in (None, 1) else settings | {"shards": check_shards(shards or 1)})
+        if shards is not None and shards != 1:
+            settings["shards"] = check_shards(shards)
+        await self.open(settings)
         if durability is None:
             await check(self.durability, client, self.keys.log, self.keys.flock, replicas=False)
         elif durability != self.durability:

@@ -41,7 +41,8 @@ end
 
 -- A parked delivery has an ID of its own, and is found by it and by its time, whatever the number of inboxes.
 local function list_parked(inbox, entry, base, parked)
-  local id = string.sub(redis.sha1hex(inbox .. ' ' .. entry), 1, 24)
+  local shard = string.match(K.log, '%.([1-9]%d*)}:log$') -- of all but the first: entries are alike in several shards
+  local id = string.sub(redis.sha1hex((shard and shard .. '/' or '') .. inbox .. ' ' .. entry), 1, 24)
   call('ZADD', K.parked, string.match(parked, '^%d+'), id .. ' ' .. base .. ' ' .. parked)
 end
 

@@ -18,7 +18,7 @@ from roost_tests.peer import Peer, peers
 from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
-from roost.actors import Actor, Context, Flock, on
+from roost.actors import Actor, Context, Flock, Retry, on
 from roost.streams import Event, LimitExceeded, Note, NoteNotFound, Position, SettingsError
 
 N = 4
@@ -272,3 +272,33 @@ async def test_one_shard_pays_nothing(bare_server: Callable[..., Awaitable[BareS
         assert not [key for key in keys if b":outbox" in key or b":came" in key or b"relay" in key]
         assert not [task for task in asyncio.all_tasks() if "relay" in task.get_name()]
         assert flock.shard.settings == {}
+
+
+async def test_effects_and_parked_deliveries_are_found_in_whatever_shard_they_are(flock: Flock) -> None:
+    called: Counter[str] = Counter()
+
+    class Payer(Actor):
+        retry = Retry(attempts=1)
+
+        @on(Given)
+        async def pay(self, given: Given, ctx: Context[None]) -> None:
+            async def act(key: str) -> None:
+                called[key] += 1
+                if given.n % 4 == 3:
+                    raise ValueError("half way")
+
+            await ctx.effect(f"pay {given.n % 4}", act)
+
+    async with flock.work(Payer()):
+        await asyncio.gather(*[flock.append(Given(n), subject=f"s/{n}") for n in range(8)])
+        await wait_until(lambda: has(flock, "delivery.handled", 6), timeout=10)
+        await wait_until(lambda: has(flock, "delivery.parked", 2), timeout=10)
+        assert called == {f"pay {n}": 1 for n in range(4)}
+        parked = [one async for one in flock.dead.list()]
+        assert await flock.dead.count() == len(parked) == 2
+        assert (await flock.dead.get(parked[1].id)).event.id == parked[1].event.id
+        await flock.settle_effect("pay 3", done=True)
+        await flock.dead.drop(parked[0])
+        await flock.dead.retry(parked[1])
+        await wait_until(lambda: has(flock, "delivery.handled", 7), timeout=10)
+    assert await flock.dead.count() == 0
