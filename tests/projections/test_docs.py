@@ -152,7 +152,7 @@ def test_the_events_that_are_shown_have_the_data_that_is_documented() -> None:
 
 
 def test_every_part_of_the_write_script_is_documented_with_its_arguments() -> None:
-    sizes = re.search(r"local SIZES = \{(.*)\}", (LUA / "write.lua").read_text("utf-8"))
+    sizes = re.search(r"local SIZES = \{([^}]*)\}", (LUA / "write.lua").read_text("utf-8"))
     assert sizes is not None
     counts = {letter: int(count) for letter, count in re.findall(r"(\w) = (\d+)", sizes[1])}
     documented = {ticked(cells[0])[0]: len(cells[1].split(",")) for cells in rows(WIRE, "part")}
