@@ -47,14 +47,16 @@ class Ringer:
         self._who = new_id()
         self._news: Rung | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def start(self) -> None:
         """This process has to do with timers from now on."""
-        if self._task is None:
+        if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._ring(), name="roost ringer")
 
     async def close(self) -> None:
         """Ring no more, and let another."""
+        self._closed = True
         if self._task is None:
             return
         await end([self._task])
@@ -119,6 +121,9 @@ class Ringer:
 def _unit_of(letter: Letter) -> Unit:
     """The event, dated now. What is known of it is its wire form: an event may be none that this program declares."""
     subject, kind, stored, data = letter.fields
-    meta = orjson.loads(stored) | {"time": now_ms()}
-    fields = subject, kind, orjson.dumps(meta), data
-    return Unit().take_timer(letter.id).known(fields, kind.decode(), meta.get("run"))
+    try:
+        meta = orjson.loads(stored) | {"time": now_ms()}
+        stored, run = orjson.dumps(meta), meta.get("run")
+    except (ValueError, TypeError):  # it is no event, and who reads it will say so
+        run = None
+    return Unit().take_timer(letter.id).known((subject, kind, stored, data), kind.decode("utf-8", "replace"), run)

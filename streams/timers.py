@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
-
-import orjson
 
 from .errors import LimitExceeded, SettingsError
 from .event import now_ms
@@ -93,5 +92,7 @@ class Timers:
 
 
 def _fields(letter: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    subject, kind, meta, data = (text.encode() for text in orjson.loads(letter))
+    """Whatever bytes others have set: one that cannot be read would keep all the others waiting."""
+    words: list[str] = json.loads(letter.decode("utf-8", "surrogateescape"))
+    subject, kind, meta, data = (word.encode("utf-8", "surrogateescape") for word in words)
     return subject, kind, meta, data

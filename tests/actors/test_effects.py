@@ -405,7 +405,8 @@ async def settle_both_ways(flock: Flock, file: Path, key: str) -> None:
 
 async def kill(settings: dict[str, Any], proxy: Any, file: Path, act: str) -> None:
     """A worker dies in the action, after it, or between intent and action; then a person settles it."""
-    key, faulty = f"mail/{act.replace(' ', '-')}", await proxy(settings["url"])
+    key = f"mail/{act.replace(' ', '-')}"
+    faulty: Proxy = await proxy(settings["url"])
     held: Fault = faulty.hold_reply(lambda request: act == "" and b"effect.intended" in request)
     doomed = Peer("work", **settings | {"url": faulty.url}, actors=["Mailer"])
     async with open_flock(settings) as flock, peers(doomed):

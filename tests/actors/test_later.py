@@ -275,6 +275,21 @@ async def test_what_a_full_inbox_has_no_room_for_keeps_nobody_else_waiting(flock
     assert sorted(given) == [0, 1, 2, 3, 4, 10, 11, 12]
 
 
+async def test_what_others_have_set_wrongly_keeps_nobody_else_waiting(flock: Flock) -> None:
+    event = Event(type="crew.doubled", subject="thing/1")
+    damaged = Unit().later(event, due(timedelta(0), None))
+    damaged.args[6:8] = [b"\xff{", b"\xfe"]  # its meta and data, as another program has made them
+    await flock.writer.write(damaged)
+    await flock.later(Doubled(1, "n"), delay=SOON)
+
+    async def is_rung() -> bool:
+        return await waiting(flock) == (0, 0)
+
+    await wait_until(is_rung)
+    page = await flock.shard.client.execute_command("XRANGE", flock.shard.keys.log, "-", "+")
+    assert [fields[b"meta"] for _, fields in page if fields[b"data"] == b"\xfe"] == [b"\xff{"]
+
+
 async def test_who_has_nothing_to_do_with_timers_asks_for_none(settings: dict[str, Any], proxy: Any) -> None:
     faulty: Proxy = await proxy(settings["url"])
     async with open_flock(settings | {"url": faulty.url}) as flock:
