@@ -17,13 +17,13 @@ import structlog
 log = structlog.get_logger(__name__)
 
 AGAIN = timedelta(seconds=0.5)
-MOST_TIMES = 20
+MOST = timedelta(seconds=10)
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they have ended: again and again, for ten seconds at most."""
+async def end(tasks: Iterable[asyncio.Task[Any]], *, most: timedelta = MOST) -> None:
+    """Cancel tasks and wait until they have ended: again and again, for `most` at most."""
     left = {task for task in tasks if not task.done()}
-    for _ in range(MOST_TIMES):
+    for _ in range(max(1, most // AGAIN)):
         if not left:
             return
         for task in left:

@@ -1,7 +1,8 @@
 """The heartbeat: a thread that tells the server what this process still works on.
 
 A thread of its own, so that a handler that blocks the event loop is not mistaken for a dead worker while its time limit
-has not passed. Past the limit it is let go, alive or not.
+has not passed. Past the limit it is let go, alive or not. The same thread sees when the loop has been blocked for
+longer than any handler may take: then nothing of what the process has in hand is renewed, and others take it over.
 """
 
 from __future__ import annotations
@@ -10,15 +11,25 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 
 from roost.streams import CLAIM_LEASE, Claims, Connection, Inbox, Shard, Token
+from roost.streams.absence import Absence
+
+from .watch import Blocked, Watch
 
 log = structlog.get_logger(__name__)
 
 DELIVERY_LEASE = timedelta(seconds=15)
+
+
+def _log_blocked(blocked: Blocked) -> None:
+    log.error(
+        "the event loop is blocked, and others take over what it has in hand", what=str(blocked), at=blocked.stack
+    )
 
 
 class Heartbeat:
@@ -38,6 +49,15 @@ class Heartbeat:
         self.delivery_lease = delivery_lease
         self._claims: dict[tuple[str, str], float] = {}
         self._deliveries: dict[Token, float] = {}
+        self._limits: dict[str, float] = {}
+        """By consumer, how many seconds its handlers may take."""
+        self._watch: Watch | None = None
+        self._is_blocked = False
+        self.on_blocked: Callable[[Blocked], None] = _log_blocked
+        """Called by the thread, once, when the loop has been blocked for too long. It may end the process."""
+        self.on_beat: Callable[[float], None] | None = None
+        """Called by the thread at each beat, with the seconds for which the loop may be blocked; 0 with empty hands."""
+        self._absence = Absence(log, "heartbeat missed", "heartbeats reach the server again")
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -48,6 +68,14 @@ class Heartbeat:
 
     def drop_claim(self, key: str, nonce: str) -> None:
         self._claims.pop((key, nonce), None)
+
+    def limit(self, consumer: str, timeout_s: float) -> None:
+        """How long a handler of that consumer may take."""
+        self._limits[consumer] = timeout_s
+
+    def forget(self, consumer: str) -> None:
+        """It has left."""
+        self._limits.pop(consumer, None)
 
     def hold(self, token: Token, limit_s: float) -> None:
         """Renew this delivery until it is dropped, at most for `limit_s`."""
@@ -67,6 +95,7 @@ class Heartbeat:
 
     def _start(self) -> None:
         if self._thread is None and not self._stop.is_set():
+            self._watch = Watch()
             self._thread = threading.Thread(target=self._beat, name="roost heartbeat", daemon=True)
             self._thread.start()
 
@@ -82,13 +111,31 @@ class Heartbeat:
         try:
             while not self._stop.wait(pause):
                 try:
+                    self._look(pause)
                     await self._renew(shard)
+                    self._absence.ended()
                     pause = every
                 except Exception as error:  # the leases outlast a missed beat, if the next comes soon
-                    log.warning("heartbeat missed", error=str(error))
+                    self._absence.noticed(error)
                     pause = every / 4
         finally:
             await client.aclose()
+
+    def _look(self, pause_s: float) -> None:
+        """At the loop that the work is done in."""
+        assert self._watch is not None
+        silent_s = self._watch.look(pause_s)
+        consumers = {token.consumer for token in self._deliveries.copy()}
+        limits = [limit for consumer in consumers if (limit := self._limits.get(consumer))]
+        # A handler may block for as long as it may take. The lease is for all that keeps a busy machine.
+        most_s = max(limits) + self.delivery_lease.total_seconds() if limits else 0.0
+        if self.on_beat is not None:
+            self.on_beat(most_s)
+        was, self._is_blocked = self._is_blocked, 0 < most_s < silent_s
+        if self._is_blocked and not was:
+            self.on_blocked(self._watch.tell())
+        elif was and not self._is_blocked:
+            log.warning("the event loop goes on again")
 
     async def _renew(self, shard: Shard) -> None:
         claims, deliveries = self._current()
@@ -102,6 +149,6 @@ class Heartbeat:
         now = time.monotonic()
         deliveries: dict[tuple[str, str], list[Token]] = defaultdict(list)
         for token, until in self._deliveries.copy().items():
-            if until > now:
+            if until > now and not self._is_blocked:
                 deliveries[token.inbox, token.consumer].append(token)
         return [claim for claim, until in self._claims.copy().items() if until > now], deliveries

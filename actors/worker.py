@@ -38,6 +38,8 @@ become small, and a read costs as much as the handling of several."""
 KEEP_S = 90.0
 """For so long what is in hand is kept while it waits for full inboxes; it is kept again long before."""
 MOST_UNSEEN = 1000
+CANCELLED = timedelta(seconds=5)
+"""What handlers that are cancelled have to end, when a worker stops and its grace is over."""
 LAST_COMMITS = timedelta(seconds=2)
 """What commits that are on their way have to be answered, when a worker stops and its grace is over."""
 GRACE = timedelta(seconds=20)
@@ -74,6 +76,7 @@ class Worker:
         begin the next before that one is committed."""
         self._timeout_s = actor.timeout.total_seconds()
         self._lease = flock.heartbeat.delivery_lease
+        flock.heartbeat.limit(self._inbox.consumer, self._timeout_s)
         self._in_hand: dict[str, Delivery] = {}
         self._room = asyncio.Event()
         self._empty = asyncio.Event()
@@ -114,6 +117,7 @@ class Worker:
         await self._finish(grace.total_seconds())
         if not self._gone:
             await self._leave()
+        self._flock.heartbeat.forget(self._inbox.consumer)
         if not self.failed.done():
             self.failed.cancel()
 
@@ -129,7 +133,7 @@ class Worker:
             log.info("a worker leaves before its deliveries have ended", actor=self.actor.name, busy=self.busy)
         # 3. What has not ended is ended, and counts as an attempt.
         left, tasks = self._slots.close()
-        await end(tasks)
+        await end(tasks, most=CANCELLED)
         await self._is_empty_within(LAST_COMMITS.total_seconds())
         self._desk.close()
         for delivery in [*left, *self._in_hand.values()]:  # nobody here will be told how these ended

@@ -16,6 +16,8 @@ from roost.streams.errors import RoostError
 
 from .failure import FAILED, tell
 
+HURRY = timedelta(seconds=15)
+"""What children that were told to stop at once are given, to hand back what they have."""
 GRACE = timedelta(seconds=30)
 """What children that were told to stop are given, before they are killed."""
 FIRST_PAUSE = timedelta(milliseconds=500)
@@ -106,6 +108,7 @@ class Processes:
         self._keepers: list[asyncio.Task[None]] = []
         self._proven = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.killed = 0
         """Children that did not stop in time and had to be killed."""
@@ -143,13 +146,30 @@ class Processes:
         self._stopping.set()
         for child in self.children:
             child.send(signal.SIGTERM)
-        _, late = await asyncio.wait(self._keepers, timeout=self._grace.total_seconds())
+        late, given = await self._late(self._grace, unless=self._hurried), self._grace
+        if late and self._hurried.is_set():
+            late, given = await self._late(HURRY), HURRY
         if late:
             for child in self.children:
                 self.killed += 1
-                self._report(f"{child} did not stop within {self._grace.total_seconds():g} s and was killed")
+                self._report(f"{child} did not stop within {given.total_seconds():g} s and was killed")
             self.kill()
             await asyncio.wait(late)
+
+    async def _late(self, grace: timedelta, unless: asyncio.Event | None = None) -> list[asyncio.Task[None]]:
+        """Those whose children have not ended when so much time has passed, or that has happened."""
+        ended = asyncio.ensure_future(asyncio.wait(self._keepers))
+        happened = [] if unless is None else [asyncio.create_task(unless.wait())]
+        await asyncio.wait([ended, *happened], timeout=grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        for wait in (ended, *happened):
+            wait.cancel()
+        return [keeper for keeper in self._keepers if not keeper.done()]
+
+    def hurry(self) -> None:
+        """Tell children that stop to do so at once: their grace ends now."""
+        self._hurried.set()
+        for child in self.children:
+            child.send(signal.SIGTERM)
 
     def kill(self) -> None:
         """End all children at once. What they had in hand is taken over by others when its lease is over."""

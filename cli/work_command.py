@@ -43,9 +43,10 @@ def work(common: Common, module: str, processes: int, concurrency: int | None, g
     MODULE is a module that Python can import, or the path of a .py file; all actors that it defines work. NAME is an
     actor in it, or a list of them.
 
-    The first Ctrl-C lets handlers finish, and what was not begun goes back to the flock; the second ends everything at
-    once, and others take over when the leases are over. A process that dies is replaced; when one dies too often,
-    the command ends with exit code 1.
+    The first Ctrl-C lets handlers finish, and what was not begun goes back to the flock at once. The second ends the
+    time for that: what is in hand goes back, too. The third kills, and others take over when the leases are over.
+    A process that dies, or whose event loop is blocked, is replaced; when one dies too often, the command ends with
+    exit code 1.
     """
     argv = [sys.executable, "-m", "roost.cli.worker_process", module, "--grace", str(grace)]
     argv += ["--verbose", str(common.verbose)]
@@ -70,7 +71,7 @@ async def _work(common: Common, argv: list[str], count: int, grace: timedelta) -
         if failure.told:  # the child's own line says what is wrong
             return failure.code
         raise
-    if len(signals) > 1:
+    if len(signals) > 2:
         return 128 + signals[-1]
     tell("stopped")
     return FAILED if processes.killed else 0
@@ -82,17 +83,21 @@ async def _supervise(processes: Processes, grace: timedelta) -> list[int]:
 
     signals: list[int] = []
     stop = asyncio.Event()
-    first = 0.0
+    last = 0.0
 
     def take(number: signal.Signals) -> None:
-        nonlocal first
+        nonlocal last
         if not signals:
-            first = time.monotonic()
-            tell(f"stopping: what is in hand has {grace.total_seconds():g} s to finish; Ctrl-C again ends it at once")
-        elif time.monotonic() - first < SAME_SIGNAL.total_seconds():
+            given = f"{grace.total_seconds():g} s"
+            tell(f"stopping: what is in hand has {given} to finish; Ctrl-C again hands it back at once")
+        elif time.monotonic() - last < SAME_SIGNAL.total_seconds():
             return
+        elif len(signals) == 1:
+            tell("stopping at once: what is in hand goes back; Ctrl-C again kills")
+            processes.hurry()
         else:
             processes.kill()
+        last = time.monotonic()
         signals.append(number)
         stop.set()
 

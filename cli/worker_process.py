@@ -1,6 +1,7 @@
 """A process of `roost work`: `python -m roost.cli.worker_process MODULE[:NAME]`, told the rest by ROOST_*.
 
-It works until SIGTERM, SIGINT, or the end of its lifeline; then it finishes what is in hand and gives back the rest.
+It works until SIGTERM, SIGINT, or the end of its lifeline; then it finishes what is in hand and gives back the rest. A
+second signal ends the grace for that. A process whose event loop is blocked ends itself.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from .failure import report_failure
 from .lifeline import Lifeline
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from roost.actors import Actor
+    from roost.actors.worker import Worker
 
 MARGIN = timedelta(seconds=10)
 """For what comes after the handlers' grace: handing back, and leaving the flock."""
@@ -52,24 +55,31 @@ async def _work(lifeline: Lifeline, actors: list[Actor], concurrency: int | None
     from roost.actors import Flock
 
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    workers: list[Worker] = []
 
     def end() -> None:
         if not stop.done():
             stop.set_result(None)
+            return
+        for worker in workers:
+            worker.hurry()
+
+    watchdog = Watchdog()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    async with (
-        Flock.open(agent="worker") as flock,
-        flock.work(*actors, concurrency=concurrency, grace=grace) as workers,
-    ):
-        gc.collect()
-        gc.freeze()  # what was imported stays: each full collection would look at all of it again
-        lifeline.say_ready(", ".join(actor.name for actor in actors))
-        await asyncio.wait([stop, *[worker.failed for worker in workers]], return_when=asyncio.FIRST_COMPLETED)
-        for worker in workers:
-            if worker.failed.done():
-                worker.failed.result()  # raises what ended it
+    async with Flock.open(agent="worker") as flock:
+        watchdog.guard(flock)
+        async with flock.work(*actors, concurrency=concurrency, grace=grace) as begun:
+            workers += begun
+            gc.collect()
+            gc.freeze()  # what was imported stays: each full collection would look at all of it again
+            lifeline.say_ready(", ".join(actor.name for actor in actors))
+            await asyncio.wait([stop, *[worker.failed for worker in workers]], return_when=asyncio.FIRST_COMPLETED)
+            for worker in workers:
+                if worker.failed.done():
+                    worker.failed.result()  # raises what ended it
+    watchdog.leave(flock)
 
 
 if __name__ == "__main__":

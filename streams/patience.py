@@ -10,6 +10,7 @@ import structlog
 from redis import exceptions as redis_errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
+from .absence import Absence
 from .errors import ServerFull, ServerUnavailable
 from .packing import SlotUnsettled
 
@@ -86,10 +87,15 @@ async def patiently(call: Callable[[], Awaitable[T]], patience: timedelta = PATI
     async def attempt() -> T:  # tenacity awaits what it can see to be a coroutine function, and a lambda is none
         return await call()
 
-    return await waiting(attempt)
+    answer: T = await waiting(attempt)
+    _absence.ended()
+    return answer
+
+
+_absence = Absence(log, "server away, waiting for it", "the server is back")
 
 
 def _say(state: RetryCallState) -> None:
     """Tell that we wait, once it is more than a hiccup."""
     if state.attempt_number == 3 and state.outcome is not None:
-        log.warning("server away, waiting for it", error=str(state.outcome.exception()))
+        _absence.noticed(state.outcome.exception())

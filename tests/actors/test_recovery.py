@@ -12,11 +12,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from roost_tests.crew import LEASE, Doubler, Given, OnceDoubler, events_of, open_flock, tell
+from roost_tests.crew import LEASE, Doubler, Given, HastyDoubler, OnceDoubler, events_of, open_flock, tell
 from roost_tests.peer import Peer, peers
 from roost_tests.waiting import wait_until
 
 from roost.actors import Flock
+from roost.cli.watchdog import BLOCKED
 from roost.streams import Inbox
 
 LEASE_S = LEASE.total_seconds()
@@ -93,6 +94,47 @@ async def test_what_has_one_attempt_is_begun_once_and_not_parked_for_what_its_ne
     assert OnceDoubler.retry.attempts == 1
 
 
+async def test_a_delivery_that_blocks_its_event_loop_is_parked_alone(
+    flock: Flock, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    await subscribe(flock, "HastyDoubler")
+    await flock.append(*[Given(n, act="always block:1000000" if n == 3 else "always sleep:0.02") for n in range(20)])
+    began = time.monotonic()
+    async with workers(settings | {"lease_s": 0.4}, 2, actors=["HastyDoubler"], watched=True) as ends:
+        await wait_until(lambda: is_done(flock, 20), timeout=30)
+        assert ends == [BLOCKED] * HastyDoubler.retry.attempts
+    handled, parked = await ended(flock)
+    assert (handled, parked) == ({n: 1 for n in range(20) if n != 3}, {3: 1})
+    took_s = time.monotonic() - began
+    lines = capfd.readouterr().err.splitlines()
+    tell(f"20 deliveries, {len(ends)} event loops blocked for ever: {took_s:.1f} s")
+    said = [line for line in lines if "has kept the event loop" in line]
+    assert len(said) == len(ends)
+    given = next(event for event in await events_of(flock, "crew.given") if event.data["n"] == 3)
+    assert all("HastyDoubler.double has kept" in line and f"event {given.id}" in line for line in said)
+    assert any("time.sleep(float(seconds))" in line for line in lines), "where"
+
+
+async def test_a_blocked_program_of_somebody_elses_goes_on_and_keeps_nothing_meanwhile(
+    flock: Flock, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    quick = settings | {"lease_s": 0.3}
+    async with peers(Peer("work", **quick, actors=["HastyDoubler"])) as (blocked,):
+        await flock.append(Given(1, act="block:3"))
+        await wait_until(lambda: has_pending(flock, 1, "HastyDoubler"))
+        before = time.monotonic()
+        async with open_flock(quick) as other, other.work(HastyDoubler):
+            await wait_until(lambda: is_done(flock, 1))
+        assert time.monotonic() - before < 2.5
+        blocked.go()
+        await blocked.hear("left")
+        assert await blocked.end() == 0
+    (handled,) = await events_of(flock, "delivery.handled")
+    assert handled.data["attempt"] == 2, "by the other, while this one was blocked"
+    said = [line for line in capfd.readouterr().err.splitlines() if "the event loop is blocked" in line]
+    assert len(said) == 1
+
+
 async def test_suspects_take_turns_and_what_is_new_goes_on_beside_them(flock: Flock, settings: dict[str, Any]) -> None:
     async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,):
         await flock.append(*[Given(n, act="always sleep:0.4") for n in range(8)])
@@ -114,8 +156,8 @@ async def test_suspects_take_turns_and_what_is_new_goes_on_beside_them(flock: Fl
     assert all(later - earlier > 350 for earlier, later in pairwise(ends))
 
 
-async def has_pending(flock: Flock, count: int) -> bool:
-    return (await Inbox(flock.shard, "Doubler", "nobody").state()).pending == count
+async def has_pending(flock: Flock, count: int, actor: str = "Doubler") -> bool:
+    return (await Inbox(flock.shard, actor, "nobody").state()).pending == count
 
 
 async def has_begun(flock: Flock, count: int) -> bool:

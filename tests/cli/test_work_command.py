@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 import roost_tests
 from roost_tests.command import RoostCommand
@@ -19,7 +20,7 @@ from roost_tests.waiting import wait_until
 
 from roost.actors import Flock
 from roost.cli.actors_module import load_actors
-from roost.streams import Event, RoostError, SettingsError
+from roost.streams import Event, Inbox, RoostError, SettingsError
 
 CLERKS = str(Path(roost_tests.__file__).with_name("clerks.py"))
 CLERK = """
@@ -72,9 +73,9 @@ async def working(roost: RoostCommand, *words: str, processes: int = 2) -> Async
         await reading
 
 
-async def ask(flock: Flock, count: int, *, first: int = 0, seconds: float = 0.0) -> None:
+async def ask(flock: Flock, count: int, *, first: int = 0, seconds: float = 0.0, deaf: bool = False) -> None:
     for n in range(first, first + count):
-        body = f'{{"n":{n},"seconds":{seconds}}}'.encode()
+        body = orjson.dumps({"n": n, "seconds": seconds, "deaf": deaf})
         await flock.append(Event(type="clerk.asked", subject="clerk", body=body))
 
 
@@ -119,7 +120,7 @@ async def test_two_processes_share_the_work_one_that_is_killed_is_replaced_and_s
         assert not any(lives(pid) for pid in pids)
 
 
-async def test_a_second_signal_ends_everything_at_once(roost: RoostCommand, flock: Flock) -> None:
+async def test_a_second_signal_hands_back_what_is_in_hand(roost: RoostCommand, flock: Flock) -> None:
     async with working(roost, CLERKS, "--concurrency", "1") as work:
         assert all(line.endswith("works: Clerk, Idler") for line in work.lines[1:])
         await ask(flock, 2, seconds=60)
@@ -131,10 +132,41 @@ async def test_a_second_signal_ends_everything_at_once(roost: RoostCommand, floc
         await asyncio.sleep(0.6)  # a person takes longer than a program
         assert all(map(lives, pids))
         before = time.monotonic()
-        assert await work.end(signal.SIGINT) == 130
+        assert await work.end(signal.SIGINT) == 0
         assert time.monotonic() - before < 5
         assert not any(lives(pid) for pid in pids)
         assert await answers(flock) == []
+        inbox = Inbox(flock.shard, "Clerk", "nobody")
+        assert await inbox.consumers() == []
+        state = await inbox.state()
+        assert (state.length, state.pending) == (2, 0)
+
+
+async def test_a_third_signal_kills(roost: RoostCommand, flock: Flock) -> None:
+    async with working(roost, CLERKS, processes=1) as work:
+        await ask(flock, 1, seconds=60, deaf=True)
+        await wait_until(lambda: _has_begun(flock, 1), timeout=20)
+        for _ in range(2):
+            work.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.6)
+        assert any("stopping at once" in line for line in work.lines)
+        before = time.monotonic()
+        assert await work.end() == 143
+        assert time.monotonic() - before < 2
+
+
+@pytest.mark.long
+async def test_a_handler_that_ignores_its_cancellation_does_not_hold_up_the_stop(
+    roost: RoostCommand, flock: Flock
+) -> None:
+    async with working(roost, CLERKS, "--grace", "0.1", processes=1) as work:
+        await ask(flock, 1, seconds=60, deaf=True)
+        await wait_until(lambda: _has_begun(flock, 1), timeout=20)
+        before = time.monotonic()
+        assert await work.end() == 0
+        assert time.monotonic() - before < 14
+        assert not any("was killed" in line for line in work.lines)
+        assert (await Inbox(flock.shard, "Clerk", "nobody").state()).pending == 0
 
 
 async def test_processes_end_when_the_one_that_started_them_is_killed(roost: RoostCommand, flock: Flock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from roost import Actor, Context, Retry, event, on
 class Asked:
     n: int
     seconds: float = 0.0
+    deaf: bool = False
 
 
 @event("clerk.begun")
@@ -38,6 +40,9 @@ class Clerk(Actor):
     @on(Asked)
     async def answer(self, asked: Asked, ctx: Context[Any]) -> Answered:
         await ctx.memory.once(f"begun/{asked.n}", self._begin)  # at once, outside the commit: the test sees it begin
+        while asked.deaf:  # also to its cancellation
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(asked.seconds)
         await asyncio.sleep(asked.seconds)
         return Answered(asked.n, os.getpid())
 

@@ -104,6 +104,12 @@ class OnceDoubler(Doubler):
     retry = Retry(attempts=1)
 
 
+class HastyDoubler(Doubler):
+    """Has little time."""
+
+    timeout = timedelta(seconds=0.5)
+
+
 @dataclass(frozen=True)
 class Sum:
     total: int = 0
@@ -214,5 +220,5 @@ class Weigher(Actor):
         return Weighed(cut.n, cut.part, note.id)
 
 
-_ALL = (Cutter, Doubler, Mailer, OnceDoubler, Slow, Summer, Weigher)
+_ALL = (Cutter, Doubler, HastyDoubler, Mailer, OnceDoubler, Slow, Summer, Weigher)
 ACTORS: dict[str, type[Actor]] = {actor.name: actor for actor in _ALL}

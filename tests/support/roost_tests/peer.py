@@ -162,11 +162,15 @@ async def fetch(settings: dict[str, Any]) -> None:
 
 async def work(settings: dict[str, Any]) -> None:
     """Lets an actor of the crew work until it is told to go."""
+    from roost.cli.watchdog import Watchdog
+
     from .crew import ACTORS, open_flock
 
     actors = [ACTORS[name] for name in settings["actors"]]
     async with open_flock(settings) as flock:
         grace = timedelta(seconds=settings.get("grace_s", 5))
+        if settings.get("watched"):
+            Watchdog().guard(flock)
         async with flock.work(*actors, run=settings.get("run"), grace=grace):
             say(ready=os.getpid())
             await told_to_go()
