@@ -2,6 +2,7 @@
 
 from .actor import Actor, Retry, on
 from .appending import Appended
+from .circuit import Circuit
 from .completion import Ask
 from .context import Context
 from .current import NoFlock, current_flock
@@ -17,6 +18,7 @@ __all__ = [
     "Actor",
     "Appended",
     "Ask",
+    "Circuit",
     "Computed",
     "Context",
     "Failure",

@@ -15,6 +15,7 @@ from roost.streams.declaration import Declaration, declaration_of
 from roost.streams.keys import NAME
 from roost.streams.routes import WhenFull
 
+from .circuit import Circuit
 from .failure import Failure as Failure
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,6 +84,11 @@ class Actor:
     state: ClassVar[type[Any] | None] = None
     """A keyed actor's state: a class whose instances can be made without arguments."""
 
+    circuit: ClassVar[Circuit | None] = Circuit()
+    """When the actor is fed no more, because what its handlers depend on is down. None: never."""
+    halt: ClassVar[bool] = False
+    """Of a keyed actor: when a delivery is parked, its key stands still until a person has retried or dropped it."""
+
     handlers: ClassVar[dict[str, Handler]] = {}
     code: str = ""
     """A digest of the code that decides, for the record of each delivery."""
@@ -99,6 +105,8 @@ class Actor:
             raise SettingsError(f"actor {cls.name}: either all of its handlers have a key, or none")
         if cls.state is not None and not keyed:
             raise SettingsError(f"actor {cls.name} has state, but its handlers have no key: @on(Event, key=…)")
+        if cls.halt and not keyed:
+            raise SettingsError(f"actor {cls.name} sets halt, but its handlers have no key that could stand still")
 
         if cls.when_full not in ("wait", "refuse"):
             raise SettingsError(f"actor {cls.name}: when_full is 'wait' or 'refuse', not {cls.when_full!r}")

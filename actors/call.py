@@ -133,7 +133,8 @@ class Call:
             if state is not None:  # what is emitted about other subjects is not the key's
                 both = zip(payloads, self.events, strict=True)
                 self.state = state.after(actor, [payload for (payload, _), one in both if one.subject == state.subject])
-        self.seconds = time.perf_counter() - self._started
+        self._desk.passed_at = now = time.perf_counter()
+        self.seconds = now - self._started
 
     def done(self) -> bool:
         return self._desk.closed

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -29,6 +30,7 @@ from roost.streams.errors import Closed
 
 from .actor import Actor, Handler
 from .call import Call, Load
+from .circuit import Breaker
 from .emission import collect, emit
 from .failure import Failure, WorkersDied, asked_delay, is_an_attempt, is_retryable, message_of
 from .scope import Scope, entered
@@ -84,6 +86,10 @@ class Worker(Protocol):
         """Told of a delivery that was SENT: how it ended."""
         ...
 
+    def circuit_changed(self) -> None:
+        """Told that the actor's circuit lets in deliveries again."""
+        ...
+
     def keep(self) -> None:
         """Asked again and again while a commit waits for full inboxes: all that is in hand waits with it."""
         ...
@@ -105,6 +111,9 @@ class Desk:
         self._hold_handling_s = (actor.timeout + COMMIT_MARGIN).total_seconds()
         self._hold_commit_s = (flock.shard.patience + COMMIT_MARGIN).total_seconds()
         self.closed = False
+        self.breaker = Breaker(actor.circuit, actor.retry.attempts, actor.timeout, worker.circuit_changed)
+        self.passed_at = -inf
+        """When a handler has last done well, by `time.perf_counter`."""
         self._lines: dict[str, _Line] = {}
         self._failures: dict[str, Exception] = {}
         """What handlers failed with, by entry, where that could not be settled: the cause, should it be parked."""
@@ -112,6 +121,7 @@ class Desk:
     def close(self) -> None:
         """What is on its way to the server and has not left this process is not to leave it any more."""
         self.closed = True
+        self.breaker.close()
 
     def handle(self, delivery: Delivery) -> Outcome | Steps[Outcome]:
         """Handle a delivery and settle it, or send what settles it. What waits for something answers the steps that are
@@ -164,7 +174,14 @@ class Desk:
             return self._park(delivery, handler.name, error, attempt)
         if key is not None:
             return self._in_line(delivery, handler, payload, key)
+        if self.breaker.troubled and not self.breaker.admits():
+            return self._step_back(delivery)
         return self._at_once(delivery, handler, payload)
+
+    async def _step_back(self, delivery: Delivery) -> Outcome:
+        """It came when the circuit was open already: it comes again, and this was no attempt."""
+        await self._settlement.step_back(delivery, self.breaker.wait)
+        return Outcome.RETRIED
 
     async def _in_line(self, delivery: Delivery, handler: Handler, payload: Any, key: str) -> Outcome:
         line = self._lines.setdefault(key, _Line())
@@ -206,6 +223,9 @@ class Desk:
         attempt, conflicts, version = delivery.attempt, 0, 0
         while True:
             if call is None:
+                while self.breaker.troubled and not self.breaker.admits():
+                    self.flock.heartbeat.hold(delivery.token, self._hold_handling_s)
+                    await asyncio.sleep(self.breaker.wait.total_seconds())
                 call = Call(self, delivery, handler, payload, key, attempt)
                 self._hold(call, self._hold_handling_s)
                 ended = call.begin(self._loading(key, version))
@@ -241,14 +261,29 @@ class Desk:
             return error
 
     async def _write(self, call: Call) -> Outcome:
+        if self.breaker.troubled:
+            self._pass(call)
         self._hold(call, self._hold_commit_s)
         await self._settlement.commit(call)
         return Outcome.DONE
 
     def _send(self, call: Call) -> bool:
         """Whether the commit is on its way: not where it takes several calls."""
+        if self.breaker.troubled:
+            self._pass(call)
         self.flock.heartbeat.hold(call.delivery.token, self._hold_commit_s)
         return self._settlement.post(call)
+
+    def _pass(self, call: Call) -> None:
+        self.breaker.passed()
+        self._tell_of_circuit(call)
+
+    def _tell_of_circuit(self, call: Call) -> None:
+        """Its events lead the call that settles the delivery which has turned it."""
+        for kind, data in self.breaker.news():
+            log.warning(kind.replace(".", " "), **data)
+            told = {"consumer": call.delivery.token.consumer} | data
+            call.scope.pending.append(self._settlement.record(kind, call.delivery, told))
 
     def judge(self, call: Call, answer: Answer | Exception) -> None:
         """What the server said of a commit that was sent."""
@@ -296,19 +331,23 @@ class Desk:
         """Park, or postpone. A keyed delivery waits where it is, to be handled again: how many attempts that was."""
         delivery, name, attempt, scope = call.delivery, call.handler.name, call.attempt, call.scope
         self._remember(delivery, error)
-        if (attempt >= self.actor.retry.attempts and is_an_attempt(error)) or not is_retryable(error):
+        tried = attempt >= self.actor.retry.attempts and is_an_attempt(error)
+        is_last = tried or not is_retryable(error)
+        spared = self.breaker.spares(error, is_last=is_last, passed_at=self.passed_at)
+        self._tell_of_circuit(call)
+        if is_last and not spared:
             return await self._park(delivery, name, error, attempt, call)
-        delay = self.actor.retry.delay(attempt, asked_delay(error))
+        delay = self.breaker.wait if spared else self.actor.retry.delay(attempt, asked_delay(error))
         log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))
         if call.key is None:
             self._hold(call, self._hold_commit_s)
-            await self._settlement.postpone(call, error, delay)
+            await self._settlement.postpone(call, error, delay, spared=spared)
             return Outcome.RETRIED
         self._hold(call, delay.total_seconds() + self._hold_commit_s)
         counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope)
         await asyncio.sleep(delay.total_seconds())
         self._failures.pop(delivery.token.entry, None)
-        return counts
+        return 0 if spared else counts
 
     def _remember(self, delivery: Delivery, error: Exception) -> None:
         self._failures[delivery.token.entry] = error

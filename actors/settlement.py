@@ -135,8 +135,8 @@ class Settlement:
             data["now"] = call.times_ms
         return orjson.dumps(meta), orjson.dumps(data)
 
-    async def postpone(self, call: Call, error: Exception, delay: timedelta) -> None:
-        """Back into the inbox after a while, with the attempts it has behind it."""
+    async def postpone(self, call: Call, error: Exception, delay: timedelta, *, spared: bool = False) -> None:
+        """Back into the inbox after a while, with the attempts it has behind it; `spared`: this one does not count."""
         delivery, attempt = call.delivery, call.attempt
         retried = self._retried(delivery, call.handler.name, attempt, error, delay)
         failed = orjson.dumps(
@@ -150,10 +150,15 @@ class Settlement:
         def make() -> Unit:
             nonlocal tries
             tries += 1
-            behind = attempt - _costs_nothing(error, tries)
+            behind = attempt - (spared or _costs_nothing(error, tries))
             return Unit().postpone(delivery.token, delay, behind, failed).event(retried)
 
         await self._write(call.scope, make)
+
+    async def step_back(self, delivery: Delivery, delay: timedelta) -> None:
+        """Back into the inbox after a while, as if it had not come."""
+        scope = Scope(self.reader(delivery), self._flock.shard)
+        await self._write(scope, lambda: Unit().postpone(delivery.token, delay, delivery.attempt - 1))
 
     async def record_retry(
         self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
@@ -182,7 +187,7 @@ class Settlement:
             "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": token.inbox,
             "parked": parked_id(token.inbox, token.entry, self._flock.shard.number),
         }  # fmt: skip
-        parked = self._record("delivery.parked", delivery, data)
+        parked = self.record("delivery.parked", delivery, data)
         staged = list((scope.staged or {}).values())
         contents = await self._store(staged)
         where = {"consumer": token.consumer, "host": self._host, "code": self._actor.code}
@@ -239,12 +244,13 @@ class Settlement:
             "attempt": attempt, "error": type(error).__name__, "message": message_of(error),
             "delay_ms": round(delay.total_seconds() * 1000),
         }  # fmt: skip
-        return self._record("delivery.retried", delivery, data)
+        return self.record("delivery.retried", delivery, data)
 
     def _told(self, delivery: Delivery, handler: str) -> dict[str, Any]:
         return {"event": delivery.event.id, "type": delivery.event.type, "handler": handler}
 
-    def _record(self, kind: str, delivery: Delivery, data: dict[str, Any]) -> Event:
+    def record(self, kind: str, delivery: Delivery, data: dict[str, Any]) -> Event:
+        """An event about the actor, which this delivery has led to."""
         return self.reader(delivery).event(kind, self._subject, orjson.dumps(data))
 
 

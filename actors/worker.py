@@ -261,7 +261,8 @@ class Worker:
 
     def _free(self) -> int:
         """How many deliveries there is room for."""
-        return min(self._slots.free, self._most - len(self._in_hand))
+        free = min(self._slots.free, self._most - len(self._in_hand))
+        return min(free, self._desk.breaker.room) if self._desk.breaker.troubled else free
 
     def _room_for_suspects(self) -> int:
         """As `_free`, for what dead workers have left. It takes turns: more would keep room from what is new."""
@@ -340,6 +341,10 @@ class Worker:
         """A commit waits for room elsewhere: what is in hand waits behind it, and stays ours."""
         for delivery in self._in_hand.values():
             self._flock.heartbeat.hold(delivery.token, max(self._timeout_s, KEEP_S))
+
+    def circuit_changed(self) -> None:
+        """The circuit lets in deliveries again."""
+        self._make_room()
 
     def _let_go(self, delivery: Delivery) -> None:
         self._flock.heartbeat.drop(delivery.token)

@@ -21,7 +21,10 @@ ROOM_FOR_POSITION, ROOM_FOR_RUN = 100, 120
 """Columns from which on these have one of their own."""
 NOT_SHOWN = {"digest", "written"}
 """Names in an event's data that mean nothing to people."""
-COLOURS = {"note": "green", "work": "cyan", "delivery": "blue", "timer": "blue", "effect": "yellow", "run": "magenta"}
+COLOURS = {
+    "note": "green", "work": "cyan", "delivery": "blue", "timer": "blue", "effect": "yellow", "circuit": "yellow",
+    "run": "magenta",
+}  # fmt: skip
 """By the first word of an event's type. What has gone wrong is red."""
 ALARMING = ("failed", "parked", "missed")
 

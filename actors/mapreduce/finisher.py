@@ -39,6 +39,7 @@ class Finisher(Actor):
 
     name = "finisher"
     state = Results
+    circuit = None  # a job ends, with what is missing, while somebody waits for it
 
     def __init__(self, job: MapReduce) -> None:
         self.job = job

@@ -20,6 +20,7 @@ class Mapper(Actor):
     """Maps one part after the other."""
 
     name = "mapper"
+    circuit = None  # a job ends, with what is missing, while somebody waits for it
 
     def __init__(self, job: MapReduce) -> None:
         self.job = job

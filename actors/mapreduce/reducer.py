@@ -28,6 +28,7 @@ class Reducer(Actor):
     """Opens the notes of a group by ID, and reduces them: in steps, where there are too many."""
 
     name = "reducer"
+    circuit = None  # a job ends, with what is missing, while somebody waits for it
 
     def __init__(self, job: MapReduce) -> None:
         self.job = job

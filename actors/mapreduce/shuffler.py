@@ -46,6 +46,7 @@ class Shuffler(Actor):
 
     name = "shuffler"
     state = Progress
+    circuit = None  # a job ends, with what is missing, while somebody waits for it
 
     def __init__(self, job: MapReduce) -> None:
         self.job = job

@@ -65,6 +65,7 @@ class Reader(Actor):
 
     name = "reader"
     concurrency = 4
+    circuit = None  # a job ends, with what is missing, while somebody waits for it
 
     def __init__(self, spool: Path, *, allow_private: bool = False) -> None:
         self._spool = spool

@@ -12,7 +12,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roost.actors import Actor, Ask, Computed, Context, Failure, Flock, Memory, Retry, Work, fingerprint, on, shared
+    from roost.actors import (
+        Actor,
+        Ask,
+        Circuit,
+        Computed,
+        Context,
+        Failure,
+        Flock,
+        Memory,
+        Retry,
+        Work,
+        fingerprint,
+        on,
+        shared,
+    )
     from roost.streams import (
         Conflict,
         EffectUnknown,
@@ -31,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Actor",
     "Ask",
+    "Circuit",
     "Computed",
     "Conflict",
     "Context",

@@ -95,7 +95,7 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
             assert event.cause == event.data["event"]
         elif event.type.startswith("effect."):
             assert event.subject == f"effect/{event.data['key']}"
-        elif event.type.startswith("timer."):
+        elif event.type.startswith(("timer.", "circuit.")):
             assert event.subject == f"actor/{event.actor}"
         else:
             assert re.fullmatch(rf"run/{event.run}|actor/{event.actor}/.+", event.subject), event
@@ -178,7 +178,7 @@ def test_every_figure_is_documented_and_no_other() -> None:
 async def test_a_sessions_figures_are_what_happened_in_it(session: Session) -> None:
     figures = await figures_of(session.events)
     assert figures.odd == 0
-    assert (figures.parked, figures.retries, figures.failed, figures.model.failed) == (2, 3, 3, 1)
+    assert (figures.parked, figures.retries, figures.failed, figures.model.failed) == (2, 4, 3, 1)
     assert (await figures_of(session.events, "run-2")).model.name == "offline"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from roost.actors import Actor, Computed, Context, Flock, Retry, Work, on
+from roost.actors import Actor, Circuit, Computed, Context, Flock, Retry, Work, on
 from roost.actors.documents import Source
 from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
@@ -61,6 +61,12 @@ class Payer(Actor):
         await ctx.effect(due.bird, pay)
 
 
+@event("test.wind_blew")
+@dataclass(frozen=True, slots=True)
+class WindBlew:
+    force: int
+
+
 @dataclass(frozen=True)
 class Clutch:
     eggs: int = 0
@@ -94,6 +100,18 @@ class Counter(Actor):
 
     def evolve(self, state: Clutch, event: EggNumbered) -> Clutch:
         return Clutch(event.number)
+
+
+class Vane(Actor):
+    """Is blown away at first, by every wind."""
+
+    circuit = Circuit(failures=1, reset=timedelta(milliseconds=20))
+
+    @on(WindBlew)
+    async def turn(self, wind: WindBlew, ctx: Context[Any]) -> None:
+        if ctx.attempt == 1 and not await ctx.memory.find("vane"):
+            await ctx.memory.once("vane", _at_once)
+            raise ConnectionError("the vane is gone")
 
 
 @dataclass
@@ -209,6 +227,9 @@ async def _hand_eggs(session: Session) -> None:
 
         await wait_until(settled)
     await _settle_parked(session)
+    async with flock.work(Vane):
+        await flock.append(WindBlew(9))
+        await flock.wait_for("circuit.closed", since="0-0")
 
 
 async def _settle_parked(session: Session) -> None:
