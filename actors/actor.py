@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from roost.streams import Event, SettingsError
 from roost.streams.declaration import Declaration, declaration_of
 from roost.streams.keys import NAME
+from roost.streams.lanes import MAX_LANES
 from roost.streams.routes import WhenFull
 
 from .circuit import Circuit
@@ -84,6 +85,9 @@ class Actor:
     state: ClassVar[type[Any] | None] = None
     """A keyed actor's state: a class whose instances can be made without arguments."""
 
+    lanes: ClassVar[int] = 16
+    """A keyed actor's inbox is split into so many lanes, each for one worker at a time: so many processes can share the
+    work. Fixed once the inbox is made."""
     circuit: ClassVar[Circuit | None] = Circuit()
     """When the actor is fed no more, because what its handlers depend on is down. None: never."""
     halt: ClassVar[bool] = False
@@ -103,11 +107,12 @@ class Actor:
         keyed = [handler for handler in cls.handlers.values() if handler.key is not None]
         if keyed and len(keyed) != len(cls.handlers):
             raise SettingsError(f"actor {cls.name}: either all of its handlers have a key, or none")
+        if not 1 <= cls.lanes <= MAX_LANES:
+            raise SettingsError(f"actor {cls.name} has {cls.lanes} lanes: choose 1 to {MAX_LANES}")
         if cls.state is not None and not keyed:
             raise SettingsError(f"actor {cls.name} has state, but its handlers have no key: @on(Event, key=…)")
         if cls.halt and not keyed:
             raise SettingsError(f"actor {cls.name} sets halt, but its handlers have no key that could stand still")
-
         if cls.when_full not in ("wait", "refuse"):
             raise SettingsError(f"actor {cls.name}: when_full is 'wait' or 'refuse', not {cls.when_full!r}")
         if cls.inbox_limit is not None and cls.inbox_limit < 1:

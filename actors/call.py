@@ -37,14 +37,14 @@ class Call:
     A call whose commit has been posted is told how that ended, as the writer's `Answered`, and tells its desk.
     """
 
-    __slots__ = ("_context", "_desk", "_payload", "_started", "_steps", "_waits_for", "attempt", "delivery", "events",
-                 "handler", "key", "owed", "scope", "seconds", "state")  # fmt: skip
+    __slots__ = ("_context", "_desk", "_payload", "_started", "_steps", "_waits_for", "attempt", "conflicts",
+                 "delivery", "events", "handler", "key", "owed", "scope", "seconds", "state", "stored")  # fmt: skip
 
     def __init__(
         self, desk: Desk, delivery: Delivery, handler: Handler, payload: Any, key: str | None, attempt: int
     ) -> None:
         event = delivery.event
-        reader = Reader(desk.actor.name, event.run, event.id, event.traceparent, delivery.token.inbox)
+        reader = Reader(desk.actor.name, event.run, event.id, event.traceparent, delivery.inbox)
         self._desk = desk
         self.delivery = delivery
         self.handler = handler
@@ -55,6 +55,22 @@ class Call:
         self.state: KeyedState | None = None
         self.owed: Sequence[Event] = ()
         """What leads the commit that was posted."""
+        self.stored: bytes | None = None
+        """The state as the commit stores it."""
+        self.conflicts = 0
+        """Calls before this one whose state was written by another meanwhile."""
+
+    def again(self) -> Call:
+        """The same call, made anew."""
+        call = Call(self._desk, self.delivery, self.handler, self._payload, self.key, self.attempt)
+        call.conflicts = self.conflicts + 1
+        return call
+
+    @property
+    def told(self) -> int:
+        """How many of its events are its key's own."""
+        assert self.state is not None
+        return sum(event.subject == self.state.subject for event in self.events)
 
     @property
     def set_for_later(self) -> list[tuple[Event, Due]]:
@@ -128,7 +144,7 @@ class Call:
         self.events: list[Event] = []
         if returned is not None or emitted:
             payloads = [*emitted, *((payload, None) for payload in listed(returned))]
-            origin = Origin(self.delivery.event, actor.name, self.delivery.token.inbox)
+            origin = Origin(self.delivery.event, actor.name, self.delivery.inbox)
             self.events = emit(payloads, origin, self.handler.name, self.key)
             if state is not None:  # what is emitted about other subjects is not the key's
                 both = zip(payloads, self.events, strict=True)

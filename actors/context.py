@@ -114,7 +114,7 @@ class Context(Generic[S]):
             raise LimitExceeded(f"a handler sets up to {MAX_EMITTED} events for later: set one that sets the others")
         kind, schema, body = encode(payload)
         event = Event(
-            id=derived_id(delivered.run or "", delivered.id, self._delivery.token.inbox, self._handler, "later", index),
+            id=derived_id(delivered.run or "", delivered.id, self._delivery.inbox, self._handler, "later", index),
             type=kind,
             subject=subject or subject_of(payload, self.actor, None, delivered.run),
             body=body,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 
@@ -21,11 +20,10 @@ from roost.streams import (
     RoostError,
     ServerFull,
     ServerUnavailable,
-    Token,
     UndeclaredEvent,
     decode,
 )  # fmt: skip
-from roost.streams.answer import Answer, Fenced, Written
+from roost.streams.answer import Answer, Conflicted, Fenced, Written
 from roost.streams.errors import Closed
 
 from .actor import Actor, Handler
@@ -63,6 +61,8 @@ class Outcome(Enum):
     """Another worker has it; nothing of ours happened."""
     SENT = "sent"
     """What its handler did is on its way to the server. Whoever asked is told later which of the others it is."""
+    WAITS = "waits"
+    """It has failed, stays at the head of its key, and is to be handled again."""
     UNSETTLED = "unsettled"
     """The server did not say. The entry is still pending, or it was committed: the next look tells."""
 
@@ -71,12 +71,13 @@ class UnusableKey(RoostError):
     """What a handler's `key` gave for an event cannot be a key."""
 
 
-@dataclass(slots=True)
-class _Line:
-    """The deliveries of one key: the first is handled, the others wait behind it, under the same heartbeat."""
+class Reading(NamedTuple):
+    """What an actor's code makes of an event: who handles it, its payload, its key if it has one; or what is wrong."""
 
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    tokens: list[Token] = field(default_factory=list[Token])
+    handler: Handler | None
+    payload: Any = None
+    key: str | None = None
+    trouble: Exception | None = None
 
 
 class Worker(Protocol):
@@ -98,6 +99,10 @@ class Worker(Protocol):
         """Asked to go on with a delivery that was SENT, in a slot: the server has refused it as it was."""
         ...
 
+    def again(self, delivery: Delivery, delay: timedelta, attempts: int) -> None:
+        """Told of one that WAITS: how long, and how many attempts it has used up."""
+        ...
+
 
 class Desk:
     """Handles deliveries of one actor in one process."""
@@ -114,7 +119,6 @@ class Desk:
         self.breaker = Breaker(actor.circuit, actor.retry.attempts, actor.timeout, worker.circuit_changed)
         self.passed_at = -inf
         """When a handler has last done well, by `time.perf_counter`."""
-        self._lines: dict[str, _Line] = {}
         self._failures: dict[str, Exception] = {}
         """What handlers failed with, by entry, where that could not be settled: the cause, should it be parked."""
 
@@ -126,9 +130,7 @@ class Desk:
     def handle(self, delivery: Delivery) -> Outcome | Steps[Outcome]:
         """Handle a delivery and settle it, or send what settles it. What waits for something answers the steps that are
         left. To be begun and gone on with in a context of the delivery's own. Raises only what cancels it."""
-        self._bind(delivery)
-        ended = self._begin(delivery)
-        return ended if isinstance(ended, Outcome) else self._guarded(delivery, ended)
+        return self.handle_read(self.read(delivery), delivery)
 
     async def _guarded(self, delivery: Delivery, steps: Steps[Outcome]) -> Outcome:
         try:
@@ -151,98 +153,101 @@ class Desk:
             log.error("delivery not settled", error=message_of(error), exc_info=error)
         return Outcome.UNSETTLED
 
-    def _begin(self, delivery: Delivery) -> Outcome | Steps[Outcome]:
-        event, attempt = delivery.event, delivery.attempt
+    def read(self, delivery: Delivery) -> Reading:
+        """What the actor's code makes of a delivery. Raises nothing."""
+        event = delivery.event
         if delivery.damage is not None:  # no later look will find it better
-            return self._park(delivery, "", delivery.damage, attempt)
+            return Reading(None, trouble=delivery.damage)
         handler = self.actor.handlers.get(event.type)
         if handler is None:  # routed for a handler that this version of the actor no longer has
-            missing = UndeclaredEvent(f"{self.actor.name} has no handler for {event.type}")
-            return self._park(delivery, "", missing, attempt)
-        if attempt > self.actor.retry.attempts:
-            cause = self._failures.get(delivery.token.entry) or WorkersDied(attempt - 1)
-            if (
-                delivery.suspect and attempt > self.actor.retry.attempts + 1
-            ):  # what it tells when parked killed one, too
-                bare = Scope(self._settlement.reader(delivery), self.flock.shard)
-                return self._park_bare(delivery, handler.name, Failure.of(cause, attempt - 1), bare, cause)
-            return self._park(delivery, handler.name, cause, attempt - 1)
+            return Reading(None, trouble=UndeclaredEvent(f"{self.actor.name} has no handler for {event.type}"))
         try:
             payload = decode(event)
             key = check_key(handler.key(payload)) if handler.key is not None else None
         except Exception as error:
-            return self._park(delivery, handler.name, error, attempt)
-        if key is not None:
-            return self._in_line(delivery, handler, payload, key)
-        if self.breaker.troubled and not self.breaker.admits():
-            return self._step_back(delivery)
-        return self._at_once(delivery, handler, payload)
+            return Reading(handler, trouble=error)
+        return Reading(handler, payload, key)
+
+    def handle_read(self, reading: Reading, delivery: Delivery) -> Outcome | Steps[Outcome]:
+        """As `handle`, for a delivery that has been read."""
+        self._bind(delivery)
+        ended = self._begin(delivery, reading)
+        return ended if isinstance(ended, Outcome) else self._guarded(delivery, ended)
 
     async def _step_back(self, delivery: Delivery) -> Outcome:
         """It came when the circuit was open already: it comes again, and this was no attempt."""
+        if delivery.generation:  # it stays the first of its key
+            self._worker.again(delivery, self.breaker.wait, 0)
+            return Outcome.WAITS
         await self._settlement.step_back(delivery, self.breaker.wait)
         return Outcome.RETRIED
 
-    async def _in_line(self, delivery: Delivery, handler: Handler, payload: Any, key: str) -> Outcome:
-        line = self._lines.setdefault(key, _Line())
-        line.tokens.append(delivery.token)
-        try:
-            async with line.turn:  # one at a time, in order: who waits is served in turn
-                return await self._attempt(delivery, handler, payload, key)
-        finally:
-            line.tokens.remove(delivery.token)
-            if not line.tokens:
-                del self._lines[key]
+    def let_go_on(self, key: str, delivery: Delivery) -> Steps[Outcome]:
+        """A person has dropped what the key was halted for: take the word out of the lane, and let the key go on."""
+        self._bind(delivery)
+        return self._guarded(delivery, self._let_go_on(key, delivery))
 
-    def _at_once(self, delivery: Delivery, handler: Handler, payload: Any) -> Outcome | Steps[Outcome]:
+    async def _let_go_on(self, key: str, delivery: Delivery) -> Outcome:
+        await self._settlement.go_on(delivery, key)
+        return Outcome.DONE
+
+    def _begin(self, delivery: Delivery, reading: Reading) -> Outcome | Steps[Outcome]:
+        attempt, handler = delivery.attempt, reading.handler
+        if handler is not None and attempt > self.actor.retry.attempts:
+            cause = self._failures.get(delivery.token.entry) or WorkersDied(attempt - 1)
+            if delivery.suspect and attempt > self.actor.retry.attempts + 1:
+                # What it tells when it is parked has killed one, too.
+                bare = Scope(self._settlement.reader(delivery), self.flock.shard)
+                failure = Failure.of(cause, attempt - 1)
+                return self._park_bare(delivery, handler.name, failure, bare, cause, reading.key)
+            return self._park(delivery, handler.name, cause, attempt - 1, key=reading.key)
+        if handler is None or reading.trouble is not None:
+            trouble = reading.trouble or UndeclaredEvent()
+            return self._park(delivery, handler.name if handler else "", trouble, attempt)
+        if self.breaker.troubled and not self.breaker.admits():
+            return self._step_back(delivery)
+        return self._at_once(delivery, handler, reading.payload, reading.key)
+
+    def _at_once(self, delivery: Delivery, handler: Handler, payload: Any, key: str | None) -> Outcome | Steps[Outcome]:
         """The first attempt, as far as it comes without waiting: often until its commit is on its way."""
-        call = Call(self, delivery, handler, payload, None, delivery.attempt)
-        self.flock.heartbeat.hold(delivery.token, self._hold_handling_s)
-        ended = call.begin()
+        call = Call(self, delivery, handler, payload, key, delivery.attempt)
+        self._hold(delivery, self._hold_handling_s)
+        ended = call.begin(self._loading(key, 0))
         if ended is True:
             try:
                 if self._send(call):
                     return Outcome.SENT
             except Exception as error:  # it is met again, and judged, by the steps that are left
                 log.debug("a commit could not be sent", error=message_of(error))
-        return self._attempt(delivery, handler, payload, None, call, ended)
+        return self._attempt(call, ended)
 
-    def _hold(self, call: Call, limit_s: float) -> None:
-        """Keep the delivery, and those that wait behind it, for as long as this may take."""
-        for token in (call.delivery.token,) if call.key is None else self._lines[call.key].tokens:
-            self.flock.heartbeat.hold(token, limit_s)
+    def _hold(self, delivery: Delivery, limit_s: float) -> None:
+        """Keep the delivery for as long as this may take. One in a lane is kept with its lane."""
+        if not delivery.generation:
+            self.flock.heartbeat.hold(delivery.token, limit_s)
 
-    async def _attempt(
-        self, delivery: Delivery, handler: Handler, payload: Any, key: str | None, call: Call | None = None,
-        ended: bool | Exception = False,
-    ) -> Outcome:  # fmt: skip
+    async def _attempt(self, call: Call, ended: bool | Exception, version: int | None = None) -> Outcome:
         """Handle; commit; where that fails, retry later or park. A keyed delivery stays at the head of its key.
 
-        `call` is one that was begun; `ended` what it answered.
+        `ended` is what the call, which was begun, answered. With a `version` it is to be called anew, on a state that
+        is not older.
         """
-        attempt, conflicts, version = delivery.attempt, 0, 0
         while True:
-            if call is None:
-                while self.breaker.troubled and not self.breaker.admits():
-                    self.flock.heartbeat.hold(delivery.token, self._hold_handling_s)
-                    await asyncio.sleep(self.breaker.wait.total_seconds())
-                call = Call(self, delivery, handler, payload, key, attempt)
-                self._hold(call, self._hold_handling_s)
-                ended = call.begin(self._loading(key, version))
+            if version is not None:
+                if call.conflicts >= MAX_CONFLICTS:
+                    return await self._park(call.delivery, call.handler.name, StateChanged(version), call.attempt, call)
+                call = call.again()
+                self._hold(call.delivery, self._hold_handling_s)
+                ended = call.begin(self._loading(call.key, version))
             if ended is False:
                 ended = await call.finish()
-            result: Outcome | Exception | int = await self._commit(call) if ended is True else ended
-            if isinstance(result, StateChanged):  # by another worker: load it, handle again
-                conflicts, version = conflicts + 1, result.version
-                if conflicts > MAX_CONFLICTS:
-                    return await self._park(delivery, handler.name, result, attempt, call)
-                call = None
+            result = ended if isinstance(ended, Exception) else await self._commit(call)
+            if isinstance(result, StateChanged):  # by another: load it, handle again
+                version = result.version
                 continue
             if isinstance(result, Exception):
-                result = await self._fail(call, result)
-            if isinstance(result, Outcome):
-                return result
-            attempt, call = attempt + result, None
+                return await self._fail(call, result)
+            return result
 
     def _loading(self, key: str | None, version: int) -> Load | None:
         """Loads a state of at least that version, where the handler has one."""
@@ -251,8 +256,7 @@ class Desk:
     async def _commit(self, call: Call) -> Outcome | Exception:
         """Write what the handler did, or send it; or what is wrong with it. Raises NOT_SETTLED, TakenOver."""
         try:
-            # Nobody waits behind an event without a key: the slot is for the next.
-            if call.key is None and self._send(call):
+            if self._send(call):
                 return Outcome.SENT
             return await self._write(call)
         except (*NOT_SETTLED, TakenOver):
@@ -263,16 +267,22 @@ class Desk:
     async def _write(self, call: Call) -> Outcome:
         if self.breaker.troubled:
             self._pass(call)
-        self._hold(call, self._hold_commit_s)
+        self._hold(call.delivery, self._hold_commit_s)
         await self._settlement.commit(call)
+        self._keep_state(call)
         return Outcome.DONE
 
     def _send(self, call: Call) -> bool:
         """Whether the commit is on its way: not where it takes several calls."""
         if self.breaker.troubled:
             self._pass(call)
-        self.flock.heartbeat.hold(call.delivery.token, self._hold_commit_s)
+        self._hold(call.delivery, self._hold_commit_s)
         return self._settlement.post(call)
+
+    def _keep_state(self, call: Call) -> None:
+        """It is as the commit has stored it, as long as its lane is ours."""
+        if call.state is not None and call.stored is not None and self._states is not None and call.delivery.generation:
+            self._states.remember(call.state.key, call.state.version + call.told, call.stored)
 
     def _pass(self, call: Call) -> None:
         self.breaker.passed()
@@ -289,6 +299,7 @@ class Desk:
         """What the server said of a commit that was sent."""
         delivery = call.delivery
         if isinstance(answer, Written):
+            self._keep_state(call)
             self._worker.settled(delivery, Outcome.DONE)
         elif isinstance(answer, Fenced):
             self._worker.settled(delivery, self._lost(delivery, TakenOver()))
@@ -314,6 +325,8 @@ class Desk:
         return self._guarded(delivery, self._settle(call, answer))
 
     async def _settle(self, call: Call, answer: Answer | Exception) -> Outcome:
+        if isinstance(answer, Conflicted):
+            return await self._attempt(call, ended=True, version=answer.current)
         if isinstance(answer, Exception) and not isinstance(answer, ServerFull):
             failure = answer
         else:
@@ -323,12 +336,12 @@ class Desk:
                 raise
             except Exception as error:
                 failure = error
-        result = await self._fail(call, failure)
-        assert isinstance(result, Outcome)  # only who has a key waits where it is
-        return result
+        if isinstance(failure, StateChanged):
+            return await self._attempt(call, ended=True, version=failure.version)
+        return await self._fail(call, failure)
 
-    async def _fail(self, call: Call, error: Exception) -> Outcome | int:
-        """Park, or postpone. A keyed delivery waits where it is, to be handled again: how many attempts that was."""
+    async def _fail(self, call: Call, error: Exception) -> Outcome:
+        """Park, or postpone. A keyed delivery waits where it is, to be handled again."""
         delivery, name, attempt, scope = call.delivery, call.handler.name, call.attempt, call.scope
         self._remember(delivery, error)
         tried = attempt >= self.actor.retry.attempts and is_an_attempt(error)
@@ -339,15 +352,13 @@ class Desk:
             return await self._park(delivery, name, error, attempt, call)
         delay = self.breaker.wait if spared else self.actor.retry.delay(attempt, asked_delay(error))
         log.warning("delivery failed, tried again", error=message_of(error), attempt=attempt, delay=str(delay))
-        if call.key is None:
-            self._hold(call, self._hold_commit_s)
+        self._hold(delivery, self._hold_commit_s)
+        if not delivery.generation:
             await self._settlement.postpone(call, error, delay, spared=spared)
             return Outcome.RETRIED
-        self._hold(call, delay.total_seconds() + self._hold_commit_s)
-        counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope)
-        await asyncio.sleep(delay.total_seconds())
-        self._failures.pop(delivery.token.entry, None)
-        return 0 if spared else counts
+        counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope, spared=spared)
+        self._worker.again(delivery, delay, counts)
+        return Outcome.WAITS
 
     def _remember(self, delivery: Delivery, error: Exception) -> None:
         self._failures[delivery.token.entry] = error
@@ -355,17 +366,15 @@ class Desk:
             del self._failures[next(iter(self._failures))]
 
     async def _park(
-        self, delivery: Delivery, handler: str, error: Exception, attempts: int, call: Call | None = None
-    ) -> Outcome:
+        self, delivery: Delivery, handler: str, error: Exception, attempts: int, call: Call | None = None,
+        key: str | None = None,
+    ) -> Outcome:  # fmt: skip
         """Out of the inbox, to where a person decides; the actor may tell the others what will be missing."""
-        key, seconds = (None, None) if call is None else (call.key, call.elapsed_s)
+        key, seconds = (key, None) if call is None else (call.key, call.elapsed_s)
         failure = Failure.of(error, attempts, handler, key, seconds)
         log.error("delivery parked", error=failure.message, attempts=attempts)
         limit_s = self.actor.timeout.total_seconds() + self._hold_commit_s
-        if call is not None:
-            self._hold(call, limit_s)
-        else:
-            self.flock.heartbeat.hold(delivery.token, limit_s)
+        self._hold(delivery, limit_s)
         parking = Scope(self._settlement.reader(delivery), self.flock.shard, staged={})
         if call is not None:
             parking.pending = call.scope.owed()
@@ -379,21 +388,21 @@ class Desk:
                     [(payload, None) for payload in payloads], self._settlement.origin(delivery), "parked", None
                 )
             except Exception as trouble:  # parking must not fail for what the actor tells
-                return await self._park_bare(delivery, handler, failure, parking, trouble)
+                return await self._park_bare(delivery, handler, failure, parking, trouble, key)
         try:
-            await self._settlement.park(delivery, handler, failure, told, parking)
+            await self._settlement.park(delivery, handler, failure, told, parking, key)
             return Outcome.PARKED
         except (*NOT_SETTLED, TakenOver):
             raise
         except Exception as trouble:  # such as more than one step takes
-            return await self._park_bare(delivery, handler, failure, parking, trouble)
+            return await self._park_bare(delivery, handler, failure, parking, trouble, key)
 
     async def _park_bare(
-        self, delivery: Delivery, handler: str, failure: Failure, parking: Scope, trouble: Exception
+        self, delivery: Delivery, handler: str, failure: Failure, parking: Scope, trouble: Exception, key: str | None
     ) -> Outcome:
         log.error("what a parked delivery should have told failed itself", error=message_of(trouble))
         bare = Scope(parking.reader, parking.shard, pending=parking.pending)
-        await self._settlement.park(delivery, handler, failure, [], bare)
+        await self._settlement.park(delivery, handler, failure, [], bare, key)
         return Outcome.PARKED
 
 

@@ -55,6 +55,7 @@ from .ending import end, ended_by
 from .expiry import expire_often
 from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .kept import EFFECT_LIMIT, Action, Kept
+from .keyed import AnyWorker, KeyedWorker
 from .later import set_later, take_away
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
@@ -115,7 +116,7 @@ class Flock:
         self._ringer = Ringer(self.shard, self.writer, self._bell, delivery_lease)
         self._outsiders: list[Scope] = [self._outside]
         self._jobs: list[asyncio.Task[None]] = []
-        self._workers: list[Worker] = []
+        self._workers: list[AnyWorker] = []
         self._whole: Flock = self
         """The flock itself, for what is a view of it at one of its shards."""
         self._parts: Parts | None = None
@@ -418,7 +419,7 @@ class Flock:
     async def work(
         self, *actors: Actor | type[Actor], run: str | None = None, concurrency: int | None = None,
         grace: timedelta = GRACE,
-    ) -> AsyncGenerator[list[Worker]]:  # fmt: skip
+    ) -> AsyncGenerator[list[AnyWorker]]:  # fmt: skip
         """Let these actors work in this process while the block runs; with `run`, on that run's events only.
 
         An actor's inbox for a run is apart from its inbox for the whole flock: an event of that run that has workers
@@ -448,10 +449,10 @@ class Flock:
             finally:
                 self._workers = [worker for worker in self._workers if worker not in workers]
 
-    def _workers_of(self, actor: Actor, run: str | None, concurrency: int | None) -> list[Worker]:
+    def _workers_of(self, actor: Actor, run: str | None, concurrency: int | None) -> list[AnyWorker]:
         """One for each shard; together they handle as many deliveries at once as one would, but one each at least."""
         if self._parts is None:
-            return [Worker(self, actor, run=run, concurrency=concurrency)]
+            return [(KeyedWorker if actor.is_keyed() else Worker)(self, actor, run=run, concurrency=concurrency)]
         check_keyless(actor)
         each = -(-(concurrency or actor.concurrency) // self.shards)
         return [Worker(self._at(part), actor, run=run, concurrency=each) for part in self._parts.all]

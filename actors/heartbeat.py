@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
@@ -24,6 +24,7 @@ from .watch import Blocked, Watch
 log = structlog.get_logger(__name__)
 
 DELIVERY_LEASE = timedelta(seconds=15)
+Renew = Callable[[Shard], Awaitable[object]]
 
 
 def _log_blocked(blocked: Blocked) -> None:
@@ -49,6 +50,7 @@ class Heartbeat:
         self.delivery_lease = delivery_lease
         self._claims: dict[tuple[str, str], float] = {}
         self._deliveries: dict[Token, float] = {}
+        self._kept: dict[str, tuple[float, Renew]] = {}
         self._limits: dict[str, float] = {}
         """By consumer, how many seconds its handlers may take."""
         self._watch: Watch | None = None
@@ -85,6 +87,14 @@ class Heartbeat:
 
     def drop(self, token: Token) -> None:
         self._deliveries.pop(token, None)
+
+    def keep(self, consumer: str, limit_s: float, renew: Renew) -> None:
+        """Let `renew` be called three times a lease, at most for `limit_s`, by the thread, with a shard of its own."""
+        self._kept[consumer] = (time.monotonic() + limit_s, renew)
+        self._start()
+
+    def leave(self, consumer: str) -> None:
+        self._kept.pop(consumer, None)
 
     async def close(self) -> None:
         """Stop the thread. What was held is no longer renewed."""
@@ -125,7 +135,7 @@ class Heartbeat:
         """At the loop that the work is done in."""
         assert self._watch is not None
         silent_s = self._watch.look(pause_s)
-        consumers = {token.consumer for token in self._deliveries.copy()}
+        consumers = {token.consumer for token in self._deliveries.copy()} | self._kept.copy().keys()
         limits = [limit for consumer in consumers if (limit := self._limits.get(consumer))]
         # A handler may block for as long as it may take. The lease is for all that keeps a busy machine.
         most_s = max(limits) + self.delivery_lease.total_seconds() if limits else 0.0
@@ -138,6 +148,9 @@ class Heartbeat:
             log.warning("the event loop goes on again")
 
     async def _renew(self, shard: Shard) -> None:
+        for until, renew in list(self._kept.copy().values()):
+            if until > time.monotonic() and not self._is_blocked:
+                await renew(shard)
         claims, deliveries = self._current()
         await Claims(shard).renew(claims, self.claim_lease)
         for (inbox, consumer), tokens in deliveries.items():

@@ -62,11 +62,11 @@ class Settlement:
     def reader(self, delivery: Delivery) -> Reader:
         """Who reads and writes while this delivery is handled."""
         event = delivery.event
-        return Reader(self._actor.name, event.run, event.id, event.traceparent, delivery.token.inbox)
+        return Reader(self._actor.name, event.run, event.id, event.traceparent, delivery.inbox)
 
     def origin(self, delivery: Delivery) -> Origin:
         """What the events of this delivery come from."""
-        return Origin(delivery.event, self._actor.name, delivery.token.inbox)
+        return Origin(delivery.event, self._actor.name, delivery.inbox)
 
     def post(self, call: Call) -> bool:
         """Send what `commit` would, without waiting: the call is told. False if that takes several calls of the server.
@@ -97,7 +97,10 @@ class Settlement:
     def _unit(
         self, call: Call, staged: Sequence[Staged], contents: Sequence[StoredContent], record: tuple[bytes, bytes]
     ) -> Unit:
-        unit, state = Unit().acknowledge(call.delivery.token), call.state
+        delivery, state = call.delivery, call.state
+        unit = _settled(delivery).acknowledge(delivery.token)
+        if delivery.mark == "retry" and self._actor.halt and call.key is not None:
+            unit.go_on(delivery.token.inbox, call.key)
         for note, content in zip(staged, contents, strict=True):
             add_note(unit, note.note, note.event, content)
         if state is not None:
@@ -105,7 +108,8 @@ class Settlement:
         for event in call.events:
             unit.event(event)
         if state is not None and any(event.subject == state.subject for event in call.events):
-            unit.state(self._actor.name, state.key, state.to_json())
+            call.stored = state.to_json()
+            unit.state(self._actor.name, state.key, call.stored)
         for event, when in call.set_for_later:
             add_later(unit, event, when)
         return unit.known(
@@ -114,7 +118,7 @@ class Settlement:
 
     def _handled(self, call: Call) -> tuple[bytes, bytes]:
         """Meta and data of the record of a delivery that was handled: one a delivery, so no event is made first."""
-        event, inbox, scope = call.delivery.event, call.delivery.token.inbox, call.scope
+        event, inbox, scope = call.delivery.event, call.delivery.inbox, call.scope
         meta: dict[str, Any] = {
             "id": derived_id(event.run or "", event.id, inbox, "handled"), "time": now_ms(), "actor": self._actor.name
         }  # fmt: skip
@@ -151,7 +155,7 @@ class Settlement:
             nonlocal tries
             tries += 1
             behind = attempt - (spared or _costs_nothing(error, tries))
-            return Unit().postpone(delivery.token, delay, behind, failed).event(retried)
+            return _settled(delivery).postpone(delivery.token, delay, behind, failed).event(retried)
 
         await self._write(call.scope, make)
 
@@ -161,8 +165,9 @@ class Settlement:
         await self._write(scope, lambda: Unit().postpone(delivery.token, delay, delivery.attempt - 1))
 
     async def record_retry(
-        self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope
-    ) -> int:
+        self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope, *,
+        spared: bool = False,
+    ) -> int:  # fmt: skip
         """Only the record: a keyed delivery waits where it is, at the head of its key. How many attempts it was."""
         retried = self._retried(delivery, handler, attempt, error, delay)
         tries = 0
@@ -170,21 +175,24 @@ class Settlement:
         def make() -> Unit:
             nonlocal tries
             tries += 1
-            return Unit().hold(delivery.token).event(retried)
+            begun = attempt - (spared or _costs_nothing(error, tries))
+            return _settled(delivery).hold(delivery.token).begun(delivery.token, begun).event(retried)
 
         await self._write(scope, make)
-        return 1 - _costs_nothing(error, tries)
+        return 1 - (spared or _costs_nothing(error, tries))
 
     async def park(
-        self, delivery: Delivery, handler: str, failure: Failure, told: Sequence[Event], scope: Scope
-    ) -> None:
-        """Out of the inbox, to where a person decides, with what the actor tells the others.
+        self, delivery: Delivery, handler: str, failure: Failure, told: Sequence[Event], scope: Scope,
+        key: str | None = None,
+    ) -> None:  # fmt: skip
+        """Out of the inbox, to where a person decides, with what the actor tells the others. The key halts if its actor
+        wants it to.
 
         Raises LimitExceeded when that is more than one step takes.
         """
         token = delivery.token
         data = self._told(delivery, handler) | {
-            "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": token.inbox,
+            "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": delivery.inbox,
             "parked": parked_id(token.inbox, token.entry, self._flock.shard.number),
         }  # fmt: skip
         parked = self.record("delivery.parked", delivery, data)
@@ -194,7 +202,9 @@ class Settlement:
         reason = orjson.dumps(failure.facts() | where)
 
         def make() -> Unit:
-            unit = Unit().park(delivery.token, reason)
+            unit = _settled(delivery).park(delivery.token, reason)
+            if delivery.generation and key is not None and self._actor.halt:
+                unit.halt(delivery.token.inbox, key, delivery.token.entry)
             for note, content in zip(staged, contents, strict=True):
                 add_note(unit, note.note, note.event, content)
             for event in told:
@@ -202,6 +212,12 @@ class Settlement:
             return unit.event(parked)
 
         await self._write(scope, make, staged)
+
+    async def go_on(self, delivery: Delivery, key: str) -> None:
+        """Out of the inbox, and the key that was halted goes on."""
+        scope = Scope(self.reader(delivery), self._flock.shard)
+        token = delivery.token
+        await self._write(scope, lambda: _settled(delivery).acknowledge(token).go_on(token.inbox, key))
 
     async def _write(self, scope: Scope, make: Callable[[], Unit], staged: Sequence[Staged] = ()) -> None:
         """Until the server has judged it. One that is full has written nothing: it is asked again for a while."""
@@ -252,6 +268,12 @@ class Settlement:
     def record(self, kind: str, delivery: Delivery, data: dict[str, Any]) -> Event:
         """An event about the actor, which this delivery has led to."""
         return self.reader(delivery).event(kind, self._subject, orjson.dumps(data))
+
+
+def _settled(delivery: Delivery) -> Unit:
+    """The unit that settles a delivery begins with what must be so."""
+    unit = Unit()
+    return unit.in_lane(delivery.token.inbox, delivery.generation) if delivery.generation else unit
 
 
 def _contents(staged: Sequence[Staged]) -> list[StoredContent]:

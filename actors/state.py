@@ -12,6 +12,8 @@ from roost.streams.log import MAX_SUBJECT_EVENTS
 
 from .actor import Actor
 
+MAX_KNOWN = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class KeyedState:
@@ -43,12 +45,28 @@ class States:
         self._actor = actor
         self._make = actor.state
         self._adapter: TypeAdapter[Any] = TypeAdapter(actor.state)
+        self._known: dict[str, tuple[int, bytes]] = {}
+
+    def remember(self, key: str, version: int, stored: bytes) -> None:
+        """The state of a key is this, as long as nobody else writes it: a commit expects the version, and finds out."""
+        self._known.pop(key, None)
+        self._known[key] = (version, stored)
+        if len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def forget(self) -> None:
+        """Others may write the states from now on."""
+        self._known.clear()
 
     async def load(self, key: str, version: int = 0) -> KeyedState:
-        """The state of a key and its version: as stored, or folded from the log where what is stored is older than
+        """The state of a key and its version: as remembered or stored, or folded from the log where that is older than
         `version`, because somebody else has written about the key."""
         subject = f"actor/{self._actor.name}/{key}"
         keys = self._shard.keys
+        known = self._known.get(key)
+        if known is not None and known[0] >= version:
+            # Made anew for each handler: one may change what it is given, and then fail.
+            return KeyedState(key, subject, known[0], self._adapter.validate_json(known[1]), self._adapter)
         stored = await self._shard.command("HGET", keys.key("state", self._actor.name), key)
         if stored is not None:
             at, _, text = stored.partition(b" ")

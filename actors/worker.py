@@ -337,6 +337,10 @@ class Worker:
         if self._free() <= 0:
             self._room.clear()
 
+    def again(self, delivery: Delivery, delay: timedelta, attempts: int) -> None:
+        """Nothing here waits in place: only who has lanes is told so."""
+        raise AssertionError("a delivery without a lane waits in the timers")
+
     def keep(self) -> None:
         """A commit waits for room elsewhere: what is in hand waits behind it, and stays ours."""
         for delivery in self._in_hand.values():

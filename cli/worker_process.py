@@ -20,7 +20,7 @@ from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from roost.actors import Actor
-    from roost.actors.worker import Worker
+    from roost.actors.keyed import AnyWorker
 
 MARGIN = timedelta(seconds=10)
 """For what comes after the handlers' grace: handing back, and leaving the flock."""
@@ -55,7 +55,7 @@ async def _work(lifeline: Lifeline, actors: list[Actor], concurrency: int | None
     from roost.actors import Flock
 
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    workers: list[Worker] = []
+    workers: list[AnyWorker] = []
 
     def end() -> None:
         if not stop.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import ResponseError
 
@@ -15,10 +15,13 @@ from .event import DamagedEvent, Event, derived_id, pairs
 from .keys import GROUP
 from .log import entries_of, event_of
 from .packing import SlotUnsettled
-from .patience import patiently
 from .routes import Subscription, WhenFull
 from .shard import Shard
 from .unit import Token
+
+Mark = Literal["", "back", "end", "retry", "drop"]
+"""What stands on an entry of a lane beside its event: it comes back from aside; all that came back stand before it; a
+person has had it tried again; a person has dropped what its key was halted for."""
 
 MANY = 1_000_000_000
 """Attempts of a delivery that is never given up."""
@@ -37,6 +40,14 @@ class Delivery(NamedTuple):
     """What is wrong with the entry if it is no event. `event` holds what can be told of it then."""
     suspect: bool = False
     """Whether a worker has died with it in hand, perhaps of it."""
+    generation: int = 0
+    """That of the lane from which it comes; 0: it comes from an inbox without lanes."""
+    mark: Mark = ""
+
+    @property
+    def inbox(self) -> str:
+        """The actor's inbox, whichever of its lanes it comes from."""
+        return self.token.inbox if not self.generation else self.token.inbox.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +147,23 @@ class Inbox:
         return int(begun) + 1 if begun else min(first + 1, max(first, self._attempts))
 
     def _delivery(self, entry: bytes, fields: Any, count: int, begun: bytes = b"") -> Delivery:
+        return self.deliver(entry, fields, count, begun=begun)[0]
+
+    def deliver(
+        self, entry: bytes, fields: Any, count: int, generation: int = 0, begun: bytes = b""
+    ) -> tuple[Delivery, Mapping[bytes, bytes]]:
+        """An entry of a raw reply as a delivery, and all its fields."""
         known = pairs(fields)
         token = Token(self.name, self.consumer, entry.decode(), count)
+        mark = _mark_of(known) if generation else ""
         try:
             event = event_of(self._shard.number, known.get(b"pos", b"?"), known)
             attempt = int(known.get(b"attempts", 0)) + 1
-            return Delivery(event, token, attempt if count == 1 and not begun else self._attempt(attempt, begun))
+            attempt = attempt if count <= 1 and not begun else self._attempt(attempt, begun)
+            return Delivery(event, token, attempt, None, False, generation, mark), known
         except (DamagedEvent, ValueError) as error:  # the other entries of the reply are to be handled all the same
             damage = error if isinstance(error, DamagedEvent) else DamagedEvent(f"the entry {token.entry}: {error}")
-            return Delivery(remains_of(token, known), token, 1, damage)
+            return Delivery(remains_of(token, known), token, 1, damage, False, generation, mark), known
 
     async def renew(self, tokens: Sequence[Token]) -> list[bool]:
         """Deliveries in hand are not idle; which are still this consumer's."""
@@ -191,18 +210,7 @@ class Inbox:
 
     async def state(self) -> InboxState:
         """How the inbox stands now."""
-        key = self._shard.keys.key
-        length = await self._shard.command("XLEN", self._key)
-        try:
-            summary = await patiently(
-                lambda: self._shard.client.execute_command("XPENDING", self._key, GROUP), self._shard.patience
-            )
-            pending = summary["pending"]
-        except ResponseError:  # NOGROUP: it has been taken away
-            pending = 0
-        waiting = await self._shard.command("ZCARD", key("timers", self.name))
-        parked = await self._shard.command("XLEN", key("dead", self.name))
-        bound = await self._shard.command("HGET", key("bounds"), self.name)
+        length, pending, waiting, parked, bound = await self._shard.run("standing", self.name)
         limit = int(bound.split()[0]) if bound else None
         return InboxState(self.name, int(length), int(pending), int(waiting), int(parked), limit)
 
@@ -211,3 +219,10 @@ def remains_of(token: Token, known: Mapping[bytes, bytes]) -> Event:
     """What can be told of an entry that is no event, under an ID of its own."""
     kind, subject = (known.get(field, b"").decode("utf-8", "replace") or "damaged" for field in (b"type", b"subject"))
     return Event(type=kind, subject=subject, id=derived_id("damaged", token.inbox, token.entry))
+
+
+def _mark_of(known: Mapping[bytes, bytes]) -> Mark:
+    retry, back = known.get(b"retry"), known.get(b"back")
+    if retry is not None:
+        return "drop" if retry == b"drop" else "retry"
+    return "" if back is None else "end" if back == b"end" else "back"

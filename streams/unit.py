@@ -87,6 +87,22 @@ class Unit:
         """Only if the delivery is still this one, which it stays."""
         return self._part("H", token.inbox, token.consumer, token.entry, token.count)
 
+    def in_lane(self, inbox: str, generation: int) -> Unit:
+        """Only if the lane with that inbox has not changed hands since that generation."""
+        return self._part("G", inbox, generation)
+
+    def begun(self, token: Token, attempt: int) -> Unit:
+        """Behind `hold`: that attempt of the delivery has begun; whoever takes it over knows."""
+        return self._part("b", token.inbox, token.entry, attempt)
+
+    def halt(self, inbox: str, key: str, entry: str) -> Unit:
+        """Right behind `park`: the key's deliveries that come after that entry of the lane wait for a person."""
+        return self._part("h", inbox, key, entry)
+
+    def go_on(self, inbox: str, key: str) -> Unit:
+        """A key that was halted goes on."""
+        return self._part("o", inbox, key)
+
     def later(self, event: Event, due: Due) -> Unit:
         """Append that event when its time has come, unless it is set already."""
         subject, kind, meta, data = event.to_fields()

@@ -15,7 +15,7 @@ from roost.streams import Event, Position, RoostError, decode, new_id
 from ..actor import Actor
 from ..ending import end
 from ..flock import Flock
-from ..worker import Worker
+from ..keyed import AnyWorker
 from .collector import Collector
 from .events import JobFinished, PartOffered, StreamClosed
 from .finisher import Finisher
@@ -37,7 +37,7 @@ def agents_of(job: MapReduce) -> list[Actor]:
 
 
 @asynccontextmanager
-async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncGenerator[list[Worker]]:
+async def helping(flock: Flock, job: MapReduce, run: str) -> AsyncGenerator[list[AnyWorker]]:
     """Work for a job that another process has started, or will start, under that run."""
     async with flock.work(*agents_of(job), run=run) as workers:
         yield workers
@@ -50,7 +50,7 @@ async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run:
     """
     run = run or new_id()
     since = await flock.log.last()
-    workers: list[Worker] = []
+    workers: list[AnyWorker] = []
     finished: Event | None = None
     try:
         async with flock.work(*agents_of(job), run=run) as workers:
@@ -65,7 +65,7 @@ async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run:
     return decode(finished)  # type: ignore[no-any-return]  # declared by the event's type
 
 
-async def unless_failed(workers: Sequence[Worker], awaited: Coroutine[Any, Any, T]) -> T:
+async def unless_failed(workers: Sequence[AnyWorker], awaited: Coroutine[Any, Any, T]) -> T:
     """What is awaited; or the error of the first of these workers that can go on no more, so that nobody waits for
     work that nobody does."""
     waiting = asyncio.ensure_future(awaited)

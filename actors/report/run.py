@@ -15,9 +15,10 @@ from roost.streams import Event, Inbox, Position, decode
 from ..actor import Actor
 from ..documents import Source
 from ..flock import Flock
+from ..keyed import AnyWorker
 from ..mapreduce import JobFinished, Missing
 from ..models import Model, model_from_name
-from ..worker import Worker, inbox_name
+from ..worker import inbox_name
 from .budget import Budget
 from .halt import Halt
 from .reader import DocumentOffered, Reader
@@ -46,7 +47,7 @@ def model_for(spec: RunStarted) -> Model:
 
 
 @asynccontextmanager
-async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncGenerator[list[Worker]]:
+async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncGenerator[list[AnyWorker]]:
     """Work for a run in this process while the block runs; the workers, one of which may fail."""
     cost = None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd)
     halt = Halt()

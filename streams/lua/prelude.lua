@@ -39,6 +39,54 @@ local function holds(inbox, consumer, entry, count)
   return not pending.err and #pending == 1 and pending[1][4] == tonumber(count)
 end
 
+-- A lane's generation, the end of its lease by the server's clock, and who owns it; 0, 0 and '' for one never owned.
+local function lane_of(inbox, lane)
+  local stored = call('HGET', K.lanes .. inbox, lane)
+  if not stored then return 0, 0, '' end
+  local generation, till, owner = string.match(stored, '^(%d+) (%d+) (.*)$')
+  return tonumber(generation), tonumber(till), owner
+end
+
+-- Whether a lane is still that consumer's, since that generation. Its lease may be over: nobody has taken it yet.
+local function owns_lane(inbox, lane, generation, consumer)
+  local now, _, owner = lane_of(inbox, lane)
+  return now == tonumber(generation) and owner == consumer
+end
+
+local function store_lane(inbox, lane, generation, till, owner)
+  call('HSET', K.lanes .. inbox, lane, format('%d %d %s', generation, till, owner))
+end
+
+-- Whether the lane with that inbox is still what it was when its worker took it. `generations` keeps what was read.
+local function is_current(generations, inbox, generation)
+  if not generations[inbox] then
+    local lane, base = string.match(inbox, '^(%d+)/(.*)$')
+    generations[inbox] = lane_of(base, lane)
+  end
+  return generations[inbox] == tonumber(generation)
+end
+
+-- A key stands still: what comes after that entry of its lane waits apart, or after an earlier one that does already.
+local function halt_key(inbox, key, entry)
+  local first = string.match(call('HGET', K.stalled .. inbox, key) or '', '(%S+)$')
+  call('HSET', K.stalled .. inbox, key, 'halted - ' .. (first or entry))
+end
+
+local function let_go_on(inbox, key)
+  local first = string.match(call('HGET', K.stalled .. inbox, key) or '', '^halted %S+ (%S+)$')
+  if first then call('HSET', K.stalled .. inbox, key, 'open - ' .. first) end
+end
+
+-- Workers that wait for entries wake up, and look at who has which lane.
+local function announce(inbox, word)
+  call('XADD', K.news .. inbox, 'MAXLEN', 8, '*', 'word', word)
+end
+
+-- The actor's inbox of '3/Actor', which is the inbox of a lane; any other is its own.
+local function base_of(inbox)
+  return string.match(inbox, '^%d+/(.*)$') or inbox
+end
+
 -- A parked delivery has an ID of its own, and is found by it and by its time, whatever the number of inboxes.
 local function list_parked(inbox, entry, base, parked)
   local shard = string.match(K.log, '%.([1-9]%d*)}:log$') -- of all but the first: entries are alike in several shards
@@ -65,13 +113,17 @@ local function entry_fields(inbox, entry)
 end
 
 -- Out of the inbox, which the caller sees to, to where a person decides. What a lane parks is its actor's.
-local function park(inbox, entry, count, failure)
+local function park(inbox, entry, count, failure, halted)
   local fields = entry_fields(inbox, entry)
   fields[#fields + 1] = 'entry'
   fields[#fields + 1] = entry
   fields[#fields + 1] = 'failure'
   fields[#fields + 1] = failure
-  local base = string.match(inbox, '^%d+/(.*)$') or inbox
+  if halted then -- its key stands still until a person decides
+    fields[#fields + 1] = 'halted'
+    fields[#fields + 1] = '1'
+  end
+  local base = base_of(inbox)
   list_parked(inbox, entry, base, call('XADD', K.dead .. base, '*', unpack(fields)))
 end
 
@@ -111,9 +163,11 @@ local function copy(entry, routes, subject, kind, meta, data, version)
   end
 end
 
--- How much is in an inbox: what stands there, and what waits in its timers and will be back.
+-- How much is in an inbox: what stands there, what waits in its timers and will be back, what its keys have set aside.
+-- Lanes are not looked through: who sorts keeps them short.
 local function inbox_length(inbox)
   return call('XLEN', K.inbox .. inbox) + call('ZCARD', K.timers .. inbox)
+    + (call('HGET', K.lanes .. inbox, 'aside') or 0)
 end
 
 -- Of the inboxes in these lists of routes (list -> how many events name it) those that so many events could fill: each
@@ -149,7 +203,7 @@ local function crowded(near, argv, sizes, from, to)
   while i <= to do
     local part = argv[i]
     if part == 'D' or part == 'H' or part == 'P' or part == 'L' or part == 'W' then
-      own[argv[i + 1]], most = true, 2
+      own[base_of(argv[i + 1])], most = true, 2
     elseif part == 'e' and string.sub(argv[i + 5], 1, 1) ~= ',' then
       lists[argv[i + 5]] = true
     end

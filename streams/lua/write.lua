@@ -14,6 +14,10 @@
 --                                                    how this attempt failed, or ''
 --   A id                                             guard: the timer is still set; effect: take it away
 --   W inbox                                          who handles a delivery of that inbox writes this, at once
+--   G inbox generation                               guard: the lane with that inbox is the worker's since that generation
+--   b inbox entry attempt                            effect: this attempt was begun last
+--   h inbox key entry                                effect, behind a P: the key halts, and what comes after that entry waits
+--   o inbox key                                      effect: a key that was halted goes on
 --   C key nonce                                      guard: the claim is mine and its key unchanged; effect: release it
 --   c key nonce lease_ms after owner subject type meta data routes
 --                                                    take the claim of a key; the event is appended if it is granted.
@@ -41,8 +45,8 @@
 
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
-local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, W = 1, C = 2, c = 10, e = 5, n = 9, s = 3, A = 1, T = 7,
-  O = 4, I = 3 }
+local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, G = 2, b = 3, h = 3, o = 2, W = 1, C = 2, c = 10, e = 5, n = 9, s = 3,
+  A = 1, T = 7, O = 4, I = 3 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. argv[2]
@@ -91,6 +95,8 @@ for unit = 1, tonumber(argv[6]) do
         fences[name] = fence
       end
       fence.last, fence.size, plain = argv[at + 3], fence.size + 1, false
+    elseif part == 'G' then
+      plain = false
     else
       plain, simple = false, false
     end
@@ -195,6 +201,8 @@ local function owns(inbox, consumer, entry, count)
   return holds(inbox, consumer, entry, count)
 end
 
+local generations = {} -- of lanes
+
 local acks = {}
 
 local function settle(inbox, entry)
@@ -226,6 +234,8 @@ if simple then
       local name = argv[i] == 'D' and argv[i + 1] .. ' ' .. argv[i + 3]
       if name and (settled[name] or not owns(argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4])) then
         lines[unit] = 'fenced'
+      elseif argv[i] == 'G' and not is_current(generations, argv[i + 1], argv[i + 2]) then
+        lines[unit] = 'fenced'
       end
       i = i + SIZES[argv[i]] + 1
     end
@@ -243,9 +253,11 @@ if simple then
       if argv[i] == 'e' then
         put_event(i + 1)
         i = i + 6
-      else
+      elseif argv[i] == 'D' then
         settle(argv[i + 1], argv[i + 3])
         i = i + 5
+      else
+        i = i + 3
       end
     end
     lines[unit] = lines[unit] or line_from(first)
@@ -322,6 +334,8 @@ local function judge(from, to)
     if part == 'D' or part == 'H' or part == 'P' or part == 'L' then
       if settled[argv[i + 1] .. ' ' .. argv[i + 3]] then return 'fenced' end
       if not owns(argv[i + 1], argv[i + 2], argv[i + 3], argv[i + 4]) then return 'fenced' end
+    elseif part == 'G' then
+      if not is_current(generations, argv[i + 1], argv[i + 2]) then return 'fenced' end
     elseif part == 'E' then
       local subject = argv[i + 1]
       load(subject)
@@ -431,11 +445,17 @@ local function write(from, to, line)
     elseif part == 'D' then
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'P' then
-      park(argv[i + 1], argv[i + 3], argv[i + 4], argv[i + 5])
+      park(argv[i + 1], argv[i + 3], argv[i + 4], argv[i + 5], i + 6 <= to and argv[i + 6] == 'h')
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'L' then
       postpone(argv[i + 1], argv[i + 3], argv[i + 5], argv[i + 6], argv[i + 7], now)
       settle(argv[i + 1], argv[i + 3])
+    elseif part == 'b' then
+      call('HSET', K.tries .. argv[i + 1], argv[i + 2], argv[i + 3])
+    elseif part == 'h' then
+      halt_key(argv[i + 1], argv[i + 2], argv[i + 3])
+    elseif part == 'o' then
+      let_go_on(argv[i + 1], argv[i + 2])
     elseif part == 'C' then
       base = tonumber(call('HGET', K.claim .. argv[i + 1], 'at')) or now -- the ttl runs from the claim
       call('DEL', K.claim .. argv[i + 1])

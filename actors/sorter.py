@@ -1,0 +1,91 @@
+"""The sorter: one worker of a keyed actor moves what comes in into the lanes of its keys, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from roost.streams import Delivery, ServerUnavailable
+from roost.streams.lanes import LaneLost, Lanes, lane_of
+from roost.streams.patience import explain, is_passing
+
+if TYPE_CHECKING:
+    from .flock import Flock
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 256
+MAX_IN_LANES = 4096
+"""Entries in all lanes together, from which on no more are sorted; half of the inbox's limit where that is less. The
+limit itself is for what is not sorted."""
+PAUSE_S = 0.05
+BLOCK = timedelta(seconds=5)
+
+
+class Sorter:
+    """Sorts the front of a keyed inbox, as long as it is its worker's to sort."""
+
+    def __init__(self, flock: Flock, lanes: Lanes, key_of: Callable[[Delivery], str | None], limit: int | None) -> None:
+        self._lanes = lanes
+        self._key_of = key_of
+        self._connection = flock.connection
+        self._patience_s = flock.shard.patience.total_seconds()
+        self._most = MAX_IN_LANES if limit is None else min(MAX_IN_LANES, max(1, limit // 2))
+        self._generation = 0
+        self._task: asyncio.Task[None] | None = None
+        self.failed: Exception | None = None
+        """What ended it, should it not be able to go on."""
+
+    def sort(self, generation: int) -> None:
+        """Sort since that generation; 0: another does."""
+        if generation == self._generation and (self._task is None or not self._task.done()):
+            return
+        self.stop()
+        self._generation = generation
+        if generation:
+            self._task = asyncio.create_task(self._run(generation), name=f"roost sort {self._lanes.name}")
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return [] if self._task is None else [self._task]
+
+    async def _run(self, generation: int) -> None:
+        client = self._connection.dedicated(block=BLOCK)
+        away_since: float | None = None
+        try:
+            while True:
+                try:
+                    entries = await self._lanes.incoming(client, AT_ONCE, BLOCK)
+                    away_since = None
+                except Exception as error:
+                    away_since = away_since or time.monotonic()
+                    if not is_passing(error) or time.monotonic() - away_since > self._patience_s:
+                        raise explain(error) from error
+                    await asyncio.sleep(random.uniform(0.05, 0.5))
+                    continue
+                places = [(entry, self._lane_of(delivery)) for entry, delivery in entries]
+                while await self._lanes.sort(generation, places) > self._most:
+                    await asyncio.sleep(PAUSE_S)
+                    places = []
+        except LaneLost:
+            log.debug("another worker sorts", inbox=self._lanes.name)
+        except ServerUnavailable as error:
+            self.failed = error
+        finally:
+            await client.aclose()
+
+    def _lane_of(self, delivery: Delivery) -> int:
+        """What has no key is parked by the owner of the first lane."""
+        key = self._key_of(delivery)
+        return 0 if key is None else lane_of(key, self._lanes.count)
