@@ -13,7 +13,7 @@ from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from roost.streams import RoostError, SettingsError
+from roost.streams import NotDone, RoostError, SettingsError
 
 from .failure import asked_delay, is_retryable, message_of
 from .models.errors import ModelBusy, ModelUnavailable
@@ -49,6 +49,8 @@ PROBE_AGAIN = timedelta(seconds=30)
 
 def is_outage(error: Exception) -> bool:
     """Whether it tells that something outside cannot be reached, or is overloaded."""
+    if isinstance(error, NotDone):  # by the action of an effect: why not?
+        return isinstance(error.__cause__, Exception) and is_outage(error.__cause__)
     if isinstance(error, RoostError):  # Roost's own server is waited for elsewhere; pages are of many servers
         return isinstance(error, (ModelUnavailable, ModelBusy))
     if isinstance(error, DOWN) or (isinstance(error, OSError) and error.errno in DOWN_NUMBERS):

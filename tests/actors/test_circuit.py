@@ -19,7 +19,7 @@ from roost_tests.waiting import wait_until
 from roost.actors import Actor, Circuit, Context, Flock, Retry, on
 from roost.actors.circuit import is_outage
 from roost.actors.models import ModelBusy, ModelUnavailable, QuotaExhausted
-from roost.streams import ServerUnavailable, SettingsError, event
+from roost.streams import EffectUnknown, NotDone, ServerUnavailable, SettingsError, event
 
 Join = Callable[..., Awaitable[Flock]]
 QUICK = Circuit(failures=3, reset=timedelta(seconds=0.3))
@@ -304,3 +304,13 @@ def test_only_a_keyed_actor_can_halt() -> None:
 
         class Loose(Postman):  # pyright: ignore[reportUnusedClass]  # it is refused
             halt = True
+
+
+def test_an_effect_that_was_not_done_for_an_outage_tells_of_it() -> None:
+    refused = NotDone("the bank cannot be reached")
+    assert not is_outage(refused)
+    refused.__cause__ = ConnectionRefusedError()
+    assert is_outage(refused)
+    unknown = EffectUnknown("k", "failed")
+    unknown.__cause__ = ConnectionResetError()  # half way, perhaps: a person's, not another time's
+    assert not is_outage(unknown)
