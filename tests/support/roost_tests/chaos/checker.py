@@ -239,6 +239,7 @@ def _outside(case: Case) -> Iterator[str]:
     """What happens outside happens once at most; once exactly, where its delivery was handled."""
     happened = Counter(case.evidence.outside)
     intents = Counter(event.subject for event in case.events if event.type == "effect.intended")
+    intents.subtract(event.subject for event in case.events if event.type == "effect.undone")
     for event in case.taken:
         if event.type != "chaos.job":
             continue
@@ -301,10 +302,14 @@ def _once(case: Case) -> Iterator[str]:
             yield f"{key} was written {len(notes)} times: {_at(notes)}"
         if key not in claimed:
             yield f"{key} was written without a claim: {_at(notes)}"
+    # A handler whose time was over may have given up a claim that it had only asked for: nobody worked under it.
+    cut_short = {event.cause for event in case.events if event.type == "delivery.retried"}
     notes_of = {key: notes[0].id for key, notes in written.items()}
     for key, events in claimed.items():
         for first, second in pairwise(events):
             apart_ms = _ms(second) - _ms(first)
+            if first.cause in cut_short:
+                continue
             if first.type == second.type == "work.claimed" and apart_ms < case.lease_s * 1000 - 50:
                 yield f"{key} was claimed again {apart_ms} ms after a claim, within its lease: {_at([first, second])}"
     for event in case.events:
