@@ -206,7 +206,7 @@ def claimed_again(right: Evidence) -> Evidence:
         (claimed_again, "once", "topic/t was claimed again 100 ms after a claim, within its lease"),
         (without("e15"), "once", "topic/t was written without a claim"),
         (with_data("e18", learned="e17"), "once", "p0-5 at 2800-0 used the note e17, which no topic has"),
-        (but(timers=2), "keys", "2 events are still set for later"),
+        (but(waiting={"later": 2}), "keys", "2 still wait in later"),
         (but(claims=["c"]), "keys", "still claimed"),
         (but(strange_keys=["s"]), "keys", "no known kind: s"),
         (but(inboxes=[InboxState("Clerk", 1, 1, 0, 0)]), "inboxes", "still holds 1 entries"),

@@ -38,6 +38,7 @@ SHOWN = 40
     help="Commands a second, of each producer.",
 )
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--shards", type=click.IntRange(1, 64), default=1, show_default=True, help="Of several: no keys.")
 @click.option("--lease", "lease_s", type=click.FloatRange(min=0.3), default=1.5, show_default=True, help="Seconds.")
 @click.option("--out", type=click.Path(path_type=Path), help="A file for the summary as JSON.")
 @click.option(
@@ -50,6 +51,7 @@ SHOWN = 40
 )
 def main(
     server: str, seconds: float, seed: str | None, pace: float, only: tuple[str, ...], rate: float, workers: int,
+    shards: int,
     lease_s: float, out: Path | None, keep: Path | None, shows_plan: bool, quiet: bool, ordered: bool,
 ) -> None:  # fmt: skip
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside it cleans up, too
@@ -73,7 +75,7 @@ def main(
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.iterdir()):
             raise click.UsageError(f"{directory} holds another run: name a new directory")
-        terms = Terms("chaos", seed, directory, workers=workers, rate=rate, lease_s=lease_s)
+        terms = Terms("chaos", seed, directory, workers=workers, rate=rate, lease_s=lease_s, shards=shards)
         try:
 
             def tell(text: str) -> None:

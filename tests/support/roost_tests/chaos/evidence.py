@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import orjson
 
-from roost.actors import Flock
-from roost.streams import Event, Inbox, InboxState
+from roost.actors import Actor, Flock
+from roost.streams import CommandClient, Event, Inbox, InboxState, Keys, Shard
 from roost.streams.event import pairs
 from roost.streams.keys import KINDS
 from roost.streams.scan import scan_keys
 
-from .world import ACTORS
+from .world import ACTORS, KEYLESS
 
 Fate = Literal["accepted", "refused", "unknown"]
 
@@ -60,42 +60,70 @@ class Evidence:
     """Keys of the flock of no kind that Roost has."""
     outside: list[str] = field(default_factory=list[str])
     """Keys of the effects that have happened, as often as they have."""
-    timers: int = 0
-    """Events that are still to be appended later."""
+    waiting: dict[str, int] = field(default_factory=dict[str, int])
+    """What still waits to be appended, by key: timers and outboxes."""
     claims: list[str] = field(default_factory=list[str])
     """Keys that are still claimed."""
 
 
 async def gather_evidence(flock: Flock, directory: Path) -> Evidence:
     """From the server, when nothing happens any more, and from what the processes have left in their directory."""
-    keys, shard = flock.shard.keys, flock.shard
-    states: dict[str, dict[str, tuple[int, bytes]]] = {}
-    parked: dict[str, list[str]] = {}
-    inboxes: list[InboxState] = []
-    consumers: list[Consumer] = []
-    for actor in ACTORS:
+    evidence = Evidence(
+        events=[event async for event in flock.log.read()], sent=read_journals(directory),
+        outside=read_outside(directory), waiting=await what_waits(flock),
+    )  # fmt: skip
+    for shard in shards_of(flock):
+        await _look_into(shard, evidence)
+    return evidence
+
+
+def shards_of(flock: Flock) -> list[Shard]:
+    """Each shard of a flock, to be looked at."""
+    return [Shard(flock.shard.client, Keys(flock.name, number)) for number in range(flock.shards)]
+
+
+def actors_of(flock: Flock) -> tuple[type[Actor], ...]:
+    return ACTORS if flock.shards == 1 else KEYLESS
+
+
+async def inboxes_of(flock: Flock) -> list[InboxState]:
+    """How the inboxes stand, in all shards."""
+    return [
+        await Inbox(shard, actor.name, "nobody").state() for shard in shards_of(flock) for actor in actors_of(flock)
+    ]
+
+
+async def what_waits(flock: Flock) -> dict[str, int]:
+    """What is on its way into a log."""
+    found: dict[str, int] = {}
+    for shard in shards_of(flock):
+        found[shard.keys.key("later")] = await shard.command("ZCARD", shard.keys.key("later"))
+        for number in range(flock.shards):
+            outbox = shard.keys.key("outbox", str(number))
+            found[outbox] = await shard.command("XLEN", outbox)
+    return {key: count for key, count in found.items() if count}
+
+
+async def _look_into(shard: Shard, evidence: Evidence) -> None:
+    keys = shard.keys
+    found = await _keys_of(shard)
+    for actor in (actor for actor in ACTORS if keys.key("inbox", actor.name) in found):
         inbox = Inbox(shard, actor.name, "nobody")
-        inboxes.append(await inbox.state())
-        consumers += [Consumer(actor.name, *row) for row in await inbox.consumers()]
+        evidence.inboxes.append(await inbox.state())
+        evidence.consumers.extend([Consumer(actor.name, *row) for row in await inbox.consumers()])
         dead = await shard.command("XRANGE", keys.key("dead", actor.name), "-", "+")
-        parked[actor.name] = [_event_id(fields) for _, fields in dead]
+        evidence.parked.setdefault(actor.name, []).extend(_event_id(fields) for _, fields in dead)
         if actor.state is not None:
             stored = await shard.command("HGETALL", keys.key("state", actor.name))
-            states[actor.name] = {key.decode(): _state(text) for key, text in stored.items()}
-    kinds = {key: key.removeprefix(keys.prefix).partition(":")[0] for key in await _keys_of(flock)}
-    return Evidence(
-        events=[event async for event in flock.log.read()], sent=read_journals(directory), inboxes=inboxes,
-        consumers=consumers, parked=parked, states=states,
-        outside=read_outside(directory),
-        timers=int(await shard.command("ZCARD", keys.key("later"))),
-        strange_keys=sorted(key for key, kind in kinds.items() if kind not in KINDS),
-        claims=sorted(key for key, kind in kinds.items() if kind == "claim"),
-    )  # fmt: skip
+            evidence.states[actor.name] = {key.decode(): _state(text) for key, text in stored.items()}
+    kinds = {key: key.removeprefix(keys.prefix).partition(":")[0] for key in found}
+    evidence.strange_keys.extend(sorted(key for key, kind in kinds.items() if kind not in KINDS))
+    evidence.claims.extend(sorted(key for key, kind in kinds.items() if kind == "claim"))
 
 
-async def _keys_of(flock: Flock) -> set[str]:
+async def _keys_of(shard: Shard) -> set[str]:
     found: set[str] = set()
-    async for _, page in scan_keys(flock.connection.client, f"{flock.shard.keys.prefix}*"):
+    async for _, page in scan_keys(cast(CommandClient, shard.client), f"{shard.keys.prefix}*"):
         found.update(key.decode() for key in page)
     return found
 

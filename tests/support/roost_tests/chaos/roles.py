@@ -20,7 +20,7 @@ from roost.actors import Flock
 from roost.streams import OutcomeUnknown, RoostError, ServerUnavailable, new_id
 
 from .nursery import say
-from .world import ACTORS, OUTSIDE, Count, Job, Transfer
+from .world import ACTORS, KEYLESS, OUTSIDE, Count, Job, Transfer
 
 OPEN_LIMIT_S = 30.0
 
@@ -61,7 +61,8 @@ async def work(name: str, settings: dict[str, Any]) -> None:
     """All the actors, until it is told to stop; then in good order."""
     os.environ[OUTSIDE] = settings["outside"]
     stop = told_to_stop()
-    async with opened(settings) as flock, flock.work(*ACTORS, grace=timedelta(seconds=settings["grace_s"])):
+    actors = ACTORS if settings["shards"] == 1 else KEYLESS
+    async with opened(settings) as flock, flock.work(*actors, grace=timedelta(seconds=settings["grace_s"])):
         say(name=name, ready=True)
         await stop.wait()
 
@@ -102,13 +103,14 @@ class Line:
         self._pause_s: float = settings["lines"] / settings["rate"]
         self._lease_s: float = settings["lease_s"]
         self._acts: dict[str, float] = settings["acts"]
+        self._shards: int = settings["shards"]
         self._keys: int = settings["keys"]
         self._random = random.Random(f"{settings['seed']} {name}")
         self._count = 0
 
     async def run(self) -> None:
         while not self._stop.is_set():
-            commands = [self._command() for _ in range(self._random.choice((1, 1, 1, 2, 3)))]
+            commands = [self._command() for _ in range(self._size())]
             await self._append(commands)
             pause = self._pause_s * len(commands) * self._random.uniform(0.2, 1.8)
             try:
@@ -116,6 +118,10 @@ class Line:
                     await self._stop.wait()
             except TimeoutError:
                 continue
+
+    def _size(self) -> int:
+        """How many stand or fall together: of several shards only one, which could not."""
+        return self._random.choice((1, 1, 1, 2, 3)) if self._shards == 1 else 1
 
     async def _append(self, commands: list[Any]) -> None:
         self._journal.write("sent", commands)
@@ -131,7 +137,7 @@ class Line:
     def _command(self) -> Any:
         self._count += 1
         command, draw = f"{self._name}-{self._count}", self._random
-        kind = draw.choices(("count", "transfer", "job"), (40, 35, 25))[0]
+        kind = draw.choices(("count", "transfer", "job"), (40, 35, 25))[0] if self._shards == 1 else "job"
         act = self._act()
         if kind == "count":
             return Count(command, f"k{draw.randrange(self._keys)}", act)

@@ -11,16 +11,15 @@ from datetime import timedelta
 from typing import Any
 
 from roost.actors import Flock
-from roost.streams import Inbox, RoostError
+from roost.streams import RoostError
 
 from .arena import Arena, Cluster, Standalone
 from .checker import ORDERED, Violation, check
-from .evidence import Evidence, gather_evidence, write_log
+from .evidence import Evidence, gather_evidence, inboxes_of, what_waits, write_log
 from .nursery import Nursery, nursery
 from .plan import Fault, Where
 from .storm import Storm, Terms
 from .summary import Summary, sum_up
-from .world import ACTORS
 
 SETTLE_S = 90.0
 """How long what is left may take when nothing breaks any more."""
@@ -56,7 +55,7 @@ async def run_chaos(
         stack.push_async_callback(arena.close)
         await arena.open()
         clock.begin("start")
-        terms = replace(terms, options={"durability": arena.durability, **terms.options})
+        terms = replace(terms, options={"durability": arena.durability, "shards": terms.shards, **terms.options})
         storm = Storm(terms, arena, crowd, tell)
         await storm.begin()
         clock.begin("storm")
@@ -96,16 +95,13 @@ async def _settle(flock: Flock, storm: Storm) -> list[str]:
     """Until nothing is left to do, or nothing has moved for too long; what is wrong then."""
     until = time.monotonic() + SETTLE_S
     while True:
-        left: dict[str, tuple[int, int, int]] = {}
-        for actor in ACTORS:
-            try:
-                state = await Inbox(flock.shard, actor.name, "nobody").state()
-            except RoostError as error:
-                return [f"the inbox of {actor.name} cannot be looked at: {error}"]
-            left[actor.name] = (state.length, state.pending, state.waiting)
-        left["timers"] = (await flock.shard.command("ZCARD", flock.shard.keys.key("later")), 0, 0)
-        if not any(any(figures) for figures in left.values()):
+        try:
+            inboxes, waiting = await inboxes_of(flock), await what_waits(flock)
+        except RoostError as error:
+            return [f"the inboxes cannot be looked at: {error}"]
+        if not waiting and not any(inbox.length or inbox.waiting for inbox in inboxes):
             return []
         if time.monotonic() > until:
-            return [f"after {SETTLE_S:.0f} calm seconds, with {storm.living()} workers, not all is handled: {left}"]
+            left = [inbox for inbox in inboxes if inbox.length or inbox.waiting]
+            return [f"{SETTLE_S:.0f} calm seconds were too few for {storm.living()} workers: {left}, {waiting}"]
         await asyncio.sleep(0.1)

@@ -32,6 +32,7 @@ class Terms:
     producers: int = 2
     lines: int = 6
     keys: int = 10
+    shards: int = 1
     rate: float = 12.0
     lease_s: float = 1.5
     grace_s: float = 6.0
@@ -60,7 +61,8 @@ class Storm:
         self._draw = random.Random(terms.seed)
         self._workers: list[Child | None] = [None] * terms.workers
         self._producers: list[Child | None] = [None] * terms.producers
-        self._ending = False
+        self._ending = set[str]()
+        """Roles of which nobody is to be replaced any more."""
         self._keepers: list[asyncio.Task[None]] = []
         self._expected: set[str] = set()
         """Processes that were told to stop, or killed."""
@@ -81,24 +83,18 @@ class Storm:
 
     async def quiet(self) -> None:
         """No more commands; all that was frozen, stalled or killed works again."""
-        self._ending = True
+        self._ending.add("producer")
         self._arena.proxy.calm()
         await self._arena.mend()
         await asyncio.gather(*(self._stop(child) for child in self._producers if child is not None))
-        await self._replace_missing()
 
     async def leave(self) -> None:
         """The workers stop, in good order."""
-        self._ending = True
+        self._ending.add("worker")
         await asyncio.gather(*(self._stop(child) for child in self._workers if child is not None))
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-
-    async def _replace_missing(self) -> None:
-        for slot, child in enumerate(self._workers):
-            if child is None or child.gone.is_set():
-                await self._keep("worker", slot)
 
     def living(self) -> int:
         """Workers that are there."""
@@ -128,6 +124,7 @@ class Storm:
             "flock": terms.flock, "url": self._arena.proxy.url, "seed": terms.seed, "lease_s": terms.lease_s,
             "patience_s": HASTE_S if hasty else terms.patience_s, "options": terms.options,
             "grace_s": terms.grace_s, "lines": terms.lines, "rate": terms.rate, "keys": terms.keys,
+            "shards": terms.shards,
             "acts": terms.acts, "outside": str(terms.directory / "outside"),
             "journal": str(terms.directory / f"{name}.journal"),
         }  # fmt: skip
@@ -136,10 +133,10 @@ class Storm:
     async def _watch(self, role: str, slot: int, child: Child) -> None:
         await child.gone.wait()
         self._judge(child)
-        if not self._ending:
+        if role not in self._ending:
             await asyncio.sleep(self._draw.uniform(0.0, 0.5))
-            if not self._ending:
-                await self._keep(role, slot)
+        if role not in self._ending:
+            await self._keep(role, slot)
 
     def _judge(self, child: Child) -> None:
         # A command may kill the worker that handles it: nobody else sends that signal.

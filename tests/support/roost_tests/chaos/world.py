@@ -88,7 +88,7 @@ class Deposited:
     balance: int
 
 
-@event("chaos.job")
+@event("chaos.job", subject=lambda job: f"job/{job.command}")
 @dataclass(frozen=True, slots=True)
 class Job:
     """Command: work without a key; what it needs to know of `topic` is computed once for all."""
@@ -102,7 +102,7 @@ class Job:
     """Whether something must happen outside, too."""
 
 
-@event("chaos.done")
+@event("chaos.done", subject=lambda done: f"done/{done.command}")
 @dataclass(frozen=True, slots=True)
 class Done:
     command: str
@@ -110,7 +110,7 @@ class Done:
     """The note of the topic."""
 
 
-@event("chaos.reminder")
+@event("chaos.reminder", subject=lambda reminder: f"reminder/{reminder.command}")
 @dataclass(frozen=True, slots=True)
 class Reminder:
     """Set for later by who has done the job."""
@@ -243,6 +243,8 @@ async def learn(topic: str) -> str:
 
 
 ACTORS: tuple[type[Actor], ...] = (Counter, Ledger, Clerk)
+KEYLESS: tuple[type[Actor], ...] = (Clerk,)
+"""Those that work in a flock with several shards."""
 COMMANDS = ("chaos.count", "chaos.transfer", "chaos.job")
 TAKERS = {
     "chaos.count": "Counter", "chaos.transfer": "Ledger", "chaos.deposit": "Ledger", "chaos.job": "Clerk",
