@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from roost.streams import Connection, Inbox, InboxState, Keys, Shard
+import orjson
+
+from roost.streams import Connection, Inbox, InboxState, Keys, SettingsError, Shard
 from roost.streams.dead import ParkedDeliveries
+from roost.streams.durability import Durability
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
@@ -23,10 +26,12 @@ _KEY = re.compile(rb"roost:\{(.+)\.0\}:(meta$|note:)")
 class FlockSize:
     """What a flock holds. `inboxes` are at most 200 of them; `inbox_count` tells how many there are.
 
-    `parked` counts the deliveries of all, also of inboxes that are no more.
+    `durability` is what it waits for before it acknowledges; "?" where a newer Roost has chosen one that this does not
+    know. `parked` counts the deliveries of all, also of inboxes that are no more.
     """
 
     name: str
+    durability: str
     events: int
     notes: int
     parked: int
@@ -81,4 +86,13 @@ async def _measure(shard: Shard, notes: int) -> FlockSize:
     parked = await ParkedDeliveries(shard).count()
     names = sorted(name.decode() for name in await shard.command("HKEYS", shard.keys.key("routes")))
     inboxes = [await Inbox(shard, name, "").state() for name in names[:MAX_INBOXES]]
-    return FlockSize(shard.keys.flock, int(events), notes, parked, len(names), tuple(inboxes))
+    durability = await _durability_of(shard)
+    return FlockSize(shard.keys.flock, durability, int(events), notes, parked, len(names), tuple(inboxes))
+
+
+async def _durability_of(shard: Shard) -> str:
+    stored = await shard.command("HGET", shard.keys.key("meta"), "settings")
+    try:
+        return str(Durability.parse(orjson.loads(stored or b"{}").get("durability", "memory")))
+    except (SettingsError, orjson.JSONDecodeError):
+        return "?"

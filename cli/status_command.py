@@ -122,14 +122,16 @@ def _flock_tables(sizes: FlockSizes) -> list[Any]:
     from .terminal import foreign, table
 
     figures = ("Events", "Notes", "Inboxes")
-    flocks = table("Flock", *figures, right=figures)
+    chosen = any(flock.durability != "memory" for flock in sizes.flocks)
+    flocks = table("Flock", *figures, *["Durability"] * chosen, right=figures)
     more = "" if sizes.complete else "+"
     for flock in sizes.flocks:
-        flocks.add_row(foreign(flock.name), f"{flock.events:,}", f"{flock.notes:,}{more}", f"{flock.inbox_count:,}")
+        counts = (f"{flock.events:,}", f"{flock.notes:,}{more}", f"{flock.inbox_count:,}")
+        flocks.add_row(foreign(flock.name), *counts, *[foreign(flock.durability)] * chosen)
     if not sizes.flocks:
         return [foreign("No flock yet: the first event makes it.")]
-    counts = ("To do", "In hand", "Waiting", "Limit", "Parked")
-    inboxes = table("Inbox", "Flock", *counts, right=counts)
+    states = ("To do", "In hand", "Waiting", "Limit", "Parked")
+    inboxes = table("Inbox", "Flock", *states, right=states)
     all_of_them = [(flock, state) for flock in sizes.flocks for state in flock.inboxes]
     all_of_them.sort(key=lambda one: not (one[1].length or one[1].waiting or one[1].parked))  # the idle ones last
     for flock, state in all_of_them[:SHOWN_INBOXES]:

@@ -16,7 +16,7 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
-    from roost.streams import Settings
+    from roost.streams import Connection, Settings
 
     from .processes import Processes
 
@@ -36,8 +36,12 @@ SAME_SIGNAL = timedelta(milliseconds=500)
               help="Events that an actor handles at once, in each process [default: its own].")  # fmt: skip
 @click.option("--grace", metavar="SECONDS", type=click.FloatRange(0, 3600), default=20, show_default=True,
               help="What handlers at work are given when the work is stopped.")  # fmt: skip
+@click.option("--durability", metavar="MODE",
+              help="What a new flock waits for: memory (the default), disk, replicated or replicated:N.")  # fmt: skip
 @common_options()
-def work(common: Common, module: str, processes: int, concurrency: int | None, grace: float) -> int:
+def work(
+    common: Common, module: str, processes: int, concurrency: int | None, grace: float, durability: str | None
+) -> int:
     """Let the actors of MODULE work until Ctrl-C or SIGTERM.
 
     MODULE is a module that Python can import, or the path of a .py file; all actors that it defines work. NAME is an
@@ -52,16 +56,18 @@ def work(common: Common, module: str, processes: int, concurrency: int | None, g
     argv += ["--verbose", str(common.verbose)]
     argv += [] if concurrency is None else ["--concurrency", str(concurrency)]
     argv += ["--log-json"] * common.log_json + ["--debug"] * common.debug
-    return asyncio.run(_work(common, argv, processes, timedelta(seconds=grace)))
+    return asyncio.run(_work(common, argv, processes, timedelta(seconds=grace), durability))
 
 
-async def _work(common: Common, argv: list[str], count: int, grace: timedelta) -> int:
+async def _work(common: Common, argv: list[str], count: int, grace: timedelta, durability: str | None) -> int:
     from .failure import FAILED, tell
     from .processes import Processes, ProcessesFailed
 
     settings = common.settings()
     async with common.connect(settings) as connection:
         shown = connection.shown_url
+        if durability is not None:
+            await _make_flock(connection, settings.flock, durability)
     some = "1 process" if count == 1 else f"{count} processes"
     tell(f"{some} for flock {settings.flock} on {shown}; Ctrl-C stops the work")
     processes = Processes(argv, count, environment=_environment(settings), grace=grace + SETTLING)
@@ -75,6 +81,14 @@ async def _work(common: Common, argv: list[str], count: int, grace: timedelta) -
         return 128 + signals[-1]
     tell("stopped")
     return FAILED if processes.killed else 0
+
+
+async def _make_flock(connection: Connection, flock: str, durability: str) -> None:
+    """Before there are workers that would make it another way. Raises SettingsError."""
+    from roost.streams import Keys, Shard
+    from roost.streams.durability import Durability
+
+    await Shard(connection.client, Keys(flock)).make(Durability.parse(durability))
 
 
 async def _supervise(processes: Processes, grace: timedelta) -> list[int]:

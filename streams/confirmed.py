@@ -13,16 +13,19 @@ from redis import exceptions as redis
 
 from .client import CommandClient, RawConnection, forget_topology, has_connections, make_raw_connection, on_close
 from .durability import Durability
+from .keys import Keys
 from .patience import NotConfirmed
 from .script import Script
+from .syncing import ensure_synced
 
 
 class Confirmed:
-    """Calls of the slot that has `key`, one after the other. It connects with the first."""
+    """Calls of one shard, one after the other. It connects with the first."""
 
-    def __init__(self, client: object, key: str, durability: Durability) -> None:
+    def __init__(self, client: object, keys: Keys, durability: Durability) -> None:
         self._client = cast(CommandClient, client)
-        self._key = key
+        self._key = keys.log
+        self._flock = keys.flock
         self._durability = durability
         self._connection: RawConnection | None = None
         self._turn = asyncio.Lock()
@@ -64,6 +67,8 @@ class Confirmed:
         if self._connection is None:
             self._connection = await make_raw_connection(self._client, self._key)
             await self._connection.connect()
+            if self._durability.disk:
+                await ensure_synced(self._connection, self._flock)
         return self._connection
 
     async def _leave(self) -> None:

@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .client import CommandClient, ask_node_of
+from .client import CommandClient, ask_node_of, make_raw_connection
 from .errors import SettingsError
 from .patience import explain
+from .syncing import ensure_synced
 from .unavailable import FAILURES
 
 MODES = "memory, disk, replicated or replicated:N"
@@ -80,18 +81,18 @@ async def check(
     `replicas`: also if there are too few of them at this moment."""
     if durability == MEMORY:
         return
+    name = f"flock {flock!r} has the durability {durability}"
     try:
+        if durability.disk:
+            connection = await make_raw_connection(client, log_key)
+            try:
+                await connection.connect()
+                await ensure_synced(connection, flock)
+            finally:
+                await connection.disconnect()
         info: dict[str, object] = await ask_node_of(client, log_key, "INFO")
-        known = await ask_node_of(client, log_key, "COMMAND INFO", "WAITAOF") if durability.disk else [True]
     except FAILURES as error:
         raise explain(error) from error
-    name = f"flock {flock!r} has the durability {durability}"
-    if not all(known):
-        raise SettingsError(
-            f"{name}, and its server has no WAITAOF: it needs Redis 7.2, Valkey 8 or newer, or another durability"
-        )
-    if durability.disk and str(info.get("aof_enabled")) != "1":
-        raise SettingsError(f"{name}, and its server keeps no append-only file: set `appendonly yes` there")
     connected = int(str(info.get("connected_slaves", 0)))
     if replicas and connected < durability.replicas:
         raise SettingsError(

@@ -80,7 +80,7 @@ class Shard:
         self.settings = orjson.loads(meta[b"settings"])
         self.durability = Durability.parse(self.settings.get("durability", "memory"))
         if self.confirmed is None and self.durability != MEMORY:
-            self.confirmed = Confirmed(self.client, self.keys.log, self.durability)
+            self.confirmed = Confirmed(self.client, self.keys, self.durability)
         self.routes = Routes.from_hash(meta[b"generation"], pairs(routes_flat))
         epoch = meta[b"epoch"].decode()
         if self.epoch and epoch != self.epoch:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import roost_tests
 from roost_tests.bare_cluster import BareCluster
 from roost_tests.bare_server import BareServer
 from roost_tests.command import RoostCommand
@@ -16,6 +17,7 @@ from roost.cli.durability import SENTENCES, find_durability
 from roost.streams import Inbox, connect
 
 UP_AT_ONCE = 10
+CLERKS = str(Path(roost_tests.__file__).with_name("clerks.py"))
 
 
 async def test_ten_ups_at_once_start_one_server_and_down_stops_it(roost_at_home: RoostCommand, tmp_path: Path) -> None:
@@ -70,6 +72,24 @@ async def test_status_counts_what_each_flock_holds(roost: RoostCommand, flock: F
     assert lines.index(["Clerk", flock_name, "3", "0", "0", "0"]) < lines.index(
         ["Idler", flock_name, "0", "0", "0", "0"]
     )
+
+
+async def test_a_flocks_durability_is_chosen_by_its_first_workers_and_shown_by_status(
+    roost: RoostCommand, flock_name: str, server_url: str
+) -> None:
+    wrong = await roost("work", CLERKS, "--durability", "safe")
+    assert wrong.code == 2
+    assert wrong.err == "roost: 'safe' is no durability: choose memory, disk, replicated or replicated:N\n"
+    few = await roost("work", CLERKS, "--durability", "replicated:2")
+    assert few.code == 2
+    assert "has 0 replicas now: start more of them" in few.err.splitlines()[-1]
+    async with Flock.open(flock_name, server_url, durability="disk") as flock:
+        await flock.memory.put("a note")
+    other = await roost("work", CLERKS, "--durability", "memory")
+    assert "was made with the durability disk, which stays" in other.err.splitlines()[-1]
+    (told, facts) = await asyncio.gather(roost("status"), roost("status", "--json"))
+    assert [flock_name, "1", "1", "0", "disk"] in [line.split() for line in told.out.splitlines()]
+    assert facts.json["flocks"][0]["durability"] == "disk"
 
 
 async def test_up_with_a_server_elsewhere_only_asks_whether_it_answers(

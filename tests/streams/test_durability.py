@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -121,15 +122,44 @@ async def test_what_was_acknowledged_on_disk_outlives_a_killed_server(own_server
 
         appending = [asyncio.create_task(append_on()) for _ in range(100)]
         await wait_until(lambda: acknowledged >= 150, timeout=20)
+        assert await syncs(core) == "always", "Roost's own server is made to"
         await server.kill()
         promised = acknowledged
         for task in appending:
             task.cancel()
         await asyncio.gather(*appending, return_exceptions=True)
         await server.start()
+        await core.append(happened())
+        assert await syncs(core) == "always", "and again after its restart"
         kept = await core.events()
         assert len(kept) >= promised
         assert [event.version for event in kept] == list(range(1, len(kept) + 1))
+
+
+async def syncs(core: Core) -> str:
+    settings = await core.connection.client.execute_command("CONFIG GET", "appendfsync")
+    return str(settings["appendfsync"])
+
+
+async def test_where_the_wait_for_the_disk_is_none_it_must_sync_with_every_write(bare_server: StartBare) -> None:
+    """Valkey up to 9.1 says that it has synced when it has not, where it syncs every second; Redis 8 does not."""
+    server = await bare_server("--appendonly", "yes")
+    with pytest.raises(SettingsError, match="syncs every second and cannot tell when it has: set `appendfsync always`"):
+        async with core_at(server.url, "disk"):
+            pass
+    await server.command("CONFIG", "SET", "appendfsync", "always")
+    async with core_at(server.url, "disk") as core:
+        await core.append(happened())
+    other = await bare_server("--appendonly", "yes", program="redis8")
+    async with core_at(other.url, "disk") as core:
+        before = time.monotonic()
+        for _ in range(3):
+            await core.append(happened())
+        assert time.monotonic() - before > 1, "it waits for the sync of each second"
+        await other.command("CONFIG", "SET", "appendfsync", "no")
+    with pytest.raises(SettingsError, match="syncs when the system likes"):
+        async with core_at(other.url, "disk"):
+            pass
 
 
 async def test_nothing_is_acknowledged_before_the_replica_has_it(pair: tuple[BareServer, BareServer]) -> None:
