@@ -124,9 +124,15 @@ def _facts(parked: ParkedDelivery) -> dict[str, str]:
 
 def _advice(parked: ParkedDelivery, is_open: bool) -> Iterator[str]:
     short = parked.id[:SHORT_ID]
-    if is_open:
+    if parked.effect is not None:
+        yield _flat(f"Find out whether the effect {parked.effect} has happened outside, and say so:")
+        yield _flat(
+            f"roost dead settle {short} --done     it has: nothing is repeated, {parked.actor} goes on behind it"
+        )
+        yield _flat(f"roost dead settle {short} --undone   it has not: {parked.actor} carries it out")
+    elif is_open:
         yield _flat(f"roost dead retry {short}   when the cause is mended: gives it back to {parked.actor}, tried anew")
-    else:
+    if not is_open:
         yield _flat(f"Its inbox {parked.inbox} is no more, because its run has ended: it cannot be retried.")
     yield _flat(f"roost dead drop {short}    when it need not be handled: removes it, for good")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,17 +14,14 @@ from .command import Command, Group
 from .options import Common, common_options
 
 if TYPE_CHECKING:
-    from roost.streams.dead import ParkedDeliveries, Release
     from roost.streams.parked import ParkedDelivery
-
-PATIENCE = timedelta(seconds=10)
-SETTLER = "cli"
-"""The agent that settles, in the event of it; the person is named besides."""
-DONE = {"resumed": "goes back to", "dropped": "is dropped, of"}
 
 
 @click.group(
-    "dead", cls=Group, options_metavar="[--actor A] [--run R]", subcommand_metavar="[list | show | retry | drop]"
+    "dead",
+    cls=Group,
+    options_metavar="[--actor A] [--run R]",
+    subcommand_metavar="[list | show | retry | drop | settle]",
 )
 def dead() -> None:
     """Look after deliveries that were given up: each is kept, with its error, until somebody decides.
@@ -100,24 +95,46 @@ def drop(common: Common, **chosen: Any) -> int:
     return _decide(common, "dropped", **chosen)
 
 
-@asynccontextmanager
-async def opened(common: Common) -> AsyncGenerator[ParkedDeliveries]:
-    from roost.streams import Keys, Shard
-    from roost.streams.dead import ParkedDeliveries
+@dead.command("settle", cls=Command)
+@click.argument("id", metavar="ID")
+@click.option("--done/--undone", "done", default=None, help="Whether the effect has happened.")
+@click.option("--result", metavar="JSON", help="What it has answered, for who asks for it. With --done.")
+@click.option("--by", metavar="NAME", help="Who decides [default: user@host].")
+@click.option("--reason", metavar="TEXT", help="Why; it stands in the log.")
+@common_options(json=True)
+def settle(common: Common, id: str, done: bool | None, result: str | None, by: str | None, reason: str | None) -> int:
+    """Say how an outside effect has ended that nobody knows of, and retry what was parked for it.
 
-    settings = common.settings()
-    async with common.connect(settings) as connection:
-        yield ParkedDeliveries(Shard(connection.client, Keys(settings.flock), patience=PATIENCE), SETTLER)
+    --done: it has happened, and will not be repeated. --undone: it has not, and is carried out when the delivery is
+    handled again.
+    """
+    if done is None:
+        raise click.UsageError("say --done if the effect has happened, --undone if it has not")
+    if result is not None and not done:
+        raise click.UsageError("--result is what the effect has answered: it goes with --done")
+    from .dead_decision import settle
+
+    return asyncio.run(settle(common, id, done, _parse(result), by, reason))
+
+
+def _parse(result: str | None) -> Any:
+    import json
+
+    try:
+        return None if result is None else json.loads(result)
+    except json.JSONDecodeError as error:
+        raise click.UsageError(f"--result is no JSON ({error}); text stands in double quotes") from None
 
 
 async def _list(common: Common, actor: str | None, run: str | None, limit: int) -> None:
     from .dead_card import as_json, table_of
+    from .dead_decision import opened
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import show, write
 
     found: list[ParkedDelivery] = []
-    async with opened(common) as parked:
+    async with opened(common) as (parked, _):
         async for each in parked.list(actor=actor, run=run, newest_first=True):
             if len(found) == limit:
                 tell(f"there are more than these {limit} ({await parked.count():,} in all); --limit shows more")
@@ -135,10 +152,11 @@ async def _list(common: Common, actor: str | None, run: str | None, limit: int) 
 
 async def _show(common: Common, text: str) -> None:
     from .dead_card import as_json, show_parked
+    from .dead_decision import opened
     from .json_lines import dump_safely
     from .terminal import write
 
-    async with opened(common) as parked:
+    async with opened(common) as (parked, _):
         found = await parked.get(text)
         is_open = await parked.is_open(found)
     if common.json:
@@ -159,7 +177,9 @@ def _decide(
         raise click.UsageError("--actor and --run choose among --all: an ID says already which is meant")
     if every and not yes:
         _ask(common, how, actor, run)
-    return asyncio.run(_settle(common, how, ids, actor, run, by, reason))
+    from .dead_decision import release
+
+    return asyncio.run(release(common, how, ids, actor, run, by, reason))
 
 
 def _ask(common: Common, how: str, actor: str | None, run: str | None) -> None:
@@ -175,61 +195,9 @@ def _ask(common: Common, how: str, actor: str | None, run: str | None) -> None:
 
 
 async def _count(common: Common, actor: str | None, run: str | None) -> int:
-    async with opened(common) as parked:
+    from .dead_decision import opened
+
+    async with opened(common) as (parked, _):
         if actor is None and run is None:
             return await parked.count()
         return len([1 async for _ in parked.list(actor=actor, run=run)])
-
-
-async def _settle(
-    common: Common, how: str, ids: tuple[str, ...], actor: str | None, run: str | None, by: str | None,
-    reason: str | None,
-) -> int:  # fmt: skip
-    """1 if any of them could not be settled so."""
-    from roost.streams import RoostError
-    from roost.streams.dead import Release
-
-    from .failure import FAILED, tell
-
-    failed, settled = False, 0
-    async with opened(common) as parked:
-        release = parked.retry if how == "resumed" else parked.drop
-
-        async def each() -> AsyncGenerator[ParkedDelivery]:
-            nonlocal failed
-            if not ids:
-                async for one in parked.list(actor=actor, run=run):
-                    yield one
-            for text in ids:
-                try:
-                    yield await parked.get(text)
-                except RoostError as error:
-                    failed = True
-                    tell(str(error))
-
-        async for one in each():
-            released = await release(one, by=by, reason=reason)
-            _tell(common, one, released.outcome, released.by, released.before)
-            failed = failed or released.outcome in (Release.GONE, Release.ENDED)
-            settled += 1
-    if not ids and not settled and not common.json:
-        tell("nothing of that kind is parked")
-    return FAILED if failed else 0
-
-
-def _tell(common: Common, one: ParkedDelivery, outcome: Release, by: str, before: str) -> None:
-    from .dead_card import title_of
-    from .failure import tell
-    from .json_lines import dump_safely
-    from .terminal import foreign, write
-
-    word = outcome.value
-    if common.json:
-        write(dump_safely({"parked": one.id, "outcome": word, "by": by or None, "before": before or None}))
-    elif word in DONE:
-        write(foreign(f"{title_of(one)} {DONE[word]} {one.actor}"))
-    elif word == "ended":
-        tell(f"{title_of(one)} cannot be retried: its run has ended, its inbox is no more; drop it, or keep it")
-    else:
-        quicker = f": {by} was quicker, it was {before}" if by else ": somebody was quicker"
-        tell(f"{title_of(one)} is parked no more{quicker}")

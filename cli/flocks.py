@@ -15,6 +15,8 @@ from roost.streams.durability import Durability
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
+from .flock_shards import find_shards
+
 MAX_LOOKED_AT = 200_000
 """Keys that are looked at to find flocks and count notes. What is beyond is said to be there."""
 MAX_FLOCKS = 100
@@ -63,7 +65,7 @@ async def measure_flocks(connection: Connection, patience: timedelta) -> FlockSi
         raise explain(error, connection.shown_url) from error
     complete = complete and len(found) <= MAX_FLOCKS
     sizes = [
-        await _measure(Shard(connection.client, Keys(name), patience=patience), notes.get(name, 0))
+        await _measure(connection, Shard(connection.client, Keys(name), patience=patience), notes.get(name, 0))
         for name in sorted(found)[:MAX_FLOCKS]
     ]
     return FlockSizes(sizes, complete)
@@ -81,9 +83,11 @@ def _count(page: Iterable[bytes], notes: dict[str, int], found: set[str]) -> Non
             notes[name] = notes.get(name, 0) + 1
 
 
-async def _measure(shard: Shard, notes: int) -> FlockSize:
+async def _measure(connection: Connection, shard: Shard, notes: int) -> FlockSize:
     events = await shard.command("XLEN", shard.keys.log)
-    parked = await ParkedDeliveries(shard).count()
+    parked = sum(
+        [await ParkedDeliveries(one).count() for one in await find_shards(connection, shard.keys.flock, shard.patience)]
+    )
     names = sorted(name.decode() for name in await shard.command("HKEYS", shard.keys.key("routes")))
     inboxes = [await Inbox(shard, name, "").state() for name in names[:MAX_INBOXES]]
     durability = await _durability_of(shard)
