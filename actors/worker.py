@@ -23,6 +23,7 @@ from .desk import Desk, Outcome
 from .ending import end
 from .slots import Slots, Steps
 from .state import States
+from .sweeper import Sweeper
 
 if TYPE_CHECKING:
     from .flock import Flock
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BLOCK = timedelta(seconds=5)
-GONE_LEASES = 10
-"""A consumer without anything pending that has been silent for so many leases is taken for gone."""
 ON_THEIR_WAY = 3
 """Deliveries that have been handled, and wait for their commit, for each that is handled at once. With fewer the reads
 become small, and a read costs as much as the handling of several."""
@@ -66,6 +65,9 @@ class Worker:
         self._last = actor.retry.attempts
         self._inbox = Inbox(flock.shard, inbox_name(actor.name, run), consumer_name(), attempts=self._last)
         self._run = run
+        self._sweeper = Sweeper(
+            flock.shard, self._inbox, flock.heartbeat.delivery_lease, self._room_for_suspects, self._take_over
+        )
         self._desk = Desk(flock, actor, States(flock.shard, actor) if actor.state is not None else None, self)
         count = concurrency or actor.concurrency
         context = copy_context()
@@ -75,7 +77,6 @@ class Worker:
         """In hand: what is handled, and what is on its way to the server. An actor that handles one at a time does not
         begin the next before that one is committed."""
         self._timeout_s = actor.timeout.total_seconds()
-        self._lease = flock.heartbeat.delivery_lease
         flock.heartbeat.limit(self._inbox.consumer, self._timeout_s)
         self._in_hand: dict[str, Delivery] = {}
         self._room = asyncio.Event()
@@ -102,7 +103,7 @@ class Worker:
         self._room.set()
         self._loops = [
             asyncio.create_task(self._guard(self._take), name=f"roost take {self._inbox.name}"),
-            asyncio.create_task(self._guard(self._look_after), name=f"roost look after {self._inbox.name}"),
+            asyncio.create_task(self._guard(self._sweeper.run), name=f"roost look after {self._inbox.name}"),
         ]
 
     async def _subscribe(self) -> None:
@@ -174,7 +175,8 @@ class Worker:
             while unseen := await self._inbox.mine([], MOST_UNSEEN, self._handled):
                 await self._inbox.hand_back({each.token: each.attempt - 1 for each in unseen})
             await self._inbox.retire()
-            await self._lead(timedelta(0))  # once more: a renewal that was cancelled on its way may have come after
+            # Once more: a renewal of the lease that was cancelled on its way may have come after.
+            await self._sweeper.lead(timedelta(0))
         except RoostError as error:
             log.warning("a worker left without a word; a sweep will find what it had", error=str(error))
 
@@ -362,52 +364,9 @@ class Worker:
         if not self._room.is_set() and self._free() > 0:
             self._room.set()
 
-    async def _look_after(self) -> None:
-        """Timers and the deliveries of dead workers; one worker of the fleet does it, as long as it has room."""
-        every = self._lease.total_seconds() / 3
-        cursor, swept, pause = "0-0", 0.0, 0.0
-        try:
-            while not self._stopping:
-                await asyncio.sleep(pause)
-                try:
-                    if not await self._lead(self._lease):
-                        pause = every * random.uniform(0.75, 1.25)
-                        continue
-                    moved, next_ms = await self._inbox.due()
-                    if time.monotonic() - swept > every:
-                        swept = time.monotonic()
-                        if self._room_for_suspects() <= 0:  # others may have room for what the dead have left
-                            await self._lead(timedelta(0))
-                            pause = every * random.uniform(0.25, 0.75)
-                            continue
-                        cursor = await self._sweep(cursor)
-                    soon = min(1.0, every)
-                    pause = 0.0 if moved == 100 else min(soon, next_ms / 1000) if next_ms >= 0 else soon / 4
-                except ServerUnavailable as error:  # whether the worker ends of it is for the reads to say
-                    log.debug("no sweep this time", error=str(error))
-                    pause = every
-        finally:
-            try:
-                await asyncio.shield(self._lead(timedelta(0)))
-            except ServerUnavailable as error:
-                log.debug("a lease ends by itself", error=str(error))
-
-    async def _lead(self, lease: timedelta) -> bool:
-        """Be the one who sweeps, for a lease; for no time to let another be."""
-        lease_ms = round(lease.total_seconds() * 1000)
-        return bool(await self._flock.shard.run("lease", f"sweep:{self._inbox.name}", self._inbox.consumer, lease_ms))
-
-    async def _sweep(self, cursor: str) -> str:
-        """Take over what dead workers had, as much as there is room for, and remove consumers that are gone."""
-        room = self._room_for_suspects()
-        if room > 0:
-            cursor, deliveries = await self._inbox.take_over(self._lease, cursor, min(room, 100))
-            for delivery in deliveries:
-                if delivery.token.entry not in self._in_hand:  # it may have waited here for its turn
-                    log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
-            self._begin(deliveries)
-        gone_ms = GONE_LEASES * self._lease.total_seconds() * 1000
-        for name, pending, idle_ms in await self._inbox.consumers():
-            if name != self._inbox.consumer and not pending and idle_ms > gone_ms:
-                await self._inbox.retire(name)
-        return cursor
+    def _take_over(self, deliveries: list[Delivery]) -> None:
+        """What the dead have left."""
+        for delivery in deliveries:
+            if delivery.token.entry not in self._in_hand:  # it may have waited here for its turn
+                log.warning("delivery taken over", actor=self.actor.name, delivery=delivery.token.entry)
+        self._begin(deliveries)

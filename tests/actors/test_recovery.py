@@ -16,7 +16,7 @@ from roost_tests.crew import LEASE, Doubler, Given, HastyDoubler, OnceDoubler, e
 from roost_tests.peer import Peer, peers
 from roost_tests.waiting import wait_until
 
-from roost.actors import Flock
+from roost.actors import Actor, Context, Flock, on
 from roost.cli.watchdog import BLOCKED
 from roost.streams import Inbox
 
@@ -80,6 +80,7 @@ async def test_a_delivery_that_kills_its_process_is_parked_alone(flock: Flock, s
     assert not await flock.connection.client.exists(flock.shard.keys.key("tries", "Doubler"))
 
 
+@pytest.mark.long
 async def test_what_has_one_attempt_is_begun_once_and_not_parked_for_what_its_neighbour_did(
     flock: Flock, settings: dict[str, Any]
 ) -> None:
@@ -94,6 +95,7 @@ async def test_what_has_one_attempt_is_begun_once_and_not_parked_for_what_its_ne
     assert OnceDoubler.retry.attempts == 1
 
 
+@pytest.mark.long
 async def test_a_delivery_that_blocks_its_event_loop_is_parked_alone(
     flock: Flock, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +117,7 @@ async def test_a_delivery_that_blocks_its_event_loop_is_parked_alone(
     assert any("time.sleep(float(seconds))" in line for line in lines), "where"
 
 
+@pytest.mark.long
 async def test_a_blocked_program_of_somebody_elses_goes_on_and_keeps_nothing_meanwhile(
     flock: Flock, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +138,7 @@ async def test_a_blocked_program_of_somebody_elses_goes_on_and_keeps_nothing_mea
     assert len(said) == 1
 
 
+@pytest.mark.long
 async def test_suspects_take_turns_and_what_is_new_goes_on_beside_them(flock: Flock, settings: dict[str, Any]) -> None:
     async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,):
         await flock.append(*[Given(n, act="always sleep:0.4") for n in range(8)])
@@ -154,6 +158,50 @@ async def test_suspects_take_turns_and_what_is_new_goes_on_beside_them(flock: Fl
     handled = [event for event in await events_of(flock, "delivery.handled") if event.data["attempt"] > 1]
     ends = [event.position.ms for event in handled if event.position is not None]
     assert all(later - earlier > 350 for earlier, later in pairwise(ends))
+
+
+async def test_what_the_dead_have_left_is_taken_without_a_pause_until_there_is_no_more(flock: Flock) -> None:
+    await subscribe(flock)
+    await flock.append(*[Given(n) for n in range(120)])
+    client = flock.connection.dedicated(block=timedelta(seconds=1))
+    assert len(await Inbox(flock.shard, "Doubler", "dead").read(client, 120, timedelta(seconds=1))) == 120
+    died = time.monotonic()
+    async with flock.work(Doubler):
+        await wait_until(lambda: is_done(flock, 120), timeout=15)
+        tell(f"120 deliveries of one that died were handled {time.monotonic() - died:.1f} s later, one at a time")
+        assert time.monotonic() - died < LEASE_S + 6
+    await client.aclose()
+
+
+class Reader(Actor):
+    concurrency = 100
+
+    @on(Given)
+    async def read(self, given: Given, ctx: Context[None]) -> None:
+        return None
+
+
+@pytest.mark.long
+async def test_an_inbox_takes_no_memory_for_what_is_done(flock: Flock) -> None:
+    async def used() -> int:
+        return int(await flock.connection.client.execute_command("MEMORY USAGE", key, "SAMPLES", 0) or 0)
+
+    await subscribe(flock, "Reader")
+    key = flock.shard.keys.key("inbox", "Reader")
+    empty = await used()
+    for first in range(0, 20_000, 200):
+        await flock.append(*[Given(n, act="x" * 100) for n in range(first, first + 200)])
+    full = await used()
+    async with flock.work(Reader):
+        await wait_until(lambda: is_empty(flock, "Reader"), timeout=30)
+    assert full > 100 * empty
+    assert await used() < 2 * empty + 4096
+    tell(f"20,000 entries took {full:,} bytes; behind them {await used():,}, before {empty:,}")
+
+
+async def is_empty(flock: Flock, actor: str) -> bool:
+    state = await Inbox(flock.shard, actor, "nobody").state()
+    return (state.length, state.pending, state.waiting) == (0, 0, 0)
 
 
 async def has_pending(flock: Flock, count: int, actor: str = "Doubler") -> bool:
