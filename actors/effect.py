@@ -147,6 +147,8 @@ class Effects:
                 "attempt": delivery.attempt,
             }  # fmt: skip
             if scope.shard is self._shard:
+                if delivery.generation:
+                    unit.in_lane(token.inbox, delivery.generation)
                 unit.hold(token)
             elif not all(await Inbox(scope.shard, token.inbox, token.consumer).renew([token])):
                 raise TakenOver  # the intent is fenced by its version alone: it is not where the delivery is

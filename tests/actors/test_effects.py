@@ -346,7 +346,16 @@ async def test_a_keyed_actor_has_effects_too(flock: Flock) -> None:
     assert [event.data["attempt"] for event in await events_of(flock, "delivery.handled")] == [2, 2]
 
 
-async def test_who_waits_long_for_another_uses_up_no_attempt(flock: Flock, join: Join, monkeypatch: Any) -> None:
+class KeyedPayer(Payer):
+    """As Payer, with a key."""
+
+    handle = on(Given, key=lambda given: f"nest/{given.n}")(Payer.handle)
+
+
+@pytest.mark.parametrize("kind", [Payer, KeyedPayer])
+async def test_who_waits_long_for_another_uses_up_no_attempt(
+    flock: Flock, join: Join, monkeypatch: Any, kind: type[Payer]
+) -> None:
     monkeypatch.setattr("roost.actors.effect.WAIT", timedelta(milliseconds=50))
     monkeypatch.setattr(EffectBusy, "retry_after", 0.02)
     go = asyncio.Event()
@@ -355,7 +364,7 @@ async def test_who_waits_long_for_another_uses_up_no_attempt(flock: Flock, join:
         await go.wait()
         return "paid"
 
-    payer = Payer(counted([]))
+    payer = kind(counted([]))
     task = asyncio.create_task(flock.effect("pay/1", slow))
     async with (await join()).work(payer):
         await flock.append(Given(1))
@@ -366,6 +375,31 @@ async def test_who_waits_long_for_another_uses_up_no_attempt(flock: Flock, join:
     await task
     assert payer.results == ["paid"]
     assert await events_of(flock, "delivery.parked") == []
+
+
+async def test_who_has_lost_the_lane_of_a_key_begins_nothing(flock: Flock) -> None:
+    calls: list[str] = []
+    gate = asyncio.Event()
+
+    class Slow(KeyedPayer):
+        async def handle(self, given: Given, ctx: Context[Any]) -> None:
+            lanes = flock.shard.keys.key("lanes", "Slow")
+            for lane, owned in (await flock.shard.client.execute_command("HGETALL", lanes)).items():
+                if lane.isdigit():  # what another worker does that takes it
+                    generation, till, _ = owned.decode().split(" ", 2)
+                    taken = f"{int(generation) + 1} {till} thief"
+                    await flock.shard.client.execute_command("HSET", lanes, lane, taken)
+            gate.set()
+            await super().handle(given, ctx)
+
+        handle = on(Given, key=lambda given: "nest")(handle)
+
+    payer = Slow(counted(calls))
+    async with flock.work(payer) as workers:
+        await flock.append(Given(1))
+        await gate.wait()
+        await wait_until(lambda: not workers[0].busy)
+        assert (calls, payer.results, await story(flock)) == ([], [], [])
 
 
 async def test_who_waited_for_one_that_died_does_not_take_its_place(flock: Flock) -> None:
