@@ -13,6 +13,7 @@ from roost.streams import LimitExceeded, Note
 from .label import shortened
 from .memory import fingerprint
 from .models import Completion, Input, Model, ModelError, Request
+from .turnstile import Turnstile
 from .work import Computed, Work
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ async def complete(
     limit: timedelta,
     guard: Guard | None,
     slots: asyncio.Semaphore | None,
+    turnstile: Turnstile,
 ) -> Note:
     """The answer as a note; its sources are the notes."""
     opened = [note if isinstance(note, Note) else await memory.get(note) for note in notes]
@@ -82,12 +84,14 @@ async def complete(
     request = request_for(ask, texts)
 
     async def compute() -> Computed:
-        called = await guard() if guard is not None else None
-        try:
-            answer = await model.complete(request)
-        except ModelError as error:
-            error.model = model.label
-            raise
+        async with turnstile.passing(model.name, request.estimated_tokens()) as passage:
+            called = await guard() if guard is not None else None
+            try:
+                answer = await model.complete(request)
+            except ModelError as error:
+                error.model = model.label
+                raise
+            passage.tokens = answer.input_tokens + answer.output_tokens
         if called is not None:
             await called(answer)
         work = Work(

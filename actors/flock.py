@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from copy import copy
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from roost.streams import (
     Event,
     Keys,
     Log,
+    ModelLimits,
     Note,
     Notes,
     Reader,
@@ -66,6 +67,7 @@ from .ringer import Ringer
 from .scope import Scope, entered
 from .shared import Shared, Sharer, share
 from .suspects import Suspects
+from .turnstile import Turnstile
 from .worker import GRACE, Worker
 
 log = structlog.get_logger(__name__)
@@ -102,6 +104,8 @@ class Flock:
         self.suspects = Suspects()
         self._bell = Bell(connection.pushes(), self.shard.keys)
         self._model = model
+        self.turnstile = Turnstile(self.shard, self.heartbeat)
+        """Where calls of models wait for the limits of the whole fleet."""
         self.guard: Guard | None = None
         """Asked before each model call that this process makes."""
         self.slots: asyncio.Semaphore | None = None
@@ -130,6 +134,7 @@ class Flock:
         ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
         patience: timedelta = PATIENCE, durability: str | None = None, shards: int | None = None,
+        limits: ModelLimits | Mapping[str, ModelLimits | None] | None = None,
     ) -> Opening[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
@@ -138,7 +143,8 @@ class Flock:
         `durability` is what a new flock waits for before it acknowledges: `memory`, `disk`, `replicated` or
         `replicated:N`; None takes what the flock has, and memory for a new one.
         `shards` over how many hash slots a new flock is spread (1), which stays so. None: as it was made.
-        Raises ServerUnavailable or SettingsError.
+        `limits` of the model, or of several by their names, are set for the whole flock: see `turnstile`. Raises
+        ServerUnavailable or SettingsError.
         """
 
         @asynccontextmanager
@@ -155,6 +161,8 @@ class Flock:
                 )  # fmt: skip
                 try:
                     await flock._start(wanted, shards)
+                    for named, limit in flock._by_name(limits):
+                        await flock.turnstile.limit(named, limit)
                     with opened_here(flock):
                         yield flock
                 finally:
@@ -227,6 +235,14 @@ class Flock:
         await self._bell.close()
         if self._model is not None and not isinstance(self._model, str):
             await self._model.close()
+
+    def _by_name(
+        self, limits: ModelLimits | Mapping[str, ModelLimits | None] | None
+    ) -> list[tuple[str, ModelLimits | None]]:
+        if isinstance(limits, ModelLimits):
+            chosen = self._model or "offline"
+            return [(chosen if isinstance(chosen, str) else chosen.name, limits)]
+        return list(limits.items()) if limits is not None else []
 
     @property
     def model(self) -> Model:
@@ -360,7 +376,7 @@ class Flock:
         asked = Ask(instructions=ask) if isinstance(ask, str) else ask
         return await complete(
             self.memory, model or self.model, asked, notes, limit=limit, guard=self._whole.guard,
-            slots=self._whole.slots,
+            slots=self._whole.slots, turnstile=self.turnstile,
         )  # fmt: skip
 
     async def fetch(

@@ -18,6 +18,7 @@ import structlog
 
 from roost.streams import CLAIM_LEASE, Claims, Connection, Inbox, Shard, Token
 from roost.streams.absence import Absence
+from roost.streams.permits import Permits
 
 from .watch import Blocked, Watch
 
@@ -60,6 +61,7 @@ class Heartbeat:
         self.on_beat: Callable[[float], None] | None = None
         """Called by the thread at each beat, with the seconds for which the loop may be blocked; 0 with empty hands."""
         self._absence = Absence(log, "heartbeat missed", "heartbeats reach the server again")
+        self._permits: dict[tuple[str, str], float] = {}
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -78,6 +80,14 @@ class Heartbeat:
     def forget(self, consumer: str) -> None:
         """It has left."""
         self._limits.pop(consumer, None)
+
+    def hold_permit(self, model: str, permit: str, limit: timedelta) -> None:
+        """Renew this permit to call a model until it is dropped, at most for `limit`. Its lease is that of claims."""
+        self._permits[model, permit] = time.monotonic() + limit.total_seconds()
+        self._start()
+
+    def drop_permit(self, model: str, permit: str) -> None:
+        self._permits.pop((model, permit), None)
 
     def hold(self, token: Token, limit_s: float) -> None:
         """Renew this delivery until it is dropped, at most for `limit_s`."""
@@ -153,6 +163,9 @@ class Heartbeat:
                 await renew(shard)
         claims, deliveries = self._current()
         await Claims(shard).renew(claims, self.claim_lease)
+        now = time.monotonic()
+        going_on = [permit for permit, until in self._permits.copy().items() if until > now]
+        await Permits(shard).renew(going_on, self.claim_lease)
         for (inbox, consumer), tokens in deliveries.items():
             for first in range(0, len(tokens), 500):
                 await Inbox(shard, inbox, consumer).renew(tokens[first : first + 500])

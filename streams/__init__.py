@@ -29,6 +29,7 @@ from .keys import Keys
 from .log import Log
 from .note import Note, NoteRecord
 from .notes import Notes, Reader
+from .permits import ModelLimits
 from .position import Position
 from .settings import Settings
 from .shard import Shard
@@ -60,6 +61,7 @@ __all__ = [
     "Keys",
     "LimitExceeded",
     "Log",
+    "ModelLimits",
     "NotDone",
     "Note",
     "NoteNotFound",

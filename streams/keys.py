@@ -49,6 +49,9 @@ KINDS = {
     "came": "hash: shard -> name of the last unit that came from its outbox",
     "lease": "string per fleet-wide job: who does it; expires",
     "budget": "hash per run: model calls and cost reserved so far; expires",
+    "permits": "sorted set per model: permits of calls under way, by the end of their leases in milliseconds",
+    "calls": "sorted set per model: calls of the last minute, by their time in milliseconds; expires",
+    "usage": "hash per model: call -> tokens; their sum, a pause, whose turn it is; expires",
     "bell": "sharded channel: news of keys, of forgotten notes and of a new epoch",
 }
 

@@ -28,6 +28,10 @@ CONFIRMED = frozenset({"subscribe", "forget", "relay"})
 safe before they are answered."""
 
 
+LIMITS = b"limits:"
+"""Before a model's name in the hash of the shard itself: that is read whenever something has changed for all."""
+
+
 class Shard:
     """What a process knows of a shard: how to reach it, its epoch, and its routes.
 
@@ -46,6 +50,8 @@ class Shard:
         self.routes = Routes()
         self.epoch = ""
         self.settings: dict[str, Any] = {}
+        self.limits: dict[str, str] = {}
+        """Of models, by name, as the scripts take them."""
         self._on_epoch: list[Callable[[], None]] = []
         self.home: Shard = self
         """The flock's first shard, by which the flock is known where it has several."""
@@ -81,6 +87,8 @@ class Shard:
         self.durability = Durability.parse(self.settings.get("durability", "memory"))
         if self.confirmed is None and self.durability != MEMORY:
             self.confirmed = Confirmed(self.client, self.keys, self.durability)
+        limited = [field for field in meta if field.startswith(LIMITS)]
+        self.limits = {field[len(LIMITS) :].decode(): meta[field].decode() for field in limited}
         self.routes = Routes.from_hash(meta[b"generation"], pairs(routes_flat))
         epoch = meta[b"epoch"].decode()
         if self.epoch and epoch != self.epoch:

@@ -81,6 +81,10 @@ class Request:
         """What a model would have to read, before anyone has counted: a quarter of the characters."""
         return estimate_tokens(*self._texts())
 
+    def estimated_tokens(self) -> int:
+        """As above, with as many as the answer may have, where that was said."""
+        return self.estimated_input_tokens() + (self.max_output_tokens or 0)
+
     def _texts(self) -> list[str]:
         documents = [part for each in self.inputs for part in (each.label, each.text)]
         return [self.instructions, self.question or "", *documents]

@@ -62,7 +62,8 @@ async def start(flock: Flock, spec: RunStarted, sources: Sequence[Source], spool
     since = await flock.log.last()
     for actor in agents_for(spec, spool):
         types = [handler.declaration.name for handler in actor.handlers.values()]
-        await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").subscribe(types, spec.run)
+        inbox = Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter")
+        await inbox.subscribe(types, spec.run, limit=actor.inbox_limit, when_full=actor.when_full)
     await flock.append(spec, run=spec.run)
     for first in range(0, len(sources), 100):
         offered = [

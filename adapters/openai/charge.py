@@ -31,6 +31,13 @@ async def work_of(call: Call, reading: Reading) -> Work:
     )  # fmt: skip
 
 
+def estimated_tokens(call: Call) -> int:
+    """How many tokens a request may take: what is to be read, and what may be answered where that is bounded."""
+    most = (call.body.get(name) for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"))
+    answer = next((given for given in most if isinstance(given, int) and given > 0), 0)
+    return estimate_tokens(*words_of(call.body)) + answer
+
+
 def _counted(usage: dict[str, Any] | None) -> Usage | None:
     if usage is None:
         return None

@@ -12,14 +12,17 @@ from typing import Any, cast
 import httpx2
 
 from roost.actors import Computed
+from roost.actors.models.openai_errors import retry_after
+from roost.actors.turnstile import Passage, Turnstile
 
 from .call import Call
-from .charge import work_of
+from .charge import estimated_tokens, work_of
 from .endpoint import Endpoint
 from .errors import AnswerNotKept
 from .kept import KeptAnswer, is_event_stream
 from .reading import Reading, read_answer
 
+BUSY = 429
 MAX_KEPT_BYTES = 16 * 1024 * 1024
 LIMIT = timedelta(hours=2)
 """How long a computation may take: none must end for Roost's sake."""
@@ -40,7 +43,7 @@ class ProviderCall:
     live answer, or a whole one.
     """
 
-    def __init__(self, call: Call, send: Send, *, live: bool) -> None:
+    def __init__(self, call: Call, send: Send, turnstile: Turnstile, *, live: bool) -> None:
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.opened: asyncio.Future[httpx2.Response] = loop.create_future()
@@ -51,6 +54,7 @@ class ProviderCall:
         self.usage: dict[str, Any] | None = None
         self._call = call
         self._send = send
+        self._turnstile = turnstile
         self._live = live
         self._pieces: list[bytes] = []
         self._size = 0
@@ -61,15 +65,18 @@ class ProviderCall:
 
     async def compute(self) -> Computed:
         """The answer as a note keeps it. Raises AnswerNotKept, or what the HTTP client raises."""
+        self.begun.set_result(None)
         try:
-            return await self._compute()
+            async with self._turnstile.passing(self._call.label, estimated_tokens(self._call)) as passage:
+                return await self._compute(passage)
         except AnswerNotKept as error:
             error.model = self._call.label
             raise
 
-    async def _compute(self) -> Computed:
-        self.begun.set_result(None)
+    async def _compute(self, passage: Passage) -> Computed:
         response = await self._send()
+        if response.status_code == BUSY:
+            passage.pause = retry_after(response.headers)
         if response.status_code != 200:
             if self.left:
                 await response.aclose()
@@ -89,6 +96,7 @@ class ProviderCall:
             raise AnswerNotKept(reading.flaw, response, whole=True)
         self.usage = reading.usage
         work = await work_of(self._call, reading)
+        passage.tokens = (work.input_tokens or 0) + (work.output_tokens or 0)
         content = KeptAnswer.of(response, body).to_content()
         self.raw = content.encode() if isinstance(content, str) else content
         if not self._live:

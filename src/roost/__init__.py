@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         Conflict,
         EffectUnknown,
         Event,
+        InboxFull,
+        ModelLimits,
         NotDone,
         Note,
         NoteNotFound,
@@ -53,7 +55,9 @@ __all__ = [
     "Event",
     "Failure",
     "Flock",
+    "InboxFull",
     "Memory",
+    "ModelLimits",
     "NotDone",
     "Note",
     "NoteNotFound",
@@ -68,8 +72,10 @@ __all__ = [
     "upcast",
 ]
 
-_STREAMS = ("Conflict", "EffectUnknown", "Event", "NotDone", "Note", "NoteNotFound", "Position", "RoostError", "event",
-            "upcast")  # fmt: skip
+_STREAMS = (
+    "Conflict", "EffectUnknown", "Event", "InboxFull", "ModelLimits", "NotDone", "Note", "NoteNotFound", "Position",
+    "RoostError", "event", "upcast",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

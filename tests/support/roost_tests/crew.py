@@ -24,7 +24,7 @@ def open_flock(settings: dict[str, Any]) -> AbstractAsyncContextManager[Flock]:
     patience = timedelta(seconds=settings.get("patience_s", 20))
     return Flock.open(
         settings["flock"], settings["url"], agent=settings.get("agent", "main"), claim_lease=lease,
-        delivery_lease=lease, patience=patience,
+        delivery_lease=lease, patience=patience, model=settings.get("model"),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass
@@ -136,6 +137,8 @@ class FakeOpenAI:
         self.cut_off = 0
         """Streams whose client went away before their end."""
         self.keys: deque[str] = deque(maxlen=KEPT_REQUESTS)
+        self.times: deque[float] = deque(maxlen=KEPT_REQUESTS)
+        """When they came, by the monotonic clock, in seconds."""
         self.calls = 0
         self.answered = 0
         self.most_at_once = 0
@@ -222,6 +225,7 @@ class FakeOpenAI:
 
     async def _complete(self, endpoint: str, body: bytes, key: str) -> Reply | None:
         self.calls += 1
+        self.times.append(time.monotonic())
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         self._bodies.add(hashlib.blake2b(body, digest_size=16).hexdigest())

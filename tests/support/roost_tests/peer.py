@@ -189,7 +189,29 @@ async def give(settings: dict[str, Any]) -> None:
     say(given=len(given))
 
 
+async def ask(settings: dict[str, Any]) -> None:
+    """Asks the model several things at once."""
+    from roost.actors.models import ModelBusy
+
+    from .crew import open_flock
+
+    async def ask_one(number: int) -> None:
+        say(asking=number)
+        try:
+            await flock.complete(f"What is {settings.get('about', 'it')} {number}?")
+            say(answered=number)
+        except ModelBusy as error:
+            say(busy=error.retry_after.total_seconds() if error.retry_after else None)
+
+    async with open_flock(settings) as flock:
+        say(ready=os.getpid())
+        await told_to_go()
+        await asyncio.gather(*[ask_one(number) for number in range(settings.get("count", 1))])
+    say(done=True)
+
+
 ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {
+    "ask": ask,
     "fetch": fetch,
     "give": give,
     "once": once,
@@ -202,10 +224,19 @@ def play(role: str, settings: dict[str, Any]) -> None:
     import roost_tests.crew  # once, before the fork
 
     assert roost_tests.crew.ACTORS
+    if "skew_s" in settings:
+        _skew(settings["skew_s"])
     children = [_fork(role, settings) for _ in range(settings.get("processes", 1) - 1)]
     asyncio.run(ROLES[role](settings))
     for child in children:
         os.waitpid(child, 0)
+
+
+def _skew(seconds: float) -> None:
+    """This process's clock is wrong, as clocks of hosts are."""
+    right, right_ns = time.time, time.time_ns
+    time.time = lambda: right() + seconds
+    time.time_ns = lambda: right_ns() + round(seconds * 1e9)
 
 
 def _fork(role: str, settings: dict[str, Any]) -> int:
