@@ -9,8 +9,7 @@ local limits = call('HGET', K.meta, 'limits:' .. ARGV[1])
 if not limits then return { 'ok' } end
 local most_at_once, most_calls, most_tokens, window = string.match(limits, '^(%S+) (%S+) (%S+) (%d+)$')
 most_at_once, most_calls, most_tokens = tonumber(most_at_once), tonumber(most_calls), tonumber(most_tokens)
--- A call counts for a little longer than the window: not all take the same time on their way to the provider.
-window = math.ceil(window * 1.02)
+window = tonumber(window)
 local permits, calls, usage = K.permits .. ARGV[1], K.calls .. ARGV[1], K.usage .. ARGV[1]
 local id, tokens, now = ARGV[2], tonumber(ARGV[3]), clock()
 

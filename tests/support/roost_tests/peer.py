@@ -204,6 +204,8 @@ async def ask(settings: dict[str, Any]) -> None:
             say(busy=error.retry_after.total_seconds() if error.retry_after else None)
 
     async with open_flock(settings) as flock:
+        if settings.get("warm"):  # a first call takes long on its way
+            await flock.complete(f"Is {settings.get('about', 'it')} there?")
         say(ready=os.getpid())
         await told_to_go()
         await asyncio.gather(*[ask_one(number) for number in range(settings.get("count", 1))])
