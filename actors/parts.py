@@ -106,7 +106,7 @@ class Parts:
         self.effects = SpreadEffects([part.effects for part in self.all], self.placement)
         self.dead = SpreadParkedDeliveries([part.shard for part in self.all], agent)
         self.memory = SpreadMemory([part.memory for part in self.all], self.placement)
-        self.log = MergedLog([part.shard for part in self.all], self.placement)
+        self.log = MergedLog([part.shard for part in self.all])
         self._relays = [self._relay_of(part) for part in self.all]
 
     def _relay_of(self, part: Part) -> Relay:

@@ -9,13 +9,12 @@ from typing import Any
 
 from roost.streams import RoostError, Shard
 from roost.streams.dead import ParkedDeliveries, Release, whoever
-from roost.streams.dead_spread import SpreadParkedDeliveries
 from roost.streams.effects import settle_effect, standing_of, subject_of_effect
+from roost.streams.every_shard import find_shards, parked_in
 from roost.streams.parked import ParkedDelivery
 
 from .dead_card import title_of
 from .failure import FAILED, tell
-from .flock_shards import find_shards
 from .json_lines import dump_safely
 from .options import Common
 from .terminal import foreign, write
@@ -31,9 +30,8 @@ async def opened(common: Common) -> AsyncGenerator[tuple[ParkedDeliveries, list[
     """What is parked in the flock, and its shards."""
     settings = common.settings()
     async with common.connect(settings) as connection:
-        shards = await find_shards(connection, settings.flock, PATIENCE)
-        one = len(shards) == 1
-        yield ParkedDeliveries(shards[0], SETTLER) if one else SpreadParkedDeliveries(shards, SETTLER), shards
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        yield parked_in(shards, SETTLER), shards
 
 
 async def release(

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import orjson
 
-from roost.streams import Connection, Inbox, InboxState, Keys, SettingsError, Shard
-from roost.streams.dead import ParkedDeliveries
+from roost.streams import Connection, Inbox, InboxState, SettingsError, Shard
 from roost.streams.durability import Durability
+from roost.streams.every_shard import find_shards, parked_in
+from roost.streams.outbox import Outbox
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
-from .flock_shards import find_shards
 
 MAX_LOOKED_AT = 200_000
 """Keys that are looked at to find flocks and count notes. What is beyond is said to be there."""
 MAX_FLOCKS = 100
 MAX_INBOXES = 200
-_KEY = re.compile(rb"roost:\{(.+)\.0\}:(meta$|note:)")
+_KEY = re.compile(rb"roost:\{(.+)\.(\d+)\}:(meta$|note:)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class FlockSize:
     """What a flock holds. `inboxes` are at most 200 of them; `inbox_count` tells how many there are.
 
     `durability` is what it waits for before it acknowledges; "?" where a newer Roost has chosen one that this does not
-    know. `parked` counts the deliveries of all, also of inboxes that are no more.
+    know. `parked` counts the deliveries of all, also of inboxes that are no more. `relaying` counts units on
+    their way between shards; `relay_lag_s` is for how many seconds the oldest has been.
     """
 
     name: str
@@ -39,6 +40,9 @@ class FlockSize:
     parked: int
     inbox_count: int
     inboxes: tuple[InboxState, ...]
+    shards: int = 1
+    relaying: int = 0
+    relay_lag_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ async def measure_flocks(connection: Connection, patience: timedelta) -> FlockSi
     found: set[str] = set()
     looked_at, complete = 0, True
     try:
-        async for count, page in scan_keys(connection.client, "roost:{*.0}:[mn]*"):
+        async for count, page in scan_keys(connection.client, "roost:{*}:[mn]*"):
             looked_at += count
             _count(page, notes, found)
             if looked_at >= MAX_LOOKED_AT:
@@ -65,7 +69,7 @@ async def measure_flocks(connection: Connection, patience: timedelta) -> FlockSi
         raise explain(error, connection.shown_url) from error
     complete = complete and len(found) <= MAX_FLOCKS
     sizes = [
-        await _measure(connection, Shard(connection.client, Keys(name), patience=patience), notes.get(name, 0))
+        await _measure(await find_shards(connection.client, name, patience=patience), notes.get(name, 0))
         for name in sorted(found)[:MAX_FLOCKS]
     ]
     return FlockSizes(sizes, complete)
@@ -77,21 +81,34 @@ def _count(page: Iterable[bytes], notes: dict[str, int], found: set[str]) -> Non
         if match is None:
             continue
         name = match[1].decode(errors="replace")
-        if match[2] == b"meta":
-            found.add(name)
+        if match[3] == b"meta":
+            found.update([name] if match[2] == b"0" else [])
         else:
             notes[name] = notes.get(name, 0) + 1
 
 
-async def _measure(connection: Connection, shard: Shard, notes: int) -> FlockSize:
-    events = await shard.command("XLEN", shard.keys.log)
-    parked = sum(
-        [await ParkedDeliveries(one).count() for one in await find_shards(connection, shard.keys.flock, shard.patience)]
-    )
-    names = sorted(name.decode() for name in await shard.command("HKEYS", shard.keys.key("routes")))
-    inboxes = [await Inbox(shard, name, "").state() for name in names[:MAX_INBOXES]]
-    durability = await _durability_of(shard)
-    return FlockSize(shard.keys.flock, durability, int(events), notes, parked, len(names), tuple(inboxes))
+async def _measure(shards: Sequence[Shard], notes: int) -> FlockSize:
+    events = sum([int(await shard.command("XLEN", shard.keys.log)) for shard in shards])
+    parked = await parked_in(shards).count()
+    names: set[str] = set()
+    for shard in shards:
+        names.update(name.decode() for name in await shard.command("HKEYS", shard.keys.key("routes")))
+    inboxes = [await _inbox(shards, name) for name in sorted(names)[:MAX_INBOXES]]
+    name, durability = shards[0].keys.flock, await _durability_of(shards[0])
+    size = FlockSize(name, durability, events, notes, parked, len(names), tuple(inboxes), len(shards))
+    if len(shards) == 1:
+        return size
+    lags = [await Outbox(shard, len(shards)).lag() for shard in shards]
+    return replace(size, relaying=sum(count for count, _ in lags), relay_lag_s=max(ms for _, ms in lags) / 1000)
+
+
+async def _inbox(shards: Sequence[Shard], name: str) -> InboxState:
+    """An inbox in all shards, as one."""
+    each = [await Inbox(shard, name, "").state() for shard in shards]
+    length, pending = sum(one.length for one in each), sum(one.pending for one in each)
+    waiting, parked = sum(one.waiting for one in each), sum(one.parked for one in each)
+    limits = [one.limit for one in each if one.limit is not None]
+    return InboxState(name, length, pending, waiting, parked, sum(limits) if len(limits) == len(each) else None)
 
 
 async def _durability_of(shard: Shard) -> str:

@@ -45,21 +45,24 @@ def _ask(note: LiveNote) -> str:
 
 
 async def _find(common: Common, text: str) -> LiveNote:
-    from roost.streams import Keys, NoteNotFound, Shard
+    from roost.streams import NoteNotFound
+    from roost.streams.every_shard import find_shards, shard_of_note
 
     from .live_notes import find_live, look_up
 
     settings = common.settings()
     async with common.connect(settings) as connection:
-        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
-        [note] = await find_live(shard, [await look_up(shard, text)])
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        note_id = await look_up(shards, text)
+        [note] = await find_live(shard_of_note(shards, note_id), [note_id])
     if note is None:
         raise NoteNotFound(text)
     return note
 
 
 async def _forget(common: Common, text: str) -> None:
-    from roost.streams import Keys, Notes, Reader, Shard
+    from roost.streams import Notes, Reader
+    from roost.streams.every_shard import find_shards, shard_of_note
 
     from .json_lines import dump_safely
     from .live_notes import look_up
@@ -67,9 +70,9 @@ async def _forget(common: Common, text: str) -> None:
 
     settings = common.settings()
     async with common.connect(settings) as connection:
-        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
-        note_id = await look_up(shard, text)
-        await Notes(shard).forget(note_id, Reader(FORGETTER))
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        note_id = await look_up(shards, text)
+        await Notes(shard_of_note(shards, note_id)).forget(note_id, Reader(FORGETTER))
     write(dump_safely({"forgotten": note_id}) if common.json else f"forgot note {note_id}")
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from roost.projections.notes import record_of
 from roost.projections.recorded import OddData
-from roost.streams import NoteNotFound, NoteRecord, Notes, Shard
+from roost.streams import NoteNotFound, NoteRecord, Notes, RoostError, Shard
 
 from .newest_first import newest_first
 
@@ -94,12 +94,16 @@ def _live(stored: list[bytes | None], now_ms: int) -> LiveNote | None:
     return LiveNote(read, timedelta(milliseconds=max(0, now_ms - written_ms)), remaining)
 
 
-async def look_up(shard: Shard, text: str) -> str:
+async def look_up(shards: Sequence[Shard], text: str) -> str:
     """The ID of the live note meant by an ID, by the beginning of one, or by a key. Raises NoteNotFound."""
-    by_key: bytes | None = await shard.command("HGET", shard.keys.key("keys"), text)
-    if by_key is not None:
-        return by_key.decode()
-    found = await Notes(shard).resolve(text) if text else None
-    if found is None:
+    for shard in shards:  # a key has one of them
+        by_key: bytes | None = await shard.command("HGET", shard.keys.key("keys"), text)
+        if by_key is not None:
+            return by_key.decode()
+    found = [await Notes(shard).resolve(text) for shard in shards] if text else []
+    ids = [note_id for note_id in found if note_id is not None]
+    if len(ids) > 1:
+        raise RoostError(f"{text!r} begins the IDs of {len(ids)} notes: give more digits")
+    if not ids:
         raise NoteNotFound(text)
-    return found
+    return ids[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
-    from roost.streams import Event, Log, Position, Shard
+    from roost.streams import Event, Position, Shard
+    from roost.streams.merging import MergedLog
 
     from .event_filter import EventFilter
 
@@ -49,19 +50,23 @@ def log(
 
 
 async def _log(common: Common, after: str | None, limit: int | None, wanted: EventFilter, follow: bool) -> None:
-    from roost.streams import Keys, Log, Position, Shard
+    from roost.streams.every_shard import find_shards
+    from roost.streams.merging import MergedLog, start_in
 
     from .failure import tell
     from .terminal import write
 
     settings = common.settings()
-    start = None if after is None else Position.parse(after)
+    if after is not None:
+        start_in(after, 0)  # before any server is asked
     async with common.connect(settings) as connection:
-        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
-        events = Log(shard)
-        end = await events.last()
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        events = MergedLog(shards)
+        ends = await events.ends()
         head, line = _form(common)
-        past = _last(shard, end, wanted, limit or LAST) if start is None else _after(events, start, end, wanted, limit)
+        past = (
+            _last(shards, ends, wanted, limit or LAST) if after is None else _after(events, after, ends, wanted, limit)
+        )
         shown = False
         async for page in past:
             lines = [line(event) for event in page]
@@ -71,10 +76,11 @@ async def _log(common: Common, after: str | None, limit: int | None, wanted: Eve
             if head is not None and not shown:
                 write(head)
             # From the last event looked at, not the last one shown: those between were not wanted.
-            async for batch in events.tail(connection.dedicated(block=BLOCK), end, block=BLOCK):
+            client = connection.dedicated(block=BLOCK, connections=len(shards))
+            async for batch in events.tail(client, ends, block=BLOCK):
                 write(*[line(event) for event in batch if wanted.takes(event)])
         elif not shown and not common.json:
-            tell(f"flock {settings.flock} has no events{'' if end.ms == 0 else ' of that kind'}")
+            tell(f"flock {settings.flock} has no events{' of that kind' if any(end.ms for end in ends) else ''}")
 
 
 def _form(common: Common) -> tuple[str | None, Callable[[Event], str]]:
@@ -88,26 +94,37 @@ def _form(common: Common) -> tuple[str | None, Callable[[Event], str]]:
     return lines.head(), lines.line
 
 
-async def _last(shard: Shard, end: Position, wanted: EventFilter, limit: int) -> AsyncGenerator[list[Event]]:
-    """The last wanted events up to `end`, oldest first, as one page if there are any."""
+async def _last(
+    shards: Sequence[Shard], ends: Sequence[Position], wanted: EventFilter, limit: int
+) -> AsyncGenerator[list[Event]]:
+    """The last wanted events up to `ends`, oldest first, as one page if there are any."""
+    from roost.streams.merging import in_order, order_of
+
     from .newest_first import newest_first
 
+    async def wanted_of(shard: Shard, end: Position) -> AsyncGenerator[Event]:
+        async for page in newest_first(shard, until=end):
+            for event in page:
+                if wanted.takes(event):
+                    yield event
+
     found: list[Event] = []
-    async for page in newest_first(shard, until=end):
-        found.extend(event for event in page if wanted.takes(event))
+    sources = [wanted_of(shard, end) for shard, end in zip(shards, ends, strict=True)]
+    async for event in in_order(sources, lambda event: [-number for number in order_of(event)]):
+        found.append(event)
         if len(found) >= limit:
             break
     if found:
-        yield found[:limit][::-1]
+        yield found[::-1]
 
 
 async def _after(
-    events: Log, start: Position, end: Position, wanted: EventFilter, limit: int | None
+    events: MergedLog, start: str, ends: Sequence[Position], wanted: EventFilter, limit: int | None
 ) -> AsyncGenerator[list[Event]]:
-    """The first wanted events after `start` up to `end`, in pages."""
+    """The first wanted events after `start` up to `ends`, in pages."""
     left = limit
     page: list[Event] = []
-    async for event in events.read(start, until=end):
+    async for event in events.read(start, until=ends):
         if not wanted.takes(event):
             continue
         page.append(event)

@@ -131,7 +131,7 @@ async def _serve(
         pass  # starts Roost's own server if need be, and says so
     stop = _signals()
     opened = Flock.open(
-        settings.flock, settings.url, home=settings.home, agent="mcp", claim_lease=lease, patience=PATIENCE,
+        settings.flock, settings.url, home=settings.home, agent="mcp", claim_lease=lease, patience=PATIENCE, shards=1,
         ttl=DEFAULT_TTL if ttl is None else timedelta(seconds=ttl),
     )  # fmt: skip
     async with opened as flock, Surface.open(flock, **options, silence=silence) as surface:

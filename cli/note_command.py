@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def note(common: Common, id: str, with_lineage: bool, raw: bool) -> None:
 
 
 async def _note(common: Common, text: str, with_lineage: bool, raw: bool) -> None:
-    from roost.streams import Keys, Shard
+    from roost.streams.every_shard import find_shards
 
     from .json_lines import dump_safely
     from .note_card import as_json, show_note
@@ -56,8 +57,8 @@ async def _note(common: Common, text: str, with_lineage: bool, raw: bool) -> Non
 
     settings = common.settings()
     async with common.connect(settings) as connection:
-        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
-        shown = await _read(shard, text, with_lineage)
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        shown = await _read(shards, text, with_lineage)
     if raw and shown.note is not None:
         _write_raw(shown.note.raw)
     elif common.json:
@@ -66,17 +67,19 @@ async def _note(common: Common, text: str, with_lineage: bool, raw: bool) -> Non
         show_note(shown.note, shown.lineage)
 
 
-async def _read(shard: Shard, text: str, with_lineage: bool) -> Shown:
+async def _read(shards: Sequence[Shard], text: str, with_lineage: bool) -> Shown:
     """Raises NoteNotFound; with its lineage asked for, only when the log does not know it either."""
     from roost.projections import DescentFold, fold
-    from roost.streams import Log, NoteNotFound, Notes, Reader
+    from roost.streams import NoteNotFound, Notes, Reader
+    from roost.streams.every_shard import shard_of_note
+    from roost.streams.merging import MergedLog
 
     from .live_notes import look_up
 
-    descent = await fold(Log(shard).read(), DescentFold()) if with_lineage else None
+    descent = await fold(MergedLog(shards).read(), DescentFold()) if with_lineage else None
     try:
-        note_id = await look_up(shard, text)
-        found = await Notes(shard).get(note_id, Reader(READER))
+        note_id = await look_up(shards, text)
+        found = await Notes(shard_of_note(shards, note_id)).get(note_id, Reader(READER))
         if found is None:
             raise NoteNotFound(text)
     except NoteNotFound:

@@ -39,7 +39,8 @@ def notes(
 
 
 async def _notes(common: Common, wanted: NoteFilter, limit: int) -> None:
-    from roost.streams import Keys, Shard
+    from roost.streams.every_shard import find_shards
+    from roost.streams.merging import in_order
 
     from .failure import tell
     from .json_lines import dump_safely
@@ -49,8 +50,8 @@ async def _notes(common: Common, wanted: NoteFilter, limit: int) -> None:
     settings = common.settings()
     found: list[LiveNote] = []
     async with common.connect(settings) as connection:
-        shard = Shard(connection.client, Keys(settings.flock), patience=PATIENCE)
-        async for note in list_notes(shard, wanted):
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        async for note in in_order([list_notes(shard, wanted) for shard in shards], lambda note: note.age):
             if len(found) == limit:
                 tell(f"there are more than these {limit}; --limit shows more")
                 break

@@ -35,7 +35,9 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with Flock.open(model=model_for(spec), sharing=sharing_of(spec.mode), delivery_lease=LEASE) as flock:
+    async with Flock.open(
+        model=model_for(spec), sharing=sharing_of(spec.mode), delivery_lease=LEASE, shards=1
+    ) as flock:
         if not await flock.log.subject(f"run/{spec.run}", limit=1):
             raise RoostError(RUN_LOST)  # or this process would wait at an inbox into which nobody puts anything
         try:

@@ -67,6 +67,11 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
             "maxmemory, or forget notes"
         )
     for flock in [] if sizes is None else sizes.flocks:
+        if flock.relaying:
+            tell(
+                f"flock {flock.name}: {flock.relaying:,} units are on their way between its shards, the first for "
+                f"{flock.relay_lag_s:.1f} s; a process that has the flock open brings them there"
+            )
         if flock.parked:
             what = "1 parked delivery waits" if flock.parked == 1 else f"{flock.parked:,} parked deliveries wait"
             tell(f"{what} for a decision in flock {flock.name}: `roost dead --flock {flock.name}`")
@@ -127,7 +132,8 @@ def _flock_tables(sizes: FlockSizes) -> list[Any]:
     more = "" if sizes.complete else "+"
     for flock in sizes.flocks:
         counts = (f"{flock.events:,}", f"{flock.notes:,}{more}", f"{flock.inbox_count:,}")
-        flocks.add_row(foreign(flock.name), *counts, *[foreign(flock.durability)] * chosen)
+        name = flock.name if flock.shards == 1 else f"{flock.name} ({flock.shards} shards)"
+        flocks.add_row(foreign(name), *counts, *[foreign(flock.durability)] * chosen)
     if not sizes.flocks:
         return [foreign("No flock yet: the first event makes it.")]
     states = ("To do", "In hand", "Waiting", "Limit", "Parked")

@@ -12,7 +12,8 @@ from datetime import timedelta
 import structlog
 
 from roost.projections import Activity, lapsed, recent_events
-from roost.streams import Connection, Event, Keys, Log, Position, RoostError, Shard, connect
+from roost.streams import Connection, Event, Log, Position, RoostError, Shard, connect
+from roost.streams.every_shard import find_only_shard
 from roost.streams.position import start_of
 
 from .moment import Moment, moment_of
@@ -127,7 +128,7 @@ class Feed:
 
     async def _serve(self, connection: Connection) -> None:
         """Follow the log until the server is away."""
-        shard = Shard(connection.client, Keys(self.flock), patience=PATIENCE)
+        shard = await find_only_shard(connection.client, self.flock, patience=PATIENCE, what="this page")
         await self._catch_up(shard)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(shard, connection), name="roost feed follow")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from .client import CommandClient as Commands
 from .event import Event
@@ -18,6 +18,7 @@ from .shard import Shard
 
 Since = Position | str | Iterable[Position] | None
 """From where on to read: a position, or its text; of a flock with several shards also one for each of them."""
+T = TypeVar("T")
 MAX_READY = 200
 """Events that have been read, and that nobody has asked for yet."""
 
@@ -41,7 +42,7 @@ def start_in(since: Since, shard: int) -> Position | None:
     return start_of(shard) if given[0].ms == 0 else Position(shard, given[0].ms - 1, 2**63)
 
 
-def _order(event: Event) -> tuple[int, int, int]:
+def order_of(event: Event) -> tuple[int, int, int]:
     position = event.position
     assert position is not None
     return position.ms, position.seq, position.shard
@@ -50,30 +51,20 @@ def _order(event: Event) -> tuple[int, int, int]:
 class MergedLog(Log):
     """The logs of all shards of a flock. Positions name their shard; between shards, time decides."""
 
-    def __init__(self, shards: Sequence[Shard], placement: Placement) -> None:
+    def __init__(self, shards: Sequence[Shard]) -> None:
         super().__init__(shards[0])
-        self._placement = placement
+        self._placement = Placement(len(shards))
         self._logs = [Log(shard) for shard in shards]
 
-    async def read(
-        self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
-    ) -> AsyncIterator[Event]:
+    async def read(self, after: Since = None, *, until: Since = None, limit: int | None = None) -> AsyncIterator[Event]:
         """As Log's: all that each shard has after a position, in the order of time."""
         readers = [_read(log, number, after, until) for number, log in enumerate(self._logs)]
-        heap: list[tuple[tuple[int, int, int], Event, AsyncIterator[Event]]] = []
-        for reader in readers:
-            async for event in reader:
-                heap.append((_order(event), event, reader))
-                break
-        heapq.heapify(heap)
         given = 0
-        while heap and (limit is None or given < limit):
-            _, event, reader = heapq.heappop(heap)
+        async for event in in_order(readers, order_of):
+            if limit is not None and given >= limit:
+                return
             yield event
             given += 1
-            async for following in reader:
-                heapq.heappush(heap, (_order(following), following, reader))
-                break
 
     async def last(self) -> Position:
         """The position of the last event, by time; the start when there is none."""
@@ -85,7 +76,7 @@ class MergedLog(Log):
 
     async def recent(self, limit: int) -> list[Event]:
         pages = await asyncio.gather(*[log.recent(limit) for log in self._logs])
-        return sorted((event for page in pages for event in page), key=_order)[-limit:]
+        return sorted((event for page in pages for event in page), key=order_of)[-limit:]
 
     async def at(self, position: Position) -> Event | None:
         return await self._logs[position.shard].at(position) if position.shard < len(self._logs) else None
@@ -94,7 +85,7 @@ class MergedLog(Log):
         return sum(await asyncio.gather(*[log.length() for log in self._logs]))
 
     async def tail(
-        self, client: Commands, after: Position | None = None, *, block: timedelta = timedelta(seconds=5)
+        self, client: Commands, after: Since = None, *, block: timedelta = timedelta(seconds=5)
     ) -> AsyncIterator[list[Event]]:
         """As Log's. `client` needs as many connections as there are shards."""
 
@@ -110,15 +101,32 @@ class MergedLog(Log):
         if not stays(subject):
             return await self._logs[self._placement.of(subject)].subject(subject, limit=limit)
         found = await asyncio.gather(*[log.subject(subject, limit=limit) for log in self._logs])
-        return sorted((event for events in found for event in events), key=_order)[-limit:]
+        return sorted((event for events in found for event in events), key=order_of)[-limit:]
 
 
-async def _read(log: Log, number: int, after: Position | None, until: Position | None) -> AsyncIterator[Event]:
-    end = until
-    if until is not None and until.shard != number:  # what came until then, by time
+async def _read(log: Log, number: int, after: Since, until: Since) -> AsyncIterator[Event]:
+    end = start_in(until, number)
+    if isinstance(until, Position) and end is not None and until.shard != number:  # what came until then, by time
         end = Position(number, until.ms, 2**63)
     async for event in log.read(start_in(after, number), until=end):
         yield event
+
+
+async def in_order(sources: Sequence[AsyncIterator[T]], order: Callable[[T], Any]) -> AsyncGenerator[T]:
+    """What these give, each of them in order, in the order of all."""
+    heap: list[tuple[Any, int, T]] = []
+
+    async def take(number: int) -> None:
+        async for one in sources[number]:
+            heapq.heappush(heap, (order(one), number, one))
+            return
+
+    for number in range(len(sources)):
+        await take(number)
+    while heap:
+        _, number, one = heapq.heappop(heap)
+        yield one
+        await take(number)
 
 
 async def merged(sources: Sequence[AsyncIterator[Any]]) -> AsyncGenerator[Any]:

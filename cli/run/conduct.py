@@ -55,7 +55,7 @@ async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate
     """Make a run and answer its document. `gate` is waited for when all is ready and nothing has begun."""
     spec = spec_of(order)
     async with Flock.open(
-        flock_name, url, model=order.make_model(), sharing=sharing_of(order.mode), delivery_lease=LEASE
+        flock_name, url, model=order.make_model(), sharing=sharing_of(order.mode), delivery_lease=LEASE, shards=1
     ) as flock:
         if gate is not None:
             await gate()
