@@ -59,8 +59,8 @@ def shards_of(flock: str, settings: Mapping[str, Any], wanted: int | None) -> in
     made_with = int(settings.get("shards", 1))
     if wanted is not None and wanted != made_with:
         raise SettingsError(
-            f"flock {flock!r} was made with {made_with} shard{'s' if made_with > 1 else ''}, not {wanted}, and that cannot "
-            "be changed: take another flock, or open this one without shards="
+            f"flock {flock!r} was made with {made_with} shard{'s' if made_with > 1 else ''}, not {wanted}, and that "
+            "cannot be changed: take another flock, or open this one without shards="
         )
     return made_with
 
