@@ -20,7 +20,10 @@ async def find_shards(client: Commands, flock: str, *, patience: timedelta) -> l
     """A flock's shards, in their order; of a flock that is not there yet the one that it would have."""
     home = Shard(client, Keys(flock), patience=patience)
     stored: bytes | None = await home.command("HGET", home.keys.key("meta"), "settings")
-    count = int(orjson.loads(stored).get("shards", 1)) if stored else 1
+    try:
+        count = int(orjson.loads(stored or b"{}").get("shards", 1))
+    except orjson.JSONDecodeError:  # not of Roost's making: opening it will say so
+        count = 1
     if count == 1:
         return [home]
     home.placement = Placement(count)
