@@ -16,7 +16,6 @@ from roost.streams.outbox import Outbox
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
-
 MAX_LOOKED_AT = 200_000
 """Keys that are looked at to find flocks and count notes. What is beyond is said to be there."""
 MAX_FLOCKS = 100
