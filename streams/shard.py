@@ -72,8 +72,13 @@ class Shard:
         return ident if self.placement is None else self.placement.mark(ident, self.number)
 
     def on_epoch(self, forget: Callable[[], None]) -> None:
-        """Call `forget` when the log has started anew."""
+        """Call `forget` when the log has started anew, or has lost events that were acknowledged."""
         self._on_epoch.append(forget)
+
+    def forget_what_it_held(self) -> None:
+        """Tell whoever caches what is in the shard that the server has lost some of it."""
+        for forget in self._on_epoch:
+            forget()
 
     async def open(self, settings: dict[str, Any] | None = None) -> None:
         """Make the shard if it is new, and learn its epoch and routes. Raises SettingsError for a newer format."""
@@ -92,8 +97,7 @@ class Shard:
         self.routes = Routes.from_hash(meta[b"generation"], pairs(routes_flat))
         epoch = meta[b"epoch"].decode()
         if self.epoch and epoch != self.epoch:
-            for forget in self._on_epoch:
-                forget()
+            self.forget_what_it_held()
         self.epoch = epoch
 
     async def make(self, durability: Durability | None = None, shards: int | None = None) -> None:

@@ -242,14 +242,18 @@ class Writer:
                 case b"routes":  # nothing was written: form it anew for the routes as they are now
                     await self._shard.open()
                 case b"gap" if int(answer[1]) < number:  # the server lost calls before this one, and so this one too
-                    log.warning("server lost acknowledged events", producer=producer, number=number)
-                    self._producer.renew()
+                    self._begin_anew_after(producer, number)
                 case b"unknown" if not lost:
-                    log.warning("server lost acknowledged events", producer=producer, number=number)
-                    self._producer.renew()
+                    self._begin_anew_after(producer, number)
                 case _:
                     self._producer.renew()
                     raise OutcomeUnknown()
+
+    def _begin_anew_after(self, producer: str, number: int) -> None:
+        """The server has come back without its last moments, or another has taken its place without them."""
+        log.warning("server lost acknowledged events", producer=producer, number=number)
+        self._producer.renew()
+        self._shard.forget_what_it_held()
 
     async def _send(self, args: list[Any]) -> tuple[list[bytes], int]:
         """The answer, and how many times before it the call may have arrived without an answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -17,8 +17,10 @@ from redis.crc import key_slot
 from roost_tests.bare_cluster import BareCluster
 from roost_tests.bare_server import BareServer
 from roost_tests.core import ME, Core, happened, open_core
+from roost_tests.crew import Added, Doubler, Given, Summer, events_of, open_flock
 from roost_tests.waiting import wait_until
 
+from roost.actors import Flock
 from roost.streams import Keys, OutcomeUnknown
 from roost.streams.connection import Connection, connect
 
@@ -199,3 +201,56 @@ async def test_pushes_arrive_again_after_a_failover(cluster: BareCluster, connec
         return b"after" in got
 
     await wait_until(arrives, timeout=15)
+
+
+@pytest.mark.long
+async def test_workers_and_those_who_wait_for_a_note_go_on_through_moves_and_failovers(
+    cluster: BareCluster, connection: Connection
+) -> None:
+    """Three flocks, a primary each: the slot of one moves to another, whose primary hands over then."""
+    primaries = await cluster.primaries()
+    names = [(await flocks_of(cluster, primary, 1))[0] for primary in primaries]
+    async with AsyncExitStack() as stack:
+        flocks = [await stack.enter_async_context(open_flock({"url": cluster.url, "flock": name})) for name in names]
+        others = [await stack.enter_async_context(open_flock({"url": cluster.url, "flock": name})) for name in names]
+        for each in (*flocks, *others):
+            await stack.enter_async_context(each.work(Doubler, Summer))
+        held = asyncio.Event()
+
+        async def compute() -> str:
+            await held.wait()
+            return "done"
+
+        waiting = [asyncio.create_task(each.memory.once("key", compute)) for each in (*flocks, *others)]
+        giving = [asyncio.create_task(give(each)) for each in flocks]
+        await wait_until(lambda: are_handled(flocks, 5), timeout=20)
+        slot = key_slot(Keys(names[0]).log.encode())
+        await cluster.migrate_slot(slot, primaries[0], primaries[1], pause=0.02)
+        await cluster.fail_over(primaries[1])
+        await wait_until(lambda: are_handled(flocks, 10), timeout=30)
+        held.set()
+        notes = [(await task).id for task in waiting]
+        assert notes[:3] == notes[3:], "one computation for each flock"
+        await asyncio.gather(*giving)
+        await wait_until(lambda: are_handled(flocks, GIVEN), timeout=60)
+        for each in flocks:
+            handled = [event.cause for event in await events_of(each, "crew.doubled", "crew.summed")]
+            assert len(handled) == 3 * GIVEN, "each once"
+            assert [event.data["total"] for event in await events_of(each, "crew.summed")] == list(range(1, GIVEN + 1))
+    await cluster.migrate_slot(slot, await cluster.primary_of(Keys(names[0]).log), primaries[0])
+
+
+GIVEN = 40
+
+
+async def give(flock: Flock) -> None:
+    for number in range(GIVEN):
+        await flock.append(Given(number))
+        await flock.append(Added("k", 1))
+
+
+async def are_handled(flocks: list[Flock], count: int) -> bool:
+    return (
+        min([len(await events_of(each, "crew.summed")) for each in flocks]) >= count
+        and min([len(await events_of(each, "crew.doubled")) for each in flocks]) >= 2 * count
+    )
