@@ -80,7 +80,7 @@ class Circuit:
             raise SettingsError("a circuit opens after one failure or more, and for a time: Circuit(failures=5, …)")
 
     def is_on(self, error: Exception) -> bool:
-        return isinstance(error, self.on) if isinstance(self.on, tuple) else self.on(error)
+        return self.on(error) if callable(self.on) else isinstance(error, self.on)
 
 
 class Breaker:

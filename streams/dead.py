@@ -113,10 +113,7 @@ class ParkedDeliveries:
     async def _release(
         self, parked: ParkedDelivery, how: Literal["resumed", "dropped"], by: str | None, reason: str | None
     ) -> Released:
-        try:
-            member = await self._resolve(parked.id)
-        except NotParked:
-            member = f"{parked.id} - -"  # the server may still know who was quicker
+        member = f"{parked.id} {parked.inbox} {parked.entry}"
         event, kind, who = parked.event, f"delivery.{how}", by or whoever()
         reader = Reader(self._agent, event.run, event.id, event.traceparent)
         data: dict[str, Any] = {

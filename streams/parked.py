@@ -41,6 +41,8 @@ class ParkedDelivery:
 
     id: str
     inbox: str
+    entry: str
+    """Its place in the stream of what is parked of its inbox."""
     actor: str
     event: Event
     parked_ms: int
@@ -83,6 +85,7 @@ def parked_of(shard: int, member: str, fields: Mapping[bytes, bytes]) -> ParkedD
     return ParkedDelivery(
         id=ident,
         inbox=inbox,
+        entry=dead_entry,
         actor=inbox.partition("@")[0],
         event=event,
         parked_ms=parked_ms,
