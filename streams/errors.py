@@ -115,8 +115,8 @@ class EffectUnknown(EffectError):
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(
-            f"the effect {key!r} {why}: find out what has happened outside, settle it as done or not done "
-            "(roost dead settle), then retry the delivery (roost dead retry)"
+            f"the effect {key!r} {why}: find out what has happened outside, and say so: "
+            "roost dead settle, or flock.settle_effect"
         )
         self.effect = key
 
