@@ -35,6 +35,7 @@ from roost.streams import (
     Writer,
     connect,
 )  # fmt: skip
+from roost.streams.absence import Absence
 from roost.streams.answer import Conflicted, Written
 from roost.streams.dead import ParkedDeliveries
 from roost.streams.declaration import declaration_of
@@ -485,9 +486,11 @@ class Flock:
             await self._parts.flush(scope, everything=everything)
 
     async def _flush_often(self) -> None:
+        absence = Absence(log, "reads could not be logged", "reads can be logged again")
         while True:
             await asyncio.sleep(FLUSH.total_seconds())
             try:
                 await self.flush()
+                absence.ended()
             except RoostError as error:
-                log.warning("reads could not be logged", error=str(error))
+                absence.noticed(error)

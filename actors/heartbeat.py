@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import structlog
@@ -29,9 +29,7 @@ Renew = Callable[[Shard], Awaitable[object]]
 
 
 def _log_blocked(blocked: Blocked) -> None:
-    log.error(
-        "the event loop is blocked, and others take over what it has in hand", what=str(blocked), at=blocked.stack
-    )
+    log.error("the event loop is blocked: others take over what it has in hand", what=str(blocked), at=blocked.stack)
 
 
 class Heartbeat:
@@ -59,7 +57,7 @@ class Heartbeat:
         self.on_blocked: Callable[[Blocked], None] = _log_blocked
         """Called by the thread, once, when the loop has been blocked for too long. It may end the process."""
         self.on_beat: Callable[[float], None] | None = None
-        """Called by the thread at each beat, with the seconds for which the loop may be blocked; 0 with empty hands."""
+        """Called by the thread at each beat, with the seconds for which the loop may be blocked; 0 without workers."""
         self._absence = Absence(log, "heartbeat missed", "heartbeats reach the server again")
         self._permits: dict[tuple[str, str], float] = {}
         self._thread: threading.Thread | None = None
@@ -76,6 +74,9 @@ class Heartbeat:
     def limit(self, consumer: str, timeout_s: float) -> None:
         """How long a handler of that consumer may take."""
         self._limits[consumer] = timeout_s
+        if self.on_beat is not None:
+            self._start()  # before there is anything in hand: what comes first may keep the thread from starting
+            self.on_beat(self._most_s(self._limits))
 
     def forget(self, consumer: str) -> None:
         """It has left."""
@@ -146,16 +147,20 @@ class Heartbeat:
         assert self._watch is not None
         silent_s = self._watch.look(pause_s)
         consumers = {token.consumer for token in self._deliveries.copy()} | self._kept.copy().keys()
-        limits = [limit for consumer in consumers if (limit := self._limits.get(consumer))]
-        # A handler may block for as long as it may take. The lease is for all that keeps a busy machine.
-        most_s = max(limits) + self.delivery_lease.total_seconds() if limits else 0.0
         if self.on_beat is not None:
-            self.on_beat(most_s)
+            self.on_beat(self._most_s(self._limits.copy()))
+        most_s = self._most_s(consumers)
         was, self._is_blocked = self._is_blocked, 0 < most_s < silent_s
         if self._is_blocked and not was:
             self.on_blocked(self._watch.tell())
         elif was and not self._is_blocked:
             log.warning("the event loop goes on again")
+
+    def _most_s(self, consumers: Iterable[str]) -> float:
+        """For how long these may block the loop, 0 for none: as long as a handler may take. The lease is for all that
+        keeps a busy machine."""
+        limits = [limit for consumer in consumers if (limit := self._limits.get(consumer))]
+        return max(limits) + self.delivery_lease.total_seconds() if limits else 0.0
 
     async def _renew(self, shard: Shard) -> None:
         for until, renew in list(self._kept.copy().values()):

@@ -118,6 +118,19 @@ async def test_a_delivery_that_blocks_its_event_loop_is_parked_alone(
 
 
 @pytest.mark.long
+async def test_a_delivery_that_lets_no_thread_run_is_parked_too(
+    flock: Flock, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    await subscribe(flock, "HastyDoubler")
+    await flock.append(Given(1, act="always hog"), Given(2))
+    async with workers(settings | {"lease_s": 0.4}, 1, actors=["HastyDoubler"], watched=True) as ends:
+        await wait_until(lambda: is_done(flock, 2), timeout=40)
+        assert ends == [1] * HastyDoubler.retry.attempts
+    assert await ended(flock) == ({2: 1}, {1: 1})
+    assert "in _act" in capfd.readouterr().err
+
+
+@pytest.mark.long
 async def test_a_blocked_program_of_somebody_elses_goes_on_and_keeps_nothing_meanwhile(
     flock: Flock, settings: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -94,6 +95,8 @@ class Doubler(Actor):
             asyncio.get_running_loop().call_soon(die)
         elif word == "sleep":
             await asyncio.sleep(float(seconds))
+        elif word == "hog":  # the interpreter itself, in its own C code: no other thread runs
+            re.match(r"(a+)+$", "a" * 80 + "b")
         elif word == "block":
             time.sleep(float(seconds))  # noqa: ASYNC251  # it is to block the loop
 
