@@ -12,10 +12,10 @@ from roost.streams import Event
 
 from . import ledger
 from .evidence import Evidence
-from .world import COMMANDS, KEYS, TAKERS, is_poison
+from .world import COMMANDS, HALTING, KEYS, TAKERS, is_poison
 
 ENDINGS = ("delivery.handled", "delivery.parked")
-ORDERED = False
+ORDERED = True
 """Whether keys are handled in order across processes."""
 GONE_LEASES = 14
 """Leases after which the consumer of a dead process must have been deleted: ten of silence, and a sweep."""
@@ -57,10 +57,10 @@ class Case:
 
     @cached_property
     def endings(self) -> dict[tuple[str, str], list[Event]]:
-        """How deliveries ended, by actor and event."""
+        """How deliveries ended, by actor and event. Where a key halts, what was parked has not ended."""
         found: dict[tuple[str, str], list[Event]] = defaultdict(list)
         for event in self.events:
-            if event.type in ENDINGS:
+            if event.type == "delivery.handled" or (event.type == "delivery.parked" and event.actor != HALTING):
                 found[event.actor or "", event.data["event"]].append(event)
         return found
 
@@ -202,6 +202,7 @@ def _poison(case: Case) -> Iterator[str]:
 
 EFFECTS: dict[str, tuple[list[str], ...]] = {
     "chaos.count": (["chaos.counted"],),
+    "chaos.step": (["chaos.stepped"],),
     "chaos.transfer": (["chaos.withdrawn", "chaos.deposit"], ["chaos.declined"]),
     "chaos.deposit": (["chaos.deposited"],),
     "chaos.job": (["note.written", "chaos.done"], ["note.written", "chaos.done", "chaos.reminder"]),
@@ -354,5 +355,7 @@ def _keys(case: Case) -> Iterator[str]:
         yield f"a key of no known kind: {key}"
     for key, count in case.evidence.waiting.items():
         yield f"{count} still wait in {key}"
+    for key in case.evidence.left:
+        yield f"nothing is left to do, and there still is {key}"
     for key in case.evidence.claims:
         yield f"still claimed, and nobody computes: {key}"

@@ -53,6 +53,8 @@ class Evidence:
     events: list[Event]
     sent: list[Sent]
     inboxes: list[InboxState] = field(default_factory=list[InboxState])
+    left: list[str] = field(default_factory=list[str])
+    """Keys that hold what was set aside, or tried, of deliveries that have ended."""
     consumers: list[Consumer] = field(default_factory=list[Consumer])
     parked: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     states: dict[str, dict[str, tuple[int, bytes]]] = field(default_factory=dict[str, dict[str, tuple[int, bytes]]])
@@ -93,6 +95,19 @@ async def inboxes_of(flock: Flock) -> list[InboxState]:
     ]
 
 
+async def who_has_lanes(flock: Flock) -> dict[str, list[str]]:
+    """The owners of the lanes of each keyed actor, whose lease is not over; "" where there is none."""
+    found: dict[str, list[str]] = {}
+    now = await flock.shard.command("TIME")
+    now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
+    for actor in (actor for actor in actors_of(flock) if actor.is_keyed()):
+        stored = await flock.shard.command("HGETALL", flock.shard.keys.key("lanes", actor.name))
+        names = [b"front", *(str(lane).encode() for lane in range(actor.lanes))]
+        words = [stored.get(name, b"0 0 ").decode().split(" ") for name in names]
+        found[actor.name] = [owner if int(until) > now_ms else "" for _, until, owner in words]
+    return found
+
+
 async def what_waits(flock: Flock) -> dict[str, int]:
     """What is on its way into a log."""
     found: dict[str, int] = {}
@@ -108,9 +123,11 @@ async def _look_into(shard: Shard, evidence: Evidence) -> None:
     keys = shard.keys
     found = await _keys_of(shard)
     for actor in (actor for actor in ACTORS if keys.key("inbox", actor.name) in found):
-        inbox = Inbox(shard, actor.name, "nobody")
-        evidence.inboxes.append(await inbox.state())
-        evidence.consumers.extend([Consumer(actor.name, *row) for row in await inbox.consumers()])
+        evidence.inboxes.append(await Inbox(shard, actor.name, "nobody").state())
+        for name in (actor.name, *(f"{lane}/{actor.name}" for lane in range(actor.lanes))):
+            if keys.key("inbox", name) in found:
+                rows = await Inbox(shard, name, "nobody").consumers()
+                evidence.consumers.extend([Consumer(name, *row) for row in rows])
         dead = await shard.command("XRANGE", keys.key("dead", actor.name), "-", "+")
         evidence.parked.setdefault(actor.name, []).extend(_event_id(fields) for _, fields in dead)
         if actor.state is not None:
@@ -118,6 +135,7 @@ async def _look_into(shard: Shard, evidence: Evidence) -> None:
             evidence.states[actor.name] = {key.decode(): _state(text) for key, text in stored.items()}
     kinds = {key: key.removeprefix(keys.prefix).partition(":")[0] for key in found}
     evidence.strange_keys.extend(sorted(key for key, kind in kinds.items() if kind not in KINDS))
+    evidence.left.extend(sorted(key for key, kind in kinds.items() if kind in ("aside", "stalled", "tries")))
     evidence.claims.extend(sorted(key for key, kind in kinds.items() if kind == "claim"))
 
 

@@ -11,12 +11,13 @@ from roost.streams import Event
 
 from .world import OPENING_BALANCE
 
+COUNTS = ("chaos.counted", "chaos.stepped")
 Folded = dict[str, dict[str, tuple[int, bytes]]]
 
 
 def fold(events: Sequence[Event]) -> Folded:
     """By actor and key: the version of the key's subject and its state as JSON, from the amounts alone."""
-    totals: dict[str, int] = defaultdict(int)
+    totals: dict[tuple[str, str], int] = defaultdict(int)
     balances: dict[str, int] = defaultdict(lambda: OPENING_BALANCE)
     versions: dict[str, int] = defaultdict(int)
     for event in events:
@@ -24,22 +25,23 @@ def fold(events: Sequence[Event]) -> Folded:
         if not key:
             continue
         versions[event.subject] += 1
-        if actor == "Counter":
-            totals[key] += event.type == "chaos.counted"
+        if actor != "Ledger":
+            totals[actor, key] += event.type in COUNTS
         else:
             balances[key] += _change(event)
-    ledger = {key: balances[key] for key in list(balances)}
-    return {
-        "Counter": {key: (versions[f"actor/Counter/{key}"], orjson.dumps({"total": n})) for key, n in totals.items()},
-        "Ledger": {key: (versions[f"actor/Ledger/{key}"], orjson.dumps({"balance": n})) for key, n in ledger.items()},
-    }
+    folded: Folded = {"Counter": {}, "Gate": {}, "Ledger": {}}
+    for (actor, key), total in totals.items():
+        folded[actor][key] = versions[f"actor/{actor}/{key}"], orjson.dumps({"total": total})
+    for key, balance in balances.items():
+        folded["Ledger"][key] = versions[f"actor/Ledger/{key}"], orjson.dumps({"balance": balance})
+    return folded
 
 
 def _keyed(event: Event) -> tuple[str, str]:
     """The keyed actor and the key that an event is about; no key if it is about none."""
     kind, _, rest = event.subject.partition("/")
     actor, _, key = rest.partition("/")
-    return (actor, key) if kind == "actor" and actor in ("Counter", "Ledger") else ("", "")
+    return (actor, key) if kind == "actor" and actor in ("Counter", "Gate", "Ledger") else ("", "")
 
 
 def _change(event: Event) -> int:
@@ -56,11 +58,12 @@ def check(events: Sequence[Event]) -> Iterator[str]:
     on_its_way: dict[str, tuple[int, Event]] = {}
     for event in events:
         _, key = _keyed(event)
-        if event.type == "chaos.counted":
-            totals[key] += 1
-            if event.data["total"] != totals[key]:
-                yield f"counter {key} says {event.data['total']} at {event.position}, its events make {totals[key]}"
-                totals[key] = event.data["total"]
+        if event.type in COUNTS:
+            totals[event.subject] += 1
+            if event.data["total"] != totals[event.subject]:
+                made = totals[event.subject]
+                yield f"counter {key} says {event.data['total']} at {event.position}, its events make {made}"
+                totals[event.subject] = event.data["total"]
         elif event.type in ("chaos.withdrawn", "chaos.deposited", "chaos.declined"):
             balances[key] += _change(event)
             if event.data["balance"] != balances[key]:

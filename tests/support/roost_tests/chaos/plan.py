@@ -11,6 +11,7 @@ Where = Literal["standalone", "cluster"]
 EVERYWHERE = {
     "kill worker": 5, "freeze worker": 4, "stop worker": 2, "add worker": 2, "kill fleet": 1, "kill producer": 1,
     "cut connections": 4, "lose replies": 4, "lose requests": 2, "delay replies": 2, "stall network": 2,
+    "retry parked": 1, "outage": 1,
 }  # fmt: skip
 """Kinds of faults, and how often each is drawn."""
 ONLY: dict[Where, dict[str, int]] = {
@@ -65,6 +66,7 @@ def _length_s(draw: random.Random, kind: str, lease_s: float) -> float:
         "add worker": (2 * lease_s, 6 * lease_s),
         "delay replies": (0.5 * lease_s, 2 * lease_s),
         "stall network": (0.3 * lease_s, 1.8 * lease_s),
+        "outage": (1.0 * lease_s, 3.0 * lease_s),
         "kill server": (0.0, 1.5),
         "freeze server": (0.5 * lease_s, 2.0 * lease_s),
         "kill replica": (0.0, 1.5),

@@ -20,7 +20,7 @@ from roost.actors import Flock
 from roost.streams import OutcomeUnknown, RoostError, ServerUnavailable, new_id
 
 from .nursery import say
-from .world import ACTORS, KEYLESS, OUTSIDE, Count, Job, Transfer
+from .world import ACTORS, KEYLESS, OUTSIDE, Count, Job, Step, Transfer, is_poison
 
 OPEN_LIMIT_S = 30.0
 
@@ -137,10 +137,12 @@ class Line:
     def _command(self) -> Any:
         self._count += 1
         command, draw = f"{self._name}-{self._count}", self._random
-        kind = draw.choices(("count", "transfer", "job"), (40, 35, 25))[0] if self._shards == 1 else "job"
+        kind = draw.choices(("count", "step", "transfer", "job"), (30, 15, 30, 25))[0] if self._shards == 1 else "job"
         act = self._act()
         if kind == "count":
             return Count(command, f"k{draw.randrange(self._keys)}", act)
+        if kind == "step":
+            return Step(command, f"g{draw.randrange(self._keys)}", "mend" if is_poison(act) else act)
         if kind == "transfer":
             source, target = draw.sample(range(self._keys), 2)
             return Transfer(command, f"a{source}", f"a{target}", draw.randint(1, 120), act)

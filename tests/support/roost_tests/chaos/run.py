@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Any
 
 from roost.actors import Flock
 from roost.streams import RoostError
 
 from .arena import Arena, Cluster, Standalone
 from .checker import ORDERED, Violation, check
-from .evidence import Evidence, gather_evidence, inboxes_of, what_waits, write_log
+from .evidence import Evidence, gather_evidence, inboxes_of, what_waits, who_has_lanes, write_log
 from .nursery import Nursery, nursery
 from .plan import Fault, Where
-from .storm import Storm, Terms
+from .storm import Storm, Terms, open_flock, retry_halted
 from .summary import Summary, sum_up
+from .world import HALTING, MENDED, flag
 
 SETTLE_S = 90.0
 """How long what is left may take when nothing breaks any more."""
@@ -65,6 +65,7 @@ async def run_chaos(
         tell("no more faults: let everything settle")
         await storm.quiet()
         flock = await stack.enter_async_context(open_flock(terms, arena))
+        flag(terms.directory, MENDED)
         troubles = await _settle(flock, storm)
         clock.begin("stop")
         await storm.leave()
@@ -83,25 +84,30 @@ def make_arena(where: Where, terms: Terms, crowd: Nursery) -> Arena:
     return Standalone(terms.directory, crowd)
 
 
-def open_flock(terms: Terms, arena: Arena) -> Any:
-    """For whoever looks at it: through the proxies, which are calm by now."""
-    lease = timedelta(seconds=terms.lease_s)
-    return Flock.open(
-        terms.flock, arena.proxy.url, agent="checker", claim_lease=lease, delivery_lease=lease, **terms.options
-    )
-
-
 async def _settle(flock: Flock, storm: Storm) -> list[str]:
-    """Until nothing is left to do, or nothing has moved for too long; what is wrong then."""
+    """Until nothing is left to do and all lanes have owners, or that has taken too long; what is wrong then."""
     until = time.monotonic() + SETTLE_S
     while True:
         try:
+            await retry_halted(flock)
             inboxes, waiting = await inboxes_of(flock), await what_waits(flock)
+            uneven = [
+                f"{actor}: {owners}" for actor, owners in (await who_has_lanes(flock)).items() if is_uneven(owners)
+            ]
         except RoostError as error:
             return [f"the inboxes cannot be looked at: {error}"]
-        if not waiting and not any(inbox.length or inbox.waiting for inbox in inboxes):
+        left = [
+            inbox for inbox in inboxes if inbox.length or inbox.waiting or (inbox.inbox == HALTING and inbox.parked)
+        ]
+        if not (waiting or left or uneven):
             return []
         if time.monotonic() > until:
-            left = [inbox for inbox in inboxes if inbox.length or inbox.waiting]
-            return [f"{SETTLE_S:.0f} calm seconds were too few for {storm.living()} workers: {left}, {waiting}"]
+            how = f"{SETTLE_S:.0f} calm seconds were too few for {storm.living()} workers"
+            return [f"{how}: {left}, {waiting}, lanes {uneven}"]
         await asyncio.sleep(0.1)
+
+
+def is_uneven(owners: list[str]) -> bool:
+    """Whether the front or a lane has no owner, or one worker has more lanes than its share."""
+    counts = Counter(owners[1:])
+    return "" in owners or max(counts.values()) - min(counts.values()) > 1

@@ -8,13 +8,19 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from roost.actors import Flock
+from roost.streams import RoostError
 
 from .arena import Arena
 from .nursery import Child, Nursery
 from .plan import Fault
+from .world import HALTING, OUTAGE, flag
 
 START_S = 40.0
 STOP_MARGIN_S = 15.0
@@ -149,7 +155,7 @@ class Storm:
         strike: Callable[[Fault], Awaitable[str]] = getattr(self, name, self._strike_server)
         try:
             done = await strike(fault)
-        except AssertionError as error:
+        except (AssertionError, RoostError) as error:
             self.troubles.append(f"the fault {fault} could not be carried out: {error}")
             return
         self._tell(f"{fault.at_s:7.2f} s  {fault.kind}: {done}")
@@ -217,6 +223,16 @@ class Storm:
             await self._stop(child)
         return f"{child.name} for {fault.length_s:.1f} s"
 
+    async def _retry_parked(self, fault: Fault) -> str:
+        async with open_flock(self.terms, self._arena) as flock:
+            return f"{await retry_halted(flock)} deliveries"
+
+    async def _outage(self, fault: Fault) -> str:
+        flag(self.terms.directory, OUTAGE)
+        await asyncio.sleep(fault.length_s)
+        flag(self.terms.directory, OUTAGE, up=False)
+        return f"for {fault.length_s:.1f} s"
+
     async def _cut_connections(self, fault: Fault) -> str:
         return f"{self._arena.proxy.cut(lambda: self._draw.random() < 0.5)} connections"
 
@@ -244,3 +260,21 @@ class Storm:
 
 def _is_script(request: list[bytes]) -> bool:
     return request[0].upper().startswith((b"EVAL", b"XREADGROUP"))
+
+
+def open_flock(terms: Terms, arena: Arena) -> AbstractAsyncContextManager[Flock]:
+    """For a person who looks at it, and for the checker."""
+    lease = timedelta(seconds=terms.lease_s)
+    return Flock.open(
+        terms.flock, arena.proxy.url, agent="person", claim_lease=lease, delivery_lease=lease, **terms.options
+    )
+
+
+async def retry_halted(flock: Flock) -> int:
+    """A person lets everything that halts its key be tried again; how much there was."""
+    if flock.shards > 1:
+        return 0
+    parked = [one async for one in flock.dead.list(actor=HALTING)]
+    for one in parked:
+        await flock.dead.retry(one, by="a person")
+    return len(parked)

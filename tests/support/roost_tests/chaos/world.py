@@ -8,13 +8,15 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from roost.actors import Actor, Context, Retry, on
+from roost.actors import Actor, Circuit, Context, Retry, on
 from roost.streams import event
 
 OUTSIDE = "ROOST_CHAOS_OUTSIDE"
 """Names the file in which effects leave their trace."""
+MENDED, OUTAGE = "mended", "outage"
 OPENING_BALANCE = 1000
 ATTEMPTS = 10
 """More than the retries, kills and freezes that one delivery may meet: only poison is parked."""
@@ -35,6 +37,24 @@ class Count:
 @event("chaos.counted")
 @dataclass(frozen=True, slots=True)
 class Counted:
+    command: str
+    key: str
+    total: int
+
+
+@event("chaos.step")
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Command: one more of `key`, which stands still where one fails for good, until a person has seen to it."""
+
+    command: str
+    key: str
+    act: str = ""
+
+
+@event("chaos.stepped")
+@dataclass(frozen=True, slots=True)
+class Stepped:
     command: str
     key: str
     total: int
@@ -129,17 +149,33 @@ class Unwilling(Exception):
 
 
 async def act_out(act: str, attempt: int) -> None:
-    """`raise:3` fails the first three attempts, `poison` all; `sleep:2` and `block:2` (of the event loop) take so many
-    seconds the first time; `die` kills this process the first time, `die always` each time."""
+    """`raise:3` fails the first three attempts, `poison` all, `mend` all until somebody has mended something. `sleep:2`
+    and `block:2` (of the event loop) take so many seconds the first time; `die` kills this process the first time,
+    `die always` each time."""
     word, _, number = act.partition(":")
     if word == "poison" or (word == "raise" and attempt <= int(number)):
         raise Unwilling(f"{act}, attempt {attempt}")
+    if word == "mend" and not is_flagged(MENDED):
+        raise Unwilling("it is not mended yet")
     if word == "die always" or (word == "die" and attempt == 1):
         os.kill(os.getpid(), signal.SIGKILL)
     if word == "sleep" and attempt == 1:
         await asyncio.sleep(float(number))
     if word == "block" and attempt == 1:
         time.sleep(float(number))  # noqa: ASYNC251  # it is to block the loop
+
+
+def flag(directory: Path, name: str, *, up: bool = True) -> None:
+    """Tell all handlers of a run something: that all is mended, or that what they need is away."""
+    file = directory / name
+    if up:
+        file.touch()
+    else:
+        file.unlink(missing_ok=True)
+
+
+def is_flagged(name: str) -> bool:
+    return (Path(os.environ[OUTSIDE]).parent / name).exists()
 
 
 def is_poison(act: str) -> bool:
@@ -165,6 +201,25 @@ class Counter(Actor):
     async def count(self, count: Count, ctx: Context[Tally]) -> Counted:
         await act_out(count.act, ctx.attempt)
         return Counted(count.command, count.key, ctx.state.total + 1)
+
+    def evolve(self, state: Tally, event: Any) -> Tally:
+        return Tally(event.total)
+
+
+class Gate(Actor):
+    """Counts, too; nothing passes what has failed."""
+
+    state = Tally
+    retry = Retry(attempts=4, first_delay=timedelta(milliseconds=40), max_delay=timedelta(milliseconds=100))
+    timeout = TIMEOUT
+    concurrency = 6
+    lanes = 8
+    halt = True
+
+    @on(Step, key=lambda step: step.key)
+    async def step(self, step: Step, ctx: Context[Tally]) -> Stepped:
+        await act_out(step.act, ctx.attempt)
+        return Stepped(step.command, step.key, ctx.state.total + 1)
 
     def evolve(self, state: Tally, event: Any) -> Tally:
         return Tally(event.total)
@@ -209,9 +264,12 @@ class Clerk(Actor):
     concurrency = 6
     inbox_limit = 20
     when_full = "refuse"
+    circuit = Circuit(failures=5, reset=timedelta(seconds=0.5))
 
     @on(Job)
     async def work(self, job: Job, ctx: Context[None]) -> Done:
+        if is_flagged(OUTAGE):
+            raise ConnectionError("what this needs is away")
         learned = await ctx.memory.once(f"topic/{job.topic}", lambda: learn(job.topic))
         await ctx.memory.put(f"{job.command} is done", key=f"job/{job.command}")
         if job.mail:
@@ -242,14 +300,16 @@ async def learn(topic: str) -> str:
     return f"all about {topic}"
 
 
-ACTORS: tuple[type[Actor], ...] = (Counter, Ledger, Clerk)
+ACTORS: tuple[type[Actor], ...] = (Counter, Gate, Ledger, Clerk)
 KEYLESS: tuple[type[Actor], ...] = (Clerk,)
 """Those that work in a flock with several shards."""
-COMMANDS = ("chaos.count", "chaos.transfer", "chaos.job")
+COMMANDS = ("chaos.count", "chaos.step", "chaos.transfer", "chaos.job")
 TAKERS = {
-    "chaos.count": "Counter", "chaos.transfer": "Ledger", "chaos.deposit": "Ledger", "chaos.job": "Clerk",
-    "chaos.reminder": "Clerk",
+    "chaos.count": "Counter", "chaos.step": "Gate", "chaos.transfer": "Ledger", "chaos.deposit": "Ledger",
+    "chaos.job": "Clerk", "chaos.reminder": "Clerk",
 }  # fmt: skip
 """Who handles what."""
-KEYS = {"chaos.count": "key", "chaos.transfer": "source", "chaos.deposit": "target"}
+KEYS = {"chaos.count": "key", "chaos.step": "key", "chaos.transfer": "source", "chaos.deposit": "target"}
 """Where the key of an event stands in its data."""
+HALTING = "Gate"
+"""What is parked there is tried again, at a person's word."""
