@@ -73,7 +73,8 @@ async def run_chaos(
     write_log(evidence.events, terms.directory / "log.jsonl")
     clock.begin("check")
     violations = check(evidence, lease_s=terms.lease_s, ordered=ordered, repeats=where == "cluster")
-    violations += [Violation("processes", trouble) for trouble in [*storm.troubles, *troubles]]
+    violations += [Violation("processes", trouble) for trouble in storm.troubles]
+    violations += [Violation("settling", trouble) for trouble in troubles]
     summary = sum_up(evidence, storm.struck, sorted(terms.directory.glob("w*.log")), clock.parts)
     return Outcome(violations, summary, evidence)
 
