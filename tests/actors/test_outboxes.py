@@ -74,8 +74,8 @@ class Side:
     """The three shards as one process has them."""
 
     client: Lossy
-    shards: list[Shard] = field(default_factory=list)
-    writers: list[Writer] = field(default_factory=list)
+    shards: list[Shard] = field(default_factory=list[Shard])
+    writers: list[Writer] = field(default_factory=list[Writer])
 
     def relay(self, number: int) -> Relay:
         others = {n: (self.shards[n], self.writers[n]) for n in range(3) if n != number}
@@ -268,7 +268,7 @@ async def test_relays_that_die_double_and_lose_replies_bring_everything_once_in_
 
     async def relay_for_a_while(side: Side, number: int) -> None:
         while not done.is_set():
-            relay = side.relay(number)
+            relay: Any = side.relay(number)
             relay._who = f"side {sides.index(side) if chance.random() < 0.5 else 0}"  # two at once, now and then
             relay.start()
             await asyncio.sleep(chance.random() * 0.3)
@@ -294,5 +294,5 @@ async def test_relays_that_die_double_and_lose_replies_bring_everything_once_in_
             source, n = event.data
             came.setdefault((source, event.subject), []).append(n)
             assert event.version == versions.get(event.subject, 0) + 1
-            versions[event.subject] = event.version
+            versions[event.subject] = event.version or 0
         assert came == {whose: ns for whose, ns in ends.items() if PLACEMENT.of(whose[1]) == number}

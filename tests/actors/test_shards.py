@@ -20,6 +20,7 @@ from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, Retry, on
 from roost.streams import Event, LimitExceeded, Note, NoteNotFound, Position, SettingsError
+from roost.streams.merging import MergedLog, Since
 
 N = 4
 Join = Callable[..., Awaitable[Flock]]
@@ -118,10 +119,12 @@ async def test_reads_are_logged_where_the_note_is(flock: Flock, join: Join) -> N
 
 
 async def test_notes_are_watched_in_all_shards_and_watching_goes_on_from_positions(flock: Flock) -> None:
-    ends = await flock.log.ends()  # type: ignore[attr-defined]  # that of a flock with several shards
+    assert isinstance(flock.log, MergedLog)
+    ends = await flock.log.ends()
     notes = [await flock.memory.put(str(n), key=f"seen/{n}", tags=["t"]) for n in range(12)]
     await flock.memory.put("another", key="other")
-    for since in (ends, ", ".join(map(str, ends)), ends[0]):
+    places: tuple[Since, ...] = (ends, ", ".join(map(str, ends)), ends[0])
+    for since in places:
         seen: list[Note] = []
         async for note in flock.memory.watch("seen/", tags=["t"], since=since):
             seen.append(note)
@@ -239,7 +242,7 @@ async def check_versions(flock: Flock) -> None:
     for one in await logged(flock):
         subject = (shard_of(one), one.subject)
         assert one.version == versions.get(subject, 0) + 1
-        versions[subject] = one.version
+        versions[subject] = one.version or 0
     subjects = Counter(subject for _, subject in versions if not subject.startswith("actor/"))
     assert set(subjects.values()) == {1}
 
