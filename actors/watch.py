@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import sys
 import threading
 import time
-import traceback
 from dataclasses import dataclass
 from types import FrameType
 
@@ -14,14 +14,14 @@ from roost.streams import Delivery
 
 from .call import Call
 
-MAX_FRAMES = 12
+MAX_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """An event loop that has not gone on for that long, what it does, and for which delivery, as far as that is known.
 
-    `stack` has the innermost calls, the last one last.
+    `stack` has the handler's innermost calls, a line for each, the last one last.
     """
 
     seconds: float
@@ -67,21 +67,23 @@ class Watch:
 
     def tell(self) -> Blocked:
         """What keeps it now."""
-        frame = sys._current_frames().get(self._thread)
-        call = _call_of(frame)
-        stack = traceback.StackSummary.extract(traceback.walk_stack(frame), limit=MAX_FRAMES, lookup_lines=False)
-        stack.reverse()
-        handler = "" if call is None else f"{call.scope.reader.actor}.{call.handler.name}"
-        return Blocked(
-            self._silent_s, None if call is None else call.delivery, handler, "".join(stack.format()).rstrip()
-        )
+        frame = sys._current_frames().get(self._thread)  # pyright: ignore[reportPrivateUsage]  # there is no other way
+        frames: list[FrameType] = []
+        found: Call | None = None
+        while frame is not None and (found := _call_in(frame)) is None:  # from there on outwards it is Roost's own
+            frames.append(frame)
+            frame = frame.f_back
+        handler = "" if found is None else f"{found.scope.reader.actor}.{found.handler.name}"
+        lines = [_line_of(each) for each in reversed(frames[:MAX_FRAMES])]
+        return Blocked(self._silent_s, None if found is None else found.delivery, handler, "\n".join(lines))
 
 
-def _call_of(frame: FrameType | None) -> Call | None:
-    """The call of a handler that is among these frames."""
-    while frame is not None:
-        found = frame.f_locals.get("self") if frame.f_code.co_filename.endswith("call.py") else None
-        if isinstance(found, Call):
-            return found
-        frame = frame.f_back
-    return None
+def _line_of(frame: FrameType) -> str:
+    path, line = frame.f_code.co_filename, frame.f_lineno
+    return f"{path}, line {line}, in {frame.f_code.co_name}: {linecache.getline(path, line).strip()}"
+
+
+def _call_in(frame: FrameType) -> Call | None:
+    """The call of a handler, if this is one's frame."""
+    found = frame.f_locals.get("self") if frame.f_code.co_filename.endswith("call.py") else None
+    return found if isinstance(found, Call) else None
