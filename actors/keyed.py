@@ -15,11 +15,11 @@ import structlog
 
 from roost.streams import Delivery, Inbox, RoostError, Shard
 from roost.streams.inbox import InboxGone
-from roost.streams.lanes import Arrival, LaneLost, Lanes, entry_number
+from roost.streams.lanes import MAX_SEEN, Arrival, LaneLost, Lanes, entry_number
 from roost.streams.patience import explain, is_passing
 
 from .actor import Actor
-from .desk import COMMIT_MARGIN
+from .desk import COMMIT_MARGIN, Reading
 from .ending import end
 from .line import HeldLane
 from .lines import Lines
@@ -56,6 +56,7 @@ class KeyedWorker:
         self._every_s = self._lease.total_seconds() / 3
         flock.heartbeat.limit(self._lanes.consumer, actor.timeout.total_seconds())
         self._keep_s = (actor.timeout + COMMIT_MARGIN).total_seconds()
+        self._readings: dict[str, Reading] = {}
         self._news = "0-0"
         self._heard = True
         """It is to be looked at again which lanes are ours."""
@@ -78,7 +79,12 @@ class KeyedWorker:
         self._loop = asyncio.create_task(self._guard(), name=f"roost take {self._lanes.name}")
 
     def _key_of(self, delivery: Delivery) -> str | None:
-        return self._lines.desk.read(delivery).key
+        """For the sorter. What it has read most often comes back in a lane of our own."""
+        reading = self._lines.desk.read(delivery)
+        if len(self._readings) > MAX_SEEN:
+            self._readings.clear()
+        self._readings[delivery.event.id] = reading
+        return reading.key
 
     async def _subscribe(self) -> None:
         types = [handler.declaration.name for handler in self.actor.handlers.values()]
@@ -274,7 +280,9 @@ class KeyedWorker:
             held, delivery = self._lines.held.get(arrival.lane), arrival.delivery
             if held is None or held.generation != delivery.generation:
                 continue
-            reading = None if delivery.mark == "end" else self._lines.desk.read(delivery)
+            reading = None
+            if delivery.mark != "end":
+                reading = self._readings.pop(delivery.event.id, None) or self._lines.desk.read(delivery)
             key = arrival.key if reading is None else reading.key
             line = held.lines.get(key) if key is not None else None
             if key is not None and self._lines.is_for_aside(held, line, key, delivery, (arrival.lane, key) in aside):

@@ -150,14 +150,17 @@ class Inbox:
         return self.deliver(entry, fields, count, begun=begun)[0]
 
     def deliver(
-        self, entry: bytes, fields: Any, count: int, generation: int = 0, begun: bytes = b""
-    ) -> tuple[Delivery, Mapping[bytes, bytes]]:
-        """An entry of a raw reply as a delivery, and all its fields."""
+        self, entry: bytes, fields: Any, count: int, generation: int = 0, begun: bytes = b"",
+        events: dict[bytes, Event] | None = None,
+    ) -> tuple[Delivery, Mapping[bytes, bytes]]:  # fmt: skip
+        """An entry of a raw reply as a delivery, and all its fields. `events` are those read before, by place."""
         known = pairs(fields)
         token = Token(self.name, self.consumer, entry.decode(), count)
         mark = _mark_of(known) if generation else ""
         try:
-            event = event_of(self._shard.number, known.get(b"pos", b"?"), known)
+            place = known.get(b"pos", b"?")
+            event = events.pop(place, None) if events else None
+            event = event or event_of(self._shard.number, place, known)
             attempt = int(known.get(b"attempts", 0)) + 1
             attempt = attempt if count <= 1 and not begun else self._attempt(attempt, begun)
             return Delivery(event, token, attempt, None, False, generation, mark), known

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from .client import CommandClient
 from .errors import SettingsError
-from .event import pairs
+from .event import Event, pairs
 from .inbox import MANY, Delivery, Inbox, InboxGone
 from .log import entries_of
 from .script import script
@@ -25,6 +25,7 @@ from .unit import Token
 
 MAX_LANES = 256
 TAKEN_AT_ONCE = 200
+MAX_SEEN = 8192
 
 
 def lane_of(key: str, lanes: int) -> int:
@@ -89,6 +90,8 @@ class Lanes:
         self.count = count
         self._attempts = attempts
         self._inboxes: dict[int, Inbox] = {}
+        self._events: dict[bytes, Event] = {}
+        """What was seen in the front, by its place in the log: most of it comes back in a lane of our own."""
 
     def inbox(self, lane: int) -> Inbox:
         """The inbox of one lane."""
@@ -156,7 +159,7 @@ class Lanes:
     def _arrival(
         self, lane: int, generation: int, entry: bytes, count: int, fields: Any, begun: bytes = b"", left: int = 0
     ) -> Arrival:
-        delivery, known = self.inbox(lane).deliver(entry, fields, count, generation, begun)
+        delivery, known = self.inbox(lane).deliver(entry, fields, count, generation, begun, self._events)
         if left and count > 1:  # its owner may have died of it
             delivery = delivery._replace(suspect=True)
         return Arrival(lane, delivery, known.get(b"key", b"").decode() if delivery.mark == "end" else "")
@@ -191,8 +194,15 @@ class Lanes:
             if str(error).startswith("UNBLOCKED"):
                 raise InboxGone(f"the inbox {self.name} has been taken away") from error
             raise
-        front = Inbox(self._shard, self.name, self.consumer)
-        return [(entry.decode(), front.deliver(entry, fields, 0)[0]) for entry, fields in entries_of(reply)]
+        front, found = Inbox(self._shard, self.name, self.consumer), list[tuple[str, Delivery]]()
+        if len(self._events) > MAX_SEEN:
+            self._events.clear()
+        for entry, fields in entries_of(reply):
+            delivery, known = front.deliver(entry, fields, 0)
+            if delivery.damage is None:
+                self._events[known[b"pos"]] = delivery.event
+            found.append((entry.decode(), delivery))
+        return found
 
     async def sort(self, generation: int, places: Sequence[tuple[str, int]]) -> int:
         """Move entries from the front into lanes, in order; how many are in the lanes then. Raises LaneLost."""
