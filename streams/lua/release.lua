@@ -11,7 +11,10 @@ if not routes_fit(ARGV[1]) then return stale_routes() end
 local id, inbox, entry = string.match(ARGV[2], '^(%S+) (%S+) (%S+)$')
 local said = call('HMGET', K.settled .. id, 'how', 'by', 'meta')
 if said[1] then
-  if said[3] == ARGV[6] then return { said[1] } end -- the same call once more: the answer was lost
+  if said[3] == ARGV[6] then -- the same call once more: the answer was lost
+    touch()
+    return { said[1] }
+  end
   return { 'gone', said[1], said[2] }
 end
 local parked = call('XRANGE', K.dead .. inbox, entry, entry)[1]

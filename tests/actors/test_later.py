@@ -19,7 +19,6 @@ from roost_tests.waiting import wait_until
 from roost.actors import Actor, Context, Flock, Retry, on
 from roost.streams import Event, LimitExceeded, SettingsError, UndeclaredEvent, Unit
 from roost.streams.answer import Fenced, Written
-from roost.streams.script import script
 from roost.streams.timers import MAX_AHEAD, Timers, due
 
 Join = Callable[..., Awaitable[Flock]]
@@ -294,7 +293,7 @@ async def test_who_has_nothing_to_do_with_timers_asks_for_none(settings: dict[st
     faulty: Proxy = await proxy(settings["url"])
     async with open_flock(settings | {"url": faulty.url}) as flock:
         await flock.append(Given(1))
-        rings = script("ring").sha.encode()
+        rings = flock.shard.script("ring").sha.encode()
         assert not [request for request in faulty.requests if rings in request]
         async with flock.work(Hearer()):
             await wait_until(lambda: [request for request in faulty.requests if rings in request])
