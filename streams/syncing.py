@@ -31,7 +31,7 @@ async def ensure_synced(connection: RawConnection, flock: str) -> None:
     if facts.get("aof_enabled") != "1":
         raise SettingsError(f"{name} keeps no append-only file: set `appendonly yes` there")
     try:
-        flat = await _ask(connection, "CONFIG", "GET", "appendfsync", "port", "pidfile", "dir")
+        flat: list[bytes] = await _ask(connection, "CONFIG", "GET", "appendfsync", "port", "pidfile", "dir")
     except ResponseError:  # servers that others look after often refuse CONFIG
         flat = []
     config = {key.decode(): value.decode() for key, value in zip(flat[::2], flat[1::2], strict=True)}
