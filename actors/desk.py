@@ -155,9 +155,12 @@ class Desk:
 
     def read(self, delivery: Delivery) -> Reading:
         """What the actor's code makes of a delivery. Raises nothing."""
-        event = delivery.event
         if delivery.damage is not None:  # no later look will find it better
             return Reading(None, trouble=delivery.damage)
+        return self.read_event(delivery.event)
+
+    def read_event(self, event: Event) -> Reading:
+        """What the actor's code makes of an event. Raises nothing."""
         handler = self.actor.handlers.get(event.type)
         if handler is None:  # routed for a handler that this version of the actor no longer has
             return Reading(None, trouble=UndeclaredEvent(f"{self.actor.name} has no handler for {event.type}"))

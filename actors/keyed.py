@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from roost.streams import Delivery, Inbox, RoostError, Shard
+from roost.streams import Event, Inbox, RoostError, Shard
 from roost.streams.inbox import InboxGone
 from roost.streams.lanes import MAX_SEEN, Arrival, LaneLost, Lanes, entry_number
 from roost.streams.patience import explain, is_passing
@@ -78,12 +78,12 @@ class KeyedWorker:
         await self._keep()
         self._loop = asyncio.create_task(self._guard(), name=f"roost take {self._lanes.name}")
 
-    def _key_of(self, delivery: Delivery) -> str | None:
+    def _key_of(self, event: Event) -> str | None:
         """For the sorter. What it has read most often comes back in a lane of our own."""
-        reading = self._lines.desk.read(delivery)
+        reading = self._lines.desk.read_event(event)
         if len(self._readings) > MAX_SEEN:
             self._readings.clear()
-        self._readings[delivery.event.id] = reading
+        self._readings[event.id] = reading
         return reading.key
 
     async def _subscribe(self) -> None:

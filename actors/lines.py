@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from roost.streams import Delivery, RoostError
+from roost.streams import Delivery, RoostError, Token
 from roost.streams.lanes import Lanes, Stalled, entry_number
 
 from .actor import Actor
@@ -70,7 +70,7 @@ class Lines:
         self.hurry = asyncio.Event()
         """Set when who stops does not wait any longer."""
         self._paused = 0
-        self._given: dict[str, Line] = {}
+        self._given: dict[Token, Line] = {}
         """The line of each delivery that is with the desk."""
         self._may_begin: deque[Line] = deque()
         self._closed = False
@@ -103,7 +103,7 @@ class Lines:
 
     def _take_back(self, delivery: Delivery) -> None:
         """It has not begun."""
-        line = self._given.pop(_name(delivery), None)
+        line = self._given.pop(delivery.token, None)
         if line is not None:
             line.running = False
             self._running -= 1
@@ -170,7 +170,7 @@ class Lines:
             delivery = line.places[0].delivery
             line.running = True
             self._running += 1
-            self._given[_name(delivery)] = line
+            self._given[delivery.token] = line
             if delivery.suspect:
                 self._suspects.add(delivery, self._begin_suspect)
             elif delivery.attempt >= self._actor.retry.attempts:
@@ -179,7 +179,7 @@ class Lines:
                 self._slots.begin([delivery], self._handle)
 
     def _handle(self, delivery: Delivery) -> Outcome | Steps[Outcome]:
-        line = self._given[_name(delivery)]
+        line = self._given[delivery.token]
         place, key = line.places[0], line.key
         assert place.reading is not None
         if delivery.mark == "drop" and key is not None:
@@ -188,14 +188,14 @@ class Lines:
 
     def _begin_suspect(self, delivery: Delivery) -> None:
         """It is its turn."""
-        if _name(delivery) in self._given:
+        if delivery.token in self._given:
             self._slots.begin([delivery], self._carefully)
         else:
             self._suspects.ended(delivery)
 
     async def _carefully(self, delivery: Delivery) -> Outcome:
         """Handle a delivery whose attempt is known to have begun before it does, should its worker die of it."""
-        line = self._given[_name(delivery)]
+        line = self._given[delivery.token]
         async with self._suspects.turn:  # between the word and the handler's first step no other one dies of it
             try:
                 if line.lane < 0 or not await self._lanes.inbox(line.lane).begin(delivery):
@@ -210,7 +210,7 @@ class Lines:
 
     def settled(self, delivery: Delivery, outcome: Outcome) -> None:
         """How a delivery ended."""
-        line = self._given.pop(_name(delivery), None)
+        line = self._given.pop(delivery.token, None)
         if line is None:
             return
         self._running -= 1
@@ -280,7 +280,7 @@ class Lines:
 
     def again(self, delivery: Delivery, delay: timedelta, attempts: int) -> None:
         """It has failed, stays the first of its key, and is handled again after the delay."""
-        line = self._given.get(_name(delivery))
+        line = self._given.get(delivery.token)
         if line is None or line.lane < 0 or self._closed:
             return
         place = line.places[0]
@@ -297,7 +297,3 @@ class Lines:
             line.pause.cancel()
             line.pause = None
             self._paused -= 1
-
-
-def _name(delivery: Delivery) -> str:
-    return f"{delivery.token.inbox} {delivery.token.entry} {delivery.token.count}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from roost.streams import Delivery, ServerUnavailable
+from roost.streams import Event, ServerUnavailable
 from roost.streams.lanes import LaneLost, Lanes, lane_of
 from roost.streams.patience import explain, is_passing
 
@@ -31,7 +31,7 @@ BLOCK = timedelta(seconds=5)
 class Sorter:
     """Sorts the front of a keyed inbox, as long as it is its worker's to sort."""
 
-    def __init__(self, flock: Flock, lanes: Lanes, key_of: Callable[[Delivery], str | None], limit: int | None) -> None:
+    def __init__(self, flock: Flock, lanes: Lanes, key_of: Callable[[Event], str | None], limit: int | None) -> None:
         self._lanes = lanes
         self._key_of = key_of
         self._connection = flock.connection
@@ -74,7 +74,7 @@ class Sorter:
                         raise explain(error) from error
                     await asyncio.sleep(random.uniform(0.05, 0.5))
                     continue
-                places = [(entry, self._lane_of(delivery)) for entry, delivery in entries]
+                places = [(entry, self._lane_of(event)) for entry, event in entries]
                 while await self._lanes.sort(generation, places) > self._most:
                     await asyncio.sleep(PAUSE_S)
                     places = []
@@ -85,7 +85,7 @@ class Sorter:
         finally:
             await client.aclose()
 
-    def _lane_of(self, delivery: Delivery) -> int:
+    def _lane_of(self, event: Event | None) -> int:
         """What has no key is parked by the owner of the first lane."""
-        key = self._key_of(delivery)
+        key = None if event is None else self._key_of(event)
         return 0 if key is None else lane_of(key, self._lanes.count)

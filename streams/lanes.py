@@ -7,6 +7,7 @@ A lane is read and settled by its owner alone. What a key that cannot go on leav
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -16,9 +17,9 @@ from redis.exceptions import ResponseError
 
 from .client import CommandClient
 from .errors import SettingsError
-from .event import Event, pairs
+from .event import DamagedEvent, Event, pairs
 from .inbox import MANY, Delivery, Inbox, InboxGone
-from .log import entries_of
+from .log import entries_of, event_of
 from .script import script
 from .shard import Shard
 from .unit import Token
@@ -183,8 +184,9 @@ class Lanes:
                 found.add(keys[name.decode()][0])
         return found, news
 
-    async def incoming(self, client: CommandClient, most: int, block: timedelta) -> list[tuple[str, Delivery]]:
-        """What stands in the front, in order, waited for if there is nothing. One attempt. It is not taken by this."""
+    async def incoming(self, client: CommandClient, most: int, block: timedelta) -> list[tuple[str, Event | None]]:
+        """What stands in the front, in order, waited for if there is nothing: entries and their events, None for one
+        that is damaged. One attempt. It is not taken by this."""
         key = self._shard.keys.key("inbox", self.name)
         try:
             reply = await client.execute_command(
@@ -194,14 +196,15 @@ class Lanes:
             if str(error).startswith("UNBLOCKED"):
                 raise InboxGone(f"the inbox {self.name} has been taken away") from error
             raise
-        front, found = Inbox(self._shard, self.name, self.consumer), list[tuple[str, Delivery]]()
+        found = list[tuple[str, Event | None]]()
         if len(self._events) > MAX_SEEN:
             self._events.clear()
         for entry, fields in entries_of(reply):
-            delivery, known = front.deliver(entry, fields, 0)
-            if delivery.damage is None:
-                self._events[known[b"pos"]] = delivery.event
-            found.append((entry.decode(), delivery))
+            known, event = pairs(fields), None
+            with suppress(DamagedEvent, ValueError):  # whoever owns its lane will say so
+                place = known.get(b"pos", b"?")
+                event = self._events[place] = event_of(self._shard.number, place, known)
+            found.append((entry.decode(), event))
         return found
 
     async def sort(self, generation: int, places: Sequence[tuple[str, int]]) -> int:

@@ -7,6 +7,7 @@ from .append_single import APPEND_SINGLE_100, APPEND_SINGLE_1000
 from .cached_read import CACHED_READ
 from .help_text import HELP_TEXT
 from .idle_start import IDLE_START
+from .keyed_actor import KEYED_ACTOR
 from .more_processes import MORE_PROCESSES
 from .noop_actor import NOOP_ACTOR
 from .note_read import NOTE_READ
@@ -18,6 +19,7 @@ CONTESTS: tuple[Contest, ...] = (
     APPEND_SINGLE_1000,
     APPEND_HUNDRED,
     NOOP_ACTOR,
+    KEYED_ACTOR,
     IDLE_START,
     NOTE_READ,
     CACHED_READ,

@@ -20,6 +20,7 @@ OWN = {
     "append-1000": ["Roost", "redis-py, XADD pipelined by 100"],
     "append-batch": ["Roost, one appender", "Roost, ten appenders", "redis-py, XADD pipelined by 100"],
     "noop": ["Roost, 100 at a time", "Roost, 8 at a time"],
+    "keyed": ["Roost, a thousand keys", "Roost, without keys"],
     "idle": ["Roost"],
     "get": ["Roost", "a bare GET by the same client"],
     "get-cached": ["Roost"],
