@@ -62,7 +62,7 @@ from .later import set_later, take_away
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
 from .opening import Opening
-from .parts import MakeMemory, Part, Parts, check_keyless
+from .parts import MakeMemory, Part, Parts
 from .resource import Resource
 from .ringer import Ringer
 from .scope import Scope, entered
@@ -468,11 +468,11 @@ class Flock:
 
     def _workers_of(self, actor: Actor, run: str | None, concurrency: int | None) -> list[AnyWorker]:
         """One for each shard; together they handle as many deliveries at once as one would, but one each at least."""
+        kind = KeyedWorker if actor.is_keyed() else Worker
         if self._parts is None:
-            return [(KeyedWorker if actor.is_keyed() else Worker)(self, actor, run=run, concurrency=concurrency)]
-        check_keyless(actor)
+            return [kind(self, actor, run=run, concurrency=concurrency)]
         each = -(-(concurrency or actor.concurrency) // self.shards)
-        return [Worker(self._at(part), actor, run=run, concurrency=each) for part in self._parts.all]
+        return [kind(self._at(part), actor, run=run, concurrency=each) for part in self._parts.all]
 
     async def flush(self) -> None:
         """Log the reads that a cache has served since the last flush; a note read once more within a second waits."""

@@ -18,7 +18,6 @@ from roost.streams import (
     Log,
     Notes,
     ServerUnavailable,
-    SettingsError,
     Shard,
     Unit,
     Writer,
@@ -30,7 +29,6 @@ from roost.streams.outbox import part_sizes
 from roost.streams.placement import Placement, one_shard, stays
 from roost.streams.spreading import SpreadingWriter
 
-from .actor import Actor
 from .effect import Effects
 from .heartbeat import Heartbeat
 from .kept import Action, Kept
@@ -158,12 +156,3 @@ class Parts:
 
         # Shielded: what was read stays read, whoever is cancelled.
         await asyncio.shield(asyncio.gather(*[write(number, events) for number, events in apart.items()]))
-
-
-def check_keyless(actor: Actor) -> None:
-    """Raises SettingsError for an actor that cannot work in a flock with several shards."""
-    if actor.state is not None or any(handler.key is not None for handler in actor.handlers.values()):
-        raise SettingsError(
-            f"{actor.name} handles its events key by key, and in a flock with several shards the events of a key may "
-            "stand in any of them: let it work in a flock with one shard"
-        )

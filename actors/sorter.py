@@ -13,6 +13,7 @@ import structlog
 
 from roost.streams import Event, ServerUnavailable
 from roost.streams.lanes import LaneLost, Lanes, lane_of
+from roost.streams.outbox import OUTBOX_MOST
 from roost.streams.patience import explain, is_passing
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Sorter:
         self._connection = flock.connection
         self._patience_s = flock.shard.patience.total_seconds()
         self._most = MAX_IN_LANES if limit is None else min(MAX_IN_LANES, max(1, limit // 2))
+        self._placement, self._number = flock.shard.placement, flock.shard.number
+        self._actor = lanes.name.partition("@")[0]
         self._generation = 0
         self._task: asyncio.Task[None] | None = None
         self.failed: Exception | None = None
@@ -74,7 +77,8 @@ class Sorter:
                         raise explain(error) from error
                     await asyncio.sleep(random.uniform(0.05, 0.5))
                     continue
-                places = [(entry, self._lane_of(event)) for entry, event in entries]
+                stay = await self._forward(generation, entries)
+                places = [(entry, self._lane_of(event)) for entry, event in stay]
                 while await self._lanes.sort(generation, places) > self._most:
                     await asyncio.sleep(PAUSE_S)
                     places = []
@@ -84,6 +88,26 @@ class Sorter:
             self.failed = error
         finally:
             await client.aclose()
+
+    async def _forward(self, generation: int, entries: list[tuple[str, Event | None]]) -> list[tuple[str, Event | None]]:
+        """Send those whose keys another shard has there; those that stay."""
+        if self._placement is None:
+            return entries
+        stay: list[tuple[str, Event | None]] = []
+        away: dict[int, list[str]] = {}
+        for entry, event in entries:
+            key = None if event is None else self._key_of(event)
+            home = self._number if key is None else self._placement.of(f"actor/{self._actor}/{key}")
+            if home == self._number:
+                stay.append((entry, event))
+            else:
+                away.setdefault(home, []).append(entry)
+        for home, gone in away.items():
+            sent = await self._lanes.forward(generation, home, gone, OUTBOX_MOST)
+            while not sent:
+                await asyncio.sleep(PAUSE_S)
+                sent = await self._lanes.forward(generation, home, gone, OUTBOX_MOST)
+        return stay
 
     def _lane_of(self, event: Event | None) -> int:
         """What has no key is parked by the owner of the first lane."""

@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from .client import CommandClient
 from .errors import SettingsError
-from .event import DamagedEvent, Event, pairs
+from .event import DamagedEvent, Event, new_id, pairs
 from .inbox import MANY, Delivery, Inbox, InboxGone
 from .log import entries_of, event_of
 from .script import script
@@ -213,6 +213,16 @@ class Lanes:
         if length < 0:
             raise LaneLost("front")
         return length
+
+    async def forward(self, generation: int, shard: int, entries: Sequence[str], most: int) -> bool:
+        """Send entries of the front to the shard that has their keys, in order; False if there is no room on the way.
+
+        Raises LaneLost.
+        """
+        sent = int(await self._run("lanes_forward", generation, shard, most, new_id(), *entries))
+        if sent < 0:
+            raise LaneLost("front")
+        return sent == 1
 
     async def lay_down(self, lane: int, tokens: Sequence[Token]) -> None:
         """Leave deliveries that were not begun to whoever owns the lane next."""

@@ -24,6 +24,9 @@ MAX_SUBJECT_EVENTS = 100_000
 def event_of(shard: int, entry: bytes, flat: Any) -> Event:
     """A stream entry of a raw reply as an event. Raises DamagedEvent if it is none."""
     ms, dash, seq = entry.partition(b"-")
+    if b"/" in ms:  # what has come from another shard has its place there
+        number, _, ms = ms.partition(b"/")
+        shard = int(number) if number.isdigit() else shard
     if not (dash and ms.isdigit() and seq.isdigit()):
         raise DamagedEvent(f"{entry!r} is no place in the log")
     return Event.from_fields(Position(shard, int(ms), int(seq)), pairs(flat))

@@ -3,7 +3,8 @@
 A unit on its way is a line of JSON and the contents behind it, one after the other. The line is a list of parts, each a
 list: `["e", subject, type, meta, data]` an event, with meta and data as text; `["n", id, key, digest, size, ttl_ms,
 record, work, bytes]` the note that the event before it wrote, with how many bytes of the contents are its own: null
-where its content was uploaded to the source shard; `["W", inbox]` as in a unit; `["past"]`: full inboxes take it, too.
+where its content was uploaded to the source shard; `["i", inbox, fields]` an entry of an inbox for the same inbox
+there; `["W", inbox]` as in a unit; `["past"]`: full inboxes take it, too.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ class Sent:
                 unit.note(
                     note_id, key or None, StoredContent(digest, size, inline), ttl, record.encode(), work.encode()
                 )
+            elif kind == "i":
+                unit.put_in(*words)
             elif kind == "W":
                 unit.within(words[0])
             elif kind == "past":

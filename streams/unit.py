@@ -182,6 +182,10 @@ class Unit:
         """Only if the last that came from that shard's outbox has the name `after`: what has this name comes now."""
         return self._part("I", shard, after, name)
 
+    def put_in(self, inbox: str, fields: str) -> Unit:
+        """Put an entry that the same inbox had in another shard, as a JSON list, into this one's."""
+        return self._part("i", inbox, fields)
+
     def taken_apart(self, sizes: Mapping[str, int]) -> Iterator[Part]:
         """Its parts, in their order. `sizes`: how many words each kind has."""
         routes = {index: (kind, run) for index, kind, run in self._routed}

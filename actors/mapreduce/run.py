@@ -92,7 +92,7 @@ async def offer(flock: Flock, *, job: str, stream: str, notes: Sequence[str], st
 
 async def wait_for(flock: Flock, kind: str, run: str, since: Position) -> Event:
     """The first event of that type and run after a position."""
-    client = flock.connection.dedicated(block=timedelta(seconds=5))
+    client = flock.connection.dedicated(block=timedelta(seconds=5), connections=flock.shards)
     try:
         async for batch in flock.log.tail(client, since):
             for event in batch:

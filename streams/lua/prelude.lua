@@ -324,11 +324,26 @@ local function judge_passage(argv, i, came)
     local last = came[argv[i + 1]] or call('HGET', K.came, argv[i + 1]) or ''
     return last ~= argv[i + 2] and 'behind ' .. last or nil
   end
+  if argv[i] == 'i' then
+    local inbox = argv[i + 1]
+    local limit = string.match(call('HGET', K.bounds, inbox) or '', '^(%d+) ')
+    if call('HEXISTS', K.routes, inbox) == 0 then -- not yet there, unless it was a run's, which has ended
+      return not string.find(inbox, '@', 1, true) and 'full wait 0 ' .. inbox or nil
+    end
+    return limit and inbox_length(inbox) >= 2 * limit and format('full wait %s %s', limit, inbox) or nil
+  end
   if call('XLEN', K.outbox .. argv[i + 1]) >= tonumber(argv[i + 2]) then return 'outbox ' .. argv[i + 1] end
   for digest in string.gmatch(argv[i + 4], '%x+') do
     if call('EXISTS', K.blob .. digest) == 0 then return 'blob ' .. digest end
   end
   return nil
+end
+
+-- An entry of the same inbox in another shard.
+local function put_in(argv, i)
+  if call('HEXISTS', K.routes, argv[i]) == 1 then
+    call('XADD', K.inbox .. argv[i], '*', unpack(cjson.decode(argv[i + 1])))
+  end
 end
 
 -- Contents are held by name until the relay has brought them over. An entry's name has the token of its call, so that

@@ -34,6 +34,7 @@
 --                                                    unit; the contents that it needs (digests, 'a,b') are held here
 --   I shard after name                               guard: the last that came from that shard's outbox has the name
 --                                                    `after` ('' = none has); effect: from now on it is this one
+--   i inbox fields                                   effect: an entry of that inbox in another shard (JSON) is one here
 --
 -- Answer   'ok' and a line for each unit, or one of
 --          'routes' generation    the routes are stale; nothing was written
@@ -46,7 +47,7 @@
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
 local SIZES = { E = 3, D = 4, H = 4, P = 5, L = 7, G = 2, b = 3, h = 3, o = 2, W = 1, C = 2, c = 10, e = 5, n = 9, s = 3,
-  A = 1, T = 7, O = 4, I = 3 }
+  A = 1, T = 7, O = 4, I = 3, i = 2 }
 
 -- 1. A repeat of the last call gets the first answer, whatever has changed since.
 local producer = K.producer .. argv[2]
@@ -268,7 +269,7 @@ if simple then
 end
 
 -- prelude: clock, version_of, list_parked, add_attempt, entry_fields, park, postpone, fill, crowded
--- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note, judge_passage, put_out
+-- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note, inbox_length, judge_passage, put_in, put_out
 
 -- 5. Judge every unit before the first write. What earlier units will change stands in these overlays.
 local now = clock()
@@ -349,7 +350,7 @@ local function judge(from, to)
       if settled[argv[i + 1]] or not call('ZSCORE', K.later, argv[i + 1]) then return 'fenced' end
     elseif part == 'n' and argv[i + 8] ~= '1' and not blobs[argv[i + 3]] and call('EXISTS', K.blob .. argv[i + 3]) == 0 then
       return 'blob ' .. argv[i + 3]
-    elseif part == 'O' or part == 'I' then
+    elseif part == 'O' or part == 'I' or part == 'i' then
       local line = judge_passage(argv, i, came)
       if line then return line end
     end
@@ -468,6 +469,8 @@ local function write(from, to, line)
       set_timer(argv, i + 1, now)
     elseif part == 'O' then
       put_out(argv, i + 1)
+    elseif part == 'i' then
+      put_in(argv, i + 1)
     elseif part == 'I' then
       call('HSET', K.came, argv[i + 1], argv[i + 3])
     elseif part == 's' then

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from roost_tests.bare_cluster import BareCluster
 from roost_tests.bare_server import BareServer
-from roost_tests.crew import LEASE, Cut, Cutter, Doubled, Given, Summer, Weighed, Weigher
+from roost_tests.crew import LEASE, Added, Cut, Cutter, Doubled, Given, Summer, Weighed, Weigher
 from roost_tests.peer import Peer, peers
 from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
@@ -157,10 +157,26 @@ async def test_a_unit_is_of_one_shard(flock: Flock) -> None:
     await flock.append(Given(3), subject="numbers", expected=2)
 
 
-async def test_actors_with_keys_are_refused_with_a_sentence(flock: Flock) -> None:
-    with pytest.raises(SettingsError, match="Summer handles its events key by key"):
-        async with flock.work(Summer()):
-            pass
+async def test_a_key_has_one_shard_and_its_events_keep_their_order(flock: Flock, join: Join) -> None:
+    other, keys, count = await join(agent="other"), "abcdefgh", 12
+    async with flock.work(Summer()), other.work(Summer()):
+
+        async def give(key: str) -> None:
+            for n in range(1, count + 1):  # from one place, in this order
+                await flock.append(Added(key, n), subject=f"from {key}")
+
+        await asyncio.gather(*[give(key) for key in keys])
+        await wait_until(lambda: has(flock, "crew.summed", count * len(keys)), timeout=15)
+    homes: set[int] = set()
+    for key in keys:
+        summed = await flock.log.subject(f"actor/Summer/{key}")
+        assert [one.data["n"] for one in summed] == list(range(1, count + 1))
+        assert [one.data["total"] for one in summed] == [n * (n + 1) // 2 for n in range(1, count + 1)]
+        homes.update(shard_of(one) for one in summed)
+    assert len(homes) > 1
+    assert len(await logged(flock, "crew.summed")) == count * len(keys)
+    await check_versions(flock)
+    assert await on_their_way(flock) == 0
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
