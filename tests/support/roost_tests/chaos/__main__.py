@@ -38,7 +38,7 @@ SHOWN = 40
     help="Commands a second, of each producer.",
 )
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True)
-@click.option("--shards", type=click.IntRange(1, 64), default=1, show_default=True, help="Of several: no keys.")
+@click.option("--shards", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the flock.")
 @click.option("--lease", "lease_s", type=click.FloatRange(min=0.3), default=1.5, show_default=True, help="Seconds.")
 @click.option("--out", type=click.Path(path_type=Path), help="A file for the summary as JSON.")
 @click.option(

@@ -260,15 +260,15 @@ def _outside(case: Case) -> Iterator[str]:
 
 
 def _order(case: Case) -> Iterator[str]:
-    """Events of one key end in the order in which they were appended."""
+    """Events of one key, appended in one shard, end in the order in which they were appended."""
     if not case.ordered:
         return
     order = {event.id: place for place, event in enumerate(case.events)}
-    keys: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    keys: dict[tuple[str, str, int], list[Event]] = defaultdict(list)
     for event in case.taken:
         if event.type in KEYS:
-            keys[TAKERS[event.type], event.data[KEYS[event.type]]].append(event)
-    for (actor, key), events in keys.items():
+            keys[TAKERS[event.type], event.data[KEYS[event.type]], _shard(event)].append(event)
+    for (actor, key, _), events in keys.items():
         ended = [
             (order[case.endings[actor, event.id][0].id], event) for event in events if case.endings[actor, event.id]
         ]

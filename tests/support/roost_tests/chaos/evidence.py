@@ -9,13 +9,13 @@ from typing import Literal, cast
 
 import orjson
 
-from roost.actors import Actor, Flock
+from roost.actors import Flock
 from roost.streams import CommandClient, Event, Inbox, InboxState, Keys, Shard
 from roost.streams.event import pairs
 from roost.streams.keys import KINDS
 from roost.streams.scan import scan_keys
 
-from .world import ACTORS, KEYLESS
+from .world import ACTORS
 
 Fate = Literal["accepted", "refused", "unknown"]
 
@@ -84,15 +84,9 @@ def shards_of(flock: Flock) -> list[Shard]:
     return [Shard(flock.shard.client, Keys(flock.name, number)) for number in range(flock.shards)]
 
 
-def actors_of(flock: Flock) -> tuple[type[Actor], ...]:
-    return ACTORS if flock.shards == 1 else KEYLESS
-
-
 async def inboxes_of(flock: Flock) -> list[InboxState]:
     """How the inboxes stand, in all shards."""
-    return [
-        await Inbox(shard, actor.name, "nobody").state() for shard in shards_of(flock) for actor in actors_of(flock)
-    ]
+    return [await Inbox(shard, actor.name, "nobody").state() for shard in shards_of(flock) for actor in ACTORS]
 
 
 async def who_has_lanes(flock: Flock) -> dict[str, list[str]]:
@@ -100,7 +94,7 @@ async def who_has_lanes(flock: Flock) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     now = await flock.shard.command("TIME")
     now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
-    for actor in (actor for actor in actors_of(flock) if actor.is_keyed()):
+    for actor in (actor for actor in ACTORS if actor.is_keyed()):
         stored = await flock.shard.command("HGETALL", flock.shard.keys.key("lanes", actor.name))
         names = [b"front", *(str(lane).encode() for lane in range(actor.lanes))]
         words = [stored.get(name, b"0 0 ").decode().split(" ") for name in names]
@@ -132,7 +126,8 @@ async def _look_into(shard: Shard, evidence: Evidence) -> None:
         evidence.parked.setdefault(actor.name, []).extend(_event_id(fields) for _, fields in dead)
         if actor.state is not None:
             stored = await shard.command("HGETALL", keys.key("state", actor.name))
-            evidence.states[actor.name] = {key.decode(): _state(text) for key, text in stored.items()}
+            found_states = {key.decode(): _state(text) for key, text in stored.items()}
+            evidence.states.setdefault(actor.name, {}).update(found_states)
     kinds = {key: key.removeprefix(keys.prefix).partition(":")[0] for key in found}
     evidence.strange_keys.extend(sorted(key for key, kind in kinds.items() if kind not in KINDS))
     evidence.left.extend(sorted(key for key, kind in kinds.items() if kind in ("aside", "stalled", "tries")))

@@ -20,7 +20,7 @@ from roost.actors import Flock
 from roost.streams import OutcomeUnknown, RoostError, ServerUnavailable, new_id
 
 from .nursery import say
-from .world import ACTORS, KEYLESS, OUTSIDE, Count, Job, Step, Transfer, is_poison
+from .world import ACTORS, OUTSIDE, Count, Job, Step, Transfer, is_poison
 
 OPEN_LIMIT_S = 30.0
 
@@ -61,8 +61,7 @@ async def work(name: str, settings: dict[str, Any]) -> None:
     """All the actors, until it is told to stop; then in good order."""
     os.environ[OUTSIDE] = settings["outside"]
     stop = told_to_stop()
-    actors = ACTORS if settings["shards"] == 1 else KEYLESS
-    async with opened(settings) as flock, flock.work(*actors, grace=timedelta(seconds=settings["grace_s"])):
+    async with opened(settings) as flock, flock.work(*ACTORS, grace=timedelta(seconds=settings["grace_s"])):
         say(name=name, ready=True)
         await stop.wait()
 
@@ -137,7 +136,7 @@ class Line:
     def _command(self) -> Any:
         self._count += 1
         command, draw = f"{self._name}-{self._count}", self._random
-        kind = draw.choices(("count", "step", "transfer", "job"), (30, 15, 30, 25))[0] if self._shards == 1 else "job"
+        kind = draw.choices(("count", "step", "transfer", "job"), (30, 15, 30, 25))[0]
         act = self._act()
         if kind == "count":
             return Count(command, f"k{draw.randrange(self._keys)}", act)

@@ -272,8 +272,6 @@ def open_flock(terms: Terms, arena: Arena) -> AbstractAsyncContextManager[Flock]
 
 async def retry_halted(flock: Flock) -> int:
     """A person lets everything that halts its key be tried again; how much there was."""
-    if flock.shards > 1:
-        return 0
     parked = [one async for one in flock.dead.list(actor=HALTING)]
     for one in parked:
         await flock.dead.retry(one, by="a person")

@@ -301,8 +301,6 @@ async def learn(topic: str) -> str:
 
 
 ACTORS: tuple[type[Actor], ...] = (Counter, Gate, Ledger, Clerk)
-KEYLESS: tuple[type[Actor], ...] = (Clerk,)
-"""Those that work in a flock with several shards."""
 COMMANDS = ("chaos.count", "chaos.step", "chaos.transfer", "chaos.job")
 TAKERS = {
     "chaos.count": "Counter", "chaos.step": "Gate", "chaos.transfer": "Ledger", "chaos.deposit": "Ledger",
