@@ -89,7 +89,9 @@ class Sorter:
         finally:
             await client.aclose()
 
-    async def _forward(self, generation: int, entries: list[tuple[str, Event | None]]) -> list[tuple[str, Event | None]]:
+    async def _forward(
+        self, generation: int, entries: list[tuple[str, Event | None]]
+    ) -> list[tuple[str, Event | None]]:
         """Send those whose keys another shard has there; those that stay."""
         if self._placement is None:
             return entries
