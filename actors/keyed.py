@@ -188,22 +188,21 @@ class KeyedWorker:
             await client.aclose()
 
     async def _rest(self, client: Any) -> None:
-        """Until there is something to read and room for it, news, something to do here, or time to say that we live."""
-        if self._listening is None:
-            behind = {
-                lane: held.read
-                for lane, held in self._lines.held.items()
-                if held.taken and not held.leaving and lane not in self._lines.unread
-            }
+        """Until there is something to read and room for it, news, something to do, or time to say that we live."""
+        if self._listening is None and not self._lines.unread:
+            # Of all lanes, or it would not hear of one that is read empty meanwhile. While there is something to read,
+            # and no room for it, nothing need be heard: this would return at once.
+            behind = {lane: held.read for lane, held in self._lines.held.items() if not held.leaving}
             block = timedelta(seconds=self._every_s)
             self._listening = asyncio.create_task(self._lanes.wait(client, behind, self._news, block))
         woken = asyncio.create_task(self._wake.wait())
         try:
             left_s = max(0.0, self._keep_at - time.monotonic())
-            await asyncio.wait({self._listening, woken}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            waits = {woken} if self._listening is None else {woken, self._listening}
+            await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
-        if self._listening.done():
+        if self._listening is not None and self._listening.done():
             listening, self._listening = self._listening, None
             found, news = listening.result()
             self._lines.unread |= found & self._lines.held.keys()

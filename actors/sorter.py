@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 256
+AT_ONCE = 500
 MAX_IN_LANES = 4096
 """Entries in all lanes together, from which on no more are sorted; half of the inbox's limit where that is less. The
 limit itself is for what is not sorted."""

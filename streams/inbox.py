@@ -23,6 +23,9 @@ Mark = Literal["", "back", "end", "retry", "drop"]
 """What stands on an entry of a lane beside its event: it comes back from aside; all that came back stand before it; a
 person has had it tried again; a person has dropped what its key was halted for."""
 
+PLAIN = 12
+"""Names and values of an entry that has nothing but its event and, as the last, its place in the log."""
+NOTHING: Mapping[bytes, bytes] = {}
 MANY = 1_000_000_000
 """Attempts of a delivery that is never given up."""
 
@@ -43,11 +46,12 @@ class Delivery(NamedTuple):
     generation: int = 0
     """That of the lane from which it comes; 0: it comes from an inbox without lanes."""
     mark: Mark = ""
+    base: str = ""
 
     @property
     def inbox(self) -> str:
         """The actor's inbox, whichever of its lanes it comes from."""
-        return self.token.inbox if not self.generation else self.token.inbox.partition("/")[2]
+        return self.base or self.token.inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Inbox:
         """`attempts` is how many a delivery has. The last is always begun with `begin`."""
         self._shard = shard
         self._attempts = attempts
+        lane, slash, base = name.partition("/")
+        self._base = base if slash and lane.isdecimal() else ""
         self.name = name
         self.consumer = consumer
         self._key = shard.keys.key("inbox", name)
@@ -154,19 +160,20 @@ class Inbox:
         events: dict[bytes, Event] | None = None,
     ) -> tuple[Delivery, Mapping[bytes, bytes]]:  # fmt: skip
         """An entry of a raw reply as a delivery, and all its fields. `events` are those read before, by place."""
-        known = pairs(fields)
         token = Token(self.name, self.consumer, entry.decode(), count)
+        if events and count == 1 and len(fields) == PLAIN and (event := events.pop(fields[PLAIN - 1], None)):
+            return Delivery(event, token, 1, None, False, generation, "", self._base), NOTHING  # as most are
+        known = pairs(fields)
         mark = _mark_of(known) if generation else ""
         try:
             place = known.get(b"pos", b"?")
-            event = events.pop(place, None) if events else None
-            event = event or event_of(self._shard.number, place, known)
+            event = event_of(self._shard.number, place, known)
             attempt = int(known.get(b"attempts", 0)) + 1
             attempt = attempt if count <= 1 and not begun else self._attempt(attempt, begun)
-            return Delivery(event, token, attempt, None, False, generation, mark), known
+            return Delivery(event, token, attempt, None, False, generation, mark, self._base), known
         except (DamagedEvent, ValueError) as error:  # the other entries of the reply are to be handled all the same
             damage = error if isinstance(error, DamagedEvent) else DamagedEvent(f"the entry {token.entry}: {error}")
-            return Delivery(remains_of(token, known), token, 1, damage, False, generation, mark), known
+            return Delivery(remains_of(token, known), token, 1, damage, False, generation, mark, self._base), known
 
     async def renew(self, tokens: Sequence[Token]) -> list[bool]:
         """Deliveries in hand are not idle; which are still this consumer's."""

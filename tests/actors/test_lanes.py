@@ -150,6 +150,13 @@ async def is_empty(flock: Flock, actor: str) -> bool:
     return await holds_only(flock, actor, 0)
 
 
+async def test_a_lane_that_was_read_empty_is_heard_of_again(flock: Flock, join: Join) -> None:
+    async with working(await join(lease_s=60), Summer, concurrency=2):  # it looks by itself every twenty seconds
+        for burst in range(8):
+            await flock.append(*[Added(f"k{n}", 1) for n in range(30 + burst * 20)])
+            await wait_until(lambda: is_empty(flock, "Summer"), timeout=8)
+
+
 async def test_a_failing_delivery_stays_the_first_of_its_key_and_takes_no_slot(flock: Flock) -> None:
     failed: list[int] = []
 
