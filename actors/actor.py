@@ -46,17 +46,22 @@ class Handler:
     name: str
     declaration: Declaration
     key: KeyOf | None
+    timeout: timedelta | None = None
+    """For one attempt; None: the actor's."""
 
 
-def on(payload: type[Any], *, key: KeyOf | None = None) -> Callable[[F], F]:
+def on(payload: type[Any], *, key: KeyOf | None = None, timeout: timedelta | None = None) -> Callable[[F], F]:
     """Let a method handle events whose payload is of this declared class.
 
     `key` makes the handler keyed: events of one key are handled one at a time, with the key's `ctx.state`.
+    `timeout` is for one attempt of this handler, in place of the actor's.
     """
+    if timeout is not None and timeout <= timedelta(0):
+        raise SettingsError(f"a handler's timeout is a time, not {timeout}: write timeout=timedelta(seconds=…)")
     declared = declaration_of(payload)
 
     def mark(method: F) -> F:
-        marks = [*getattr(method, "__roost_on__", ()), (declared, key)]
+        marks = [*getattr(method, "__roost_on__", ()), (declared, key, timeout)]
         method.__roost_on__ = marks  # type: ignore[attr-defined]  # functions take attributes
         return method
 
@@ -76,7 +81,8 @@ class Actor:
     """Deliveries handled at the same time, in each process."""
     retry: ClassVar[Retry] = Retry()
     timeout: ClassVar[timedelta] = timedelta(minutes=5)
-    """For one attempt. A worker that takes longer is taken for dead."""
+    """For one attempt, unless its handler says otherwise: `@on(…, timeout=…)`. A worker that takes longer is taken for
+    dead."""
     inbox_limit: ClassVar[int | None] = 100_000
     """Deliveries that its inbox holds, before whoever appends more must wait. None: any number."""
     when_full: ClassVar[WhenFull] = "wait"
@@ -119,6 +125,12 @@ class Actor:
             raise SettingsError(f"actor {cls.name}: inbox_limit is at least 1, or None for no limit")
 
     @classmethod
+    def longest(cls) -> timedelta:
+        """What an attempt of any of its handlers may take."""
+        own = [handler.timeout for handler in cls.handlers.values() if handler.timeout is not None]
+        return max([cls.timeout, *own])
+
+    @classmethod
     def is_keyed(cls) -> bool:
         return any(handler.key is not None for handler in cls.handlers.values())
 
@@ -134,10 +146,10 @@ class Actor:
 def _handlers_of(cls: type[Actor]) -> dict[str, Handler]:
     found: dict[str, Handler] = {}
     for name, method in inspect.getmembers(cls, callable):
-        for declared, key in getattr(method, "__roost_on__", ()):
+        for declared, key, timeout in getattr(method, "__roost_on__", ()):
             if declared.name in found and found[declared.name].name != name:
                 raise SettingsError(f"actor {cls.name} has two handlers for {declared.name}")
-            found[declared.name] = Handler(name, declared, key)
+            found[declared.name] = Handler(name, declared, key, timeout)
     return found
 
 

@@ -27,7 +27,7 @@ Load = Callable[[], Awaitable[KeyedState]]
 
 
 class HandlerTimeout(RoostError):
-    """A handler took longer than its actor's timeout."""
+    """A handler took longer than it may."""
 
 
 class Call:
@@ -108,7 +108,7 @@ class Call:
 
     async def finish(self) -> bool | Exception:
         """The other steps of a handler that waits. True, or what it raised."""
-        limit = self._desk.actor.timeout
+        limit = self.handler.timeout or self._desk.actor.timeout
         begun = asyncio.get_running_loop().time() - (time.perf_counter() - self._started)
         clock = asyncio.timeout_at(begun + limit.total_seconds())
         try:
@@ -120,7 +120,7 @@ class Call:
         except TimeoutError as error:
             if not clock.expired():  # the handler's own
                 return error
-            late = HandlerTimeout(f"{self.handler.name} took longer than {limit}, its actor's timeout")
+            late = HandlerTimeout(f"{self.handler.name} took longer than {limit}, its timeout")
             return self._context.unknown or late
         except Exception as error:
             return error

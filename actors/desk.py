@@ -113,10 +113,10 @@ class Desk:
         self._states = states
         self._worker = worker
         self._settlement = Settlement(flock, actor, worker.keep)
-        self._hold_handling_s = (actor.timeout + COMMIT_MARGIN).total_seconds()
+        self._hold_handling_s = (actor.longest() + COMMIT_MARGIN).total_seconds()
         self._hold_commit_s = (flock.shard.patience + COMMIT_MARGIN).total_seconds()
         self.closed = False
-        self.breaker = Breaker(actor.circuit, actor.retry.attempts, actor.timeout, worker.circuit_changed)
+        self.breaker = Breaker(actor.circuit, actor.retry.attempts, actor.longest(), worker.circuit_changed)
         self.passed_at = -inf
         """When a handler has last done well, by `time.perf_counter`."""
         self._failures: dict[str, Exception] = {}

@@ -54,8 +54,8 @@ class KeyedWorker:
         self._sorter = Sorter(flock, self._lanes, self._key_of, actor.inbox_limit)
         self._lease = flock.heartbeat.delivery_lease
         self._every_s = self._lease.total_seconds() / 3
-        flock.heartbeat.limit(self._lanes.consumer, actor.timeout.total_seconds())
-        self._keep_s = (actor.timeout + COMMIT_MARGIN).total_seconds()
+        flock.heartbeat.limit(self._lanes.consumer, actor.longest().total_seconds())
+        self._keep_s = (actor.longest() + COMMIT_MARGIN).total_seconds()
         self._readings: dict[str, Reading] = {}
         self._news = "0-0"
         self._heard = True

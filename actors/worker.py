@@ -76,7 +76,7 @@ class Worker:
         self._most = count if count == 1 else (1 + ON_THEIR_WAY) * count
         """In hand: what is handled, and what is on its way to the server. An actor that handles one at a time does not
         begin the next before that one is committed."""
-        self._timeout_s = actor.timeout.total_seconds()
+        self._timeout_s = actor.longest().total_seconds()
         flock.heartbeat.limit(self._inbox.consumer, self._timeout_s)
         self._in_hand: dict[str, Delivery] = {}
         self._room = asyncio.Event()

@@ -27,6 +27,7 @@ from roost.streams import (
     RoostError,
     ServerFull,
     ServerUnavailable,
+    SettingsError,
     derived_id,
 )  # fmt: skip
 from roost.streams import event as declare
@@ -381,6 +382,36 @@ async def test_a_handler_that_takes_too_long_is_a_failed_attempt(flock: Flock) -
     await perform(flock, player, Given(1))
     assert player.attempts == [1, 2, 3]
     assert "timeout" in player.failures[0].message
+
+
+class Differing(Actor):
+    """One of its handlers may take longer than the other."""
+
+    timeout = timedelta(milliseconds=50)
+    retry = Retry(attempts=1)
+
+    @on(Given, timeout=timedelta(seconds=20))
+    async def think(self, given: Given, ctx: Context[Any]) -> None:
+        await asyncio.sleep(0.2)
+
+    @on(Doubled)
+    async def hurry(self, doubled: Doubled, ctx: Context[Any]) -> None:
+        await asyncio.sleep(0.2)
+
+
+async def test_a_handler_may_have_a_timeout_of_its_own(flock: Flock) -> None:
+    async with flock.work(Differing):
+        await flock.append(Given(1), Doubled(2, ""))
+        await wait_until(lambda: has_ended(flock, 2))
+    (handled,) = await events_of(flock, "delivery.handled")
+    (parked,) = await events_of(flock, "delivery.parked")
+    assert (handled.data["handler"], parked.data["handler"]) == ("think", "hurry")
+    assert "took longer than 0:00:00.050000, its timeout" in parked.data["message"]
+
+
+def test_a_timeout_of_no_time_is_refused() -> None:
+    with pytest.raises(SettingsError, match="a handler's timeout is a time"):
+        on(Given, timeout=timedelta(0))
 
 
 async def tell() -> Told:
