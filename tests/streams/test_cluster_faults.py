@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from redis.crc import key_slot
-from roost_tests.bare_cluster import BareCluster
+from roost_tests.bare_cluster import BareCluster, role_of
 from roost_tests.bare_server import BareServer
 from roost_tests.core import ME, Core, happened, open_core
 from roost_tests.crew import Added, Doubler, Given, Summer, events_of, open_flock
@@ -187,6 +187,35 @@ async def test_a_partition_costs_what_was_only_in_memory_and_nothing_that_was_re
 async def follows(node: BareServer, primary: BareServer) -> bool:
     info: dict[str, Any] = await node.command("INFO", "replication")
     return info["role"] == "slave" and int(info["master_port"]) == primary.port and info["master_link_status"] == "up"
+
+
+@pytest.mark.long
+async def test_a_primary_that_leads_again_confirms_nothing_of_what_it_wrote_alone(
+    cluster: BareCluster, connection: Connection
+) -> None:
+    async with open_core(connection, f"again-{next(_names)}", durability="replicated") as core:
+        await core.append(happened())
+        log = core.shard.keys.log
+        primary = await cluster.primary_of(log)
+        replica = await cluster.replica_of(primary)
+        primary.freeze()
+        appending = asyncio.create_task(core.append(happened()))  # waits in the frozen server's socket
+        await wait_until(lambda: is_primary(replica), timeout=20)
+        primary.thaw()  # it writes that, before it learns that it leads no more
+        await wait_until(lambda: follows_again(primary), timeout=20)
+        await cluster.fail_over(replica)  # and leads again, with a WAIT that it had begun before
+        await primary.command("SET", core.shard.keys.key("budget", "other"), "x" * 2000)  # more than was lost
+        await asyncio.wait_for(appending, 40)
+        assert len(await core.events()) == 2
+
+
+async def is_primary(node: BareServer) -> bool:
+    return await role_of(node) == "master"
+
+
+async def follows_again(node: BareServer) -> bool:
+    info: dict[str, Any] = await node.command("INFO", "replication")
+    return bool(info["role"] == "slave" and info["master_link_status"] == "up")
 
 
 async def test_pushes_arrive_again_after_a_failover(cluster: BareCluster, connection: Connection) -> None:

@@ -17,8 +17,8 @@ from ..proxy import Proxy
 from ..waiting import wait_until
 from .nursery import Nursery
 
-KEEP_ALL = ("--appendonly", "yes", "--appendfsync", "always")
-KEEP_MOST = ("--appendonly", "yes", "--appendfsync", "everysec")
+KEEP_ALL = ("--appendonly", "yes", "--appendfsync", "always", "--logfile", "server.log")
+KEEP_MOST = ("--appendonly", "yes", "--appendfsync", "everysec", "--logfile", "server.log")
 MEND_S = 60.0
 
 

@@ -343,9 +343,13 @@ def _inboxes(case: Case) -> Iterator[str]:
 
 def _consumers(case: Case) -> Iterator[str]:
     """Those of dead processes are deleted, and never with something pending."""
+    owners = Counter(one.inbox for one in case.evidence.consumers if "/" in one.inbox)
     for one in case.evidence.consumers:
         if one.pending:
             yield f"{one.pending} entries of {one.inbox} are pending for {one.name}, and nobody works"
+        elif "/" in one.inbox:  # a lane's owner may have had nothing to read for long; the next one deletes it
+            if owners[one.inbox] > 2:
+                yield f"{owners[one.inbox]} consumers of the lane {one.inbox} are there: {one.name}"
         elif one.idle_ms > GONE_LEASES * case.lease_s * 1000:
             yield f"the consumer {one.name} of {one.inbox} is there after {one.idle_ms / 1000:.1f} s of silence"
 
