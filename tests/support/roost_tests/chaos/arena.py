@@ -4,6 +4,7 @@ one on its disk, those of a cluster in a replica's memory."""
 from __future__ import annotations
 
 import asyncio
+from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
@@ -83,14 +84,15 @@ class Standalone:
 
 
 class Cluster:
-    """Three primaries with a replica each. A flock has all its keys on one of them: that one is struck."""
+    """Three primaries with a replica each. A shard of a flock has all its keys on one of them: that one is
+    struck, in turn for each shard."""
 
     durability = "replicated"
 
-    def __init__(self, directory: Path, nursery: Nursery, flock: str) -> None:
+    def __init__(self, directory: Path, nursery: Nursery, flock: str, shards: int) -> None:
         self._cluster = BareCluster(directory, 3, replicas=1, options=KEEP_MOST)
         self._nursery = nursery
-        self._log = Keys(flock).log
+        self._logs = cycle([Keys(flock, number).log for number in range(shards)])
         self._busy = asyncio.Lock()
         self.proxy = Proxy(self._cluster.url)
 
@@ -104,12 +106,13 @@ class Cluster:
         cluster = self._cluster
         async with self._busy:
             await wait_until(cluster.has_replicas, timeout=MEND_S, every=0.05)
-            primary = await cluster.primary_of(self._log)
+            log = next(self._logs)
+            primary = await cluster.primary_of(log)
             if kind == "fail over":
                 leader = await cluster.fail_over(primary)
                 return f"node {self._number(leader)} leads instead of {self._number(primary)}"
             if kind == "move slot":
-                return await self._move_slot(primary)
+                return await self._move_slot(key_slot(log.encode()), primary)
             replica = await cluster.replica_of(primary)
             if kind == "kill replica":
                 return await self._kill(replica, length_s)
@@ -130,9 +133,9 @@ class Cluster:
         self._nursery.adopt(node.pid)
         return f"node {self._number(node)}, for {length_s:.1f} s"
 
-    async def _move_slot(self, primary: BareServer) -> str:
+    async def _move_slot(self, slot: int, primary: BareServer) -> str:
         others = [node for node in await self._cluster.primaries() if node is not primary]
-        moved = await self._cluster.migrate_slot(key_slot(self._log.encode()), primary, others[0])
+        moved = await self._cluster.migrate_slot(slot, primary, others[0])
         return f"{moved} keys from node {self._number(primary)} to node {self._number(others[0])}"
 
     def _number(self, node: BareServer) -> int:

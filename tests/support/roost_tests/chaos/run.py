@@ -81,7 +81,7 @@ async def run_chaos(
 
 def make_arena(where: Where, terms: Terms, crowd: Nursery) -> Arena:
     if where == "cluster":
-        return Cluster(terms.directory, crowd, terms.flock)
+        return Cluster(terms.directory, crowd, terms.flock, terms.shards)
     return Standalone(terms.directory, crowd)
 
 
