@@ -121,7 +121,8 @@ async def _look_into(shard: Shard, evidence: Evidence) -> None:
         for name in (actor.name, *(f"{lane}/{actor.name}" for lane in range(actor.lanes))):
             if keys.key("inbox", name) in found:
                 rows = await Inbox(shard, name, "nobody").consumers()
-                evidence.consumers.extend([Consumer(name, *row) for row in rows])
+                where = f"{name} in shard {shard.number}" if shard.number else name
+                evidence.consumers.extend([Consumer(where, *row) for row in rows])
         dead = await shard.command("XRANGE", keys.key("dead", actor.name), "-", "+")
         evidence.parked.setdefault(actor.name, []).extend(_event_id(fields) for _, fields in dead)
         if actor.state is not None:
