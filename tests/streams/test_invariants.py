@@ -32,6 +32,7 @@ from hypothesis.stateful import (
 )
 from redis.exceptions import ConnectionError as LostReply
 from roost_tests.core import LEAST, ME, MINUTE, Core, claim_unit, happened, note_unit
+from roost_tests.lossy import LossyClient
 from roost_tests.shadow import Routed, Shadow, ShadowInbox, ShadowNote, State
 
 from roost.streams import Claims, Connection, Delivery, Inbox, Keys, Log, NoteNotFound, Notes, Shard, Writer
@@ -54,23 +55,6 @@ INBOXES: dict[str, tuple[list[str], str | None]] = {
 numbers = st.integers(0, 30)
 writers = st.sampled_from(WRITERS)
 operations = st.tuples(st.sampled_from(["append", "settle", "put", "claim", "complete"]), numbers, numbers, numbers)
-
-
-class LossyClient:
-    """Loses what it is told to lose: a request never arrives, a reply is thrown away after the call was carried out."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.losses: list[str] = []
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        loss = self.losses.pop(0) if self.losses else None
-        if loss == "request":
-            raise LostReply("the request was lost")
-        reply = await self._client.execute_command(*args, **options)
-        if loss == "reply":
-            raise LostReply("the reply was lost")
-        return reply
 
 
 class LogMachine(RuleBasedStateMachine):
