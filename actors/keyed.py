@@ -57,7 +57,7 @@ class KeyedWorker:
         flock.heartbeat.limit(self._lanes.consumer, actor.longest().total_seconds())
         self._keep_s = (actor.longest() + COMMIT_MARGIN).total_seconds()
         self._readings: dict[str, Reading] = {}
-        self._news = "0-0"
+        self._news: str = "0-0"
         self._heard = True
         """It is to be looked at again which lanes are ours."""
         self._keep_at = 0.0

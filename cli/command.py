@@ -37,9 +37,9 @@ class Group(click.Group):
         return list(self.commands)  # in the order in which they were made, which is how they are used
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self._begin_with_name(args))
+        return super().parse_args(ctx, self.begin_with_name(args))
 
-    def _begin_with_name(self, args: list[str]) -> list[str]:
+    def begin_with_name(self, args: list[str]) -> list[str]:
         """`--actor A show 3f` as `show --actor A 3f`."""
         valued = {
             name for command in self.commands.values() for option in command.params if not _is_flag(option)

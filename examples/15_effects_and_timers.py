@@ -28,8 +28,7 @@ class BillReminded:
     number: int
 
 
-async def send(key: str) -> str:
-    """In its stead: a mail server, which is given the key, so that it can refuse what it has taken already."""
+async def send(key: str) -> str:  # a mail server is given the key, so that it can refuse what it has taken already
     print(f"a mail goes out: {key}")
     return f"message-{key}"
 
@@ -40,10 +39,10 @@ class Clerk(Actor):
     @on(BillMade)
     async def bill(self, made: BillMade, ctx: Context[None]) -> None:
         message = await ctx.effect(f"bill/{made.number}", send, returns=str)
+        ctx.later(BillOverdue(made.number), delay=timedelta(seconds=0.5))
         if ctx.attempt == 1:
             raise ConnectionError("something else goes wrong, after the mail")
         print(f"attempt {ctx.attempt} goes on with {message}")
-        ctx.later(BillOverdue(made.number), delay=timedelta(seconds=0.5))
 
     @on(BillOverdue)
     async def remind(self, overdue: BillOverdue, ctx: Context[None]) -> BillReminded:
@@ -53,10 +52,8 @@ class Clerk(Actor):
 
 async def main() -> None:
     async with Flock.open("example-effects") as flock, flock.work(Clerk):
-        since = await flock.log.last()
-        number = len([event async for event in flock.log.read() if event.type == "bill.made"]) + 1
-        await flock.append(BillMade(number))
-        await flock.wait_for(BillReminded, since=since)
+        made = await flock.append(BillMade(len([e async for e in flock.log.read() if e.type == "bill.made"]) + 1))
+        await flock.wait_for(BillReminded, since=made.position)
 
 
 asyncio.run(main())

@@ -417,6 +417,7 @@ async def test_an_error_of_the_block_goes_before_that_of_a_worker(flock: Flock) 
 
 async def test_both_loops_of_a_worker_end_together(flock: Flock) -> None:
     async with flock.work(Doubler, run="r1") as (worker,):
+        assert isinstance(worker, Worker)
         assert await worker.take_away()
         await wait_until(lambda: all(loop.done() for loop in loops_of(worker)))
 

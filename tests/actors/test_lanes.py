@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,7 +41,7 @@ async def order_of(flock: Flock, key: str, actor: str = "Summer") -> list[int]:
 
 
 @asynccontextmanager
-async def working(flock: Flock, *actors: type[Actor], **options: Any) -> AsyncIterator[AnyWorker]:
+async def working(flock: Flock, *actors: type[Actor], **options: Any) -> AsyncGenerator[AnyWorker]:
     async with flock.work(*actors, **options) as (worker,):
         yield worker
 

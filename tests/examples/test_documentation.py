@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from roost_tests.newcomer import Newcomer
 
 from roost.actors.models import errors
-from roost.cli.command import CommonOption
+from roost.cli.command import CommonOption, Group
 from roost.cli.main import cli
 from roost.streams.server import stop_server
 from roost.streams.url import SCHEMES
@@ -128,7 +128,11 @@ def check_command(words: list[str]) -> None:
     if not words[0].startswith("-"):
         name, command, rest = cli.resolve_command(ctx, words)
         assert command is not None
-        command.make_context(name, rest, parent=ctx)
+        inner = command.make_context(name, list(rest), parent=ctx)
+        if isinstance(command, Group):
+            name, under, rest = command.resolve_command(inner, command.begin_with_name(rest))
+            assert under is not None
+            under.make_context(name, rest, parent=inner)
 
 
 def shell_lines() -> Iterator[tuple[str, list[str]]]:
@@ -173,8 +177,10 @@ def test_commands_in_the_text_exist_with_their_options(page: Path) -> None:
         if words[0].startswith("-"):
             continue
         command = cli.get_command(click.Context(cli), words[0])
+        if isinstance(command, Group):
+            command = command.commands.get(command.begin_with_name(words[1:])[0])
         assert command is not None, f"roost {spoken}"
-        known = {name for param in command.params for name in param.opts}
+        known = {name for param in command.params for name in [*param.opts, *param.secondary_opts]}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, f"roost {spoken}"
 
 

@@ -8,7 +8,15 @@ import pytest
 from roost_tests.session import Session, play_session
 
 
+@pytest.fixture(scope="module")
+def played() -> list[Session]:
+    """The session, once it has been played: the tests of a module only look at it."""
+    return []
+
+
 @pytest.fixture
-async def session(server_url: str, flock_name: str, tmp_path: Path) -> Session:
+async def session(played: list[Session], server_url: str, flock_name: str, tmp_path: Path) -> Session:
     """What a session has left on the shared server; its flock is closed."""
-    return await play_session(server_url, flock_name, tmp_path)
+    if not played:
+        played.append(await play_session(server_url, flock_name, tmp_path))
+    return played[0]

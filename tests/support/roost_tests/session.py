@@ -19,6 +19,7 @@ from roost.actors.report import RunStarted, end, follow, start, working
 from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Unit
 from roost.streams.dead import Release
 from roost.streams.declaration import event
+from roost.streams.permits import ModelLimits
 from roost_tests.waiting import wait_until
 
 PAGE = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
@@ -102,6 +103,17 @@ class Counter(Actor):
         return Clutch(event.number)
 
 
+class Ringer(Actor):
+    """Rings birds, of each kind one after the other; the first slips away once, and the others wait apart."""
+
+    retry = Retry(2, timedelta(milliseconds=300))
+
+    @on(EggNumbered, key=lambda egg: "owl")
+    async def ring(self, egg: EggNumbered, ctx: Context[Any]) -> None:
+        if egg.number == 1 and ctx.attempt == 1:
+            raise ValueError("it slipped away")
+
+
 class Vane(Actor):
     """Is blown away at first, by every wind."""
 
@@ -116,7 +128,8 @@ class Vane(Actor):
 
 @dataclass
 class Session:
-    """What a session has left: all its events; of each kind of key the Redis type and, of a hash, all its fields."""
+    """What a session has left: all its events; of each kind of key the Redis type, and of a hash all its fields, of a
+    stream those of its last entries."""
 
     flock: Flock
     events: list[Event] = field(default_factory=list[Event])
@@ -135,9 +148,13 @@ class Session:
                 if found == "none":  # it has gone meanwhile
                     continue
                 self.types[kind] = found
+                names: list[bytes] = []
                 if found == "hash":
                     names = await client.execute_command("HKEYS", key)
-                    self.fields.setdefault(kind, set()).update(name.decode() for name in names)
+                elif found == "stream":
+                    last = await client.execute_command("XREVRANGE", key, "+", "-", "COUNT", 1)
+                    names = list(last[0][1]) if last else []
+                self.fields.setdefault(kind, set()).update(name.decode() for name in names)
             cursor = int(reply[0])
             if cursor == 0:
                 return
@@ -156,6 +173,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         await _use_memory(session, other, aside)
         await _hand_eggs(session)
         await _set_timers(session)
+        await _limit_models(session)
         await _have_effects(session)
         await flock.writer.write(Unit().receive(1, "", "0-1/a").send(1, 1, b"[]\n"))  # as with a second shard
         await _report(session, place)
@@ -227,6 +245,7 @@ async def _hand_eggs(session: Session) -> None:
 
         await wait_until(settled)
     await _settle_parked(session)
+    await _ring_birds(session)
     async with flock.work(Vane):
         await flock.append(WindBlew(9))
         await flock.wait_for("circuit.closed", since="0-0")
@@ -242,6 +261,27 @@ async def _settle_parked(session: Session) -> None:
     await session.look()
     [parked] = [parked async for parked in flock.dead.list()]
     assert (await flock.dead.drop(parked, reason="it is broken")).outcome is Release.DROPPED
+
+
+async def _ring_birds(session: Session) -> None:
+    flock = session.flock
+    async with flock.work(Ringer):
+        await flock.append(*[EggNumbered(number) for number in range(1, 4)])
+
+        async def rung() -> bool:
+            await session.look()  # while the others wait
+            handled = [event async for event in flock.log.read() if event.type == "delivery.handled"]
+            return [event.actor for event in handled].count("Ringer") == 3
+
+        await wait_until(rung)
+
+
+async def _limit_models(session: Session) -> None:
+    turnstile = session.flock.turnstile
+    await turnstile.limit("offline", ModelLimits(concurrent=2, tokens_per_minute=1_000_000))
+    async with turnstile.passing("offline", 10):
+        await session.look()  # while a call is under way
+    await turnstile.limit("offline", None)
 
 
 async def _set_timers(session: Session) -> None:
