@@ -113,7 +113,7 @@ class Ringer:
             if isinstance(answer, BaseException) and not isinstance(answer, RoostError):
                 raise answer
             if not isinstance(answer, (Written, Fenced)):  # fenced: another has rung it, or it was cancelled
-                log.warning("an event that is due could not be appended yet", event=letter.id, answer=str(answer))
+                log.warning("an event that is due could not be appended yet", letter=letter.id, answer=str(answer))
                 left.append(letter.id)
         return left
 

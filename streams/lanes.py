@@ -20,7 +20,6 @@ from .errors import SettingsError
 from .event import DamagedEvent, Event, new_id, pairs
 from .inbox import MANY, Delivery, Inbox, InboxGone
 from .log import entries_of, event_of
-from .script import script
 from .shard import Shard
 from .unit import Token
 
@@ -149,7 +148,7 @@ class Lanes:
         One attempt: if the answer is lost its entries are pending unseen. `take` the lanes again after an error.
         """
         flat = [number for pair in lanes.items() for number in pair]
-        read = script("lanes_read")
+        read = self._shard.script("lanes_read")
         lost, found = await read(self._shard.client, self._shard.keys.log, self.name, self.consumer, most, *flat)
         arrivals: list[Arrival] = []
         for lane, entries in zip(found[::2], found[1::2], strict=True):

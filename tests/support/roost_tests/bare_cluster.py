@@ -110,15 +110,17 @@ class BareCluster:
         for node in (target, source, *await self.primaries()):
             await node.command("CLUSTER", "SETSLOT", slot, "NODE", name)
 
-    async def migrate_slot(self, slot: int, source: BareServer, target: BareServer, *, pause: float = 0.0) -> int:
-        """Moves a slot with its keys, one key at a time with that many seconds after each, as `--cluster reshard` does.
+    async def migrate_slot(
+        self, slot: int, source: BareServer, target: BareServer, *, pause: float = 0.0, at_once: int = 1
+    ) -> int:
+        """Moves a slot with its keys, so many at a time with that many seconds after them, as `--cluster reshard` does.
         How many keys there were."""
         await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", await _id_of(source))
         await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", await _id_of(target))
         moved = 0
-        while keys := await source.command("CLUSTER", "GETKEYSINSLOT", slot, 1):
+        while keys := await source.command("CLUSTER", "GETKEYSINSLOT", slot, at_once):
             await source.command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-            moved += 1
+            moved += len(keys)
             await asyncio.sleep(pause)
         await self.move_slot(slot, source, target)
         return moved

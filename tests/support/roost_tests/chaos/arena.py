@@ -135,7 +135,7 @@ class Cluster:
 
     async def _move_slot(self, slot: int, primary: BareServer) -> str:
         others = [node for node in await self._cluster.primaries() if node is not primary]
-        moved = await self._cluster.migrate_slot(slot, primary, others[0])
+        moved = await self._cluster.migrate_slot(slot, primary, others[0], at_once=10)
         return f"{moved} keys from node {self._number(primary)} to node {self._number(others[0])}"
 
     def _number(self, node: BareServer) -> int:

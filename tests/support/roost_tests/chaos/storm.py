@@ -22,7 +22,7 @@ from .nursery import Child, Nursery
 from .plan import Fault
 from .world import HALTING, OUTAGE, flag
 
-START_S = 40.0
+START_S = 60.0
 STOP_MARGIN_S = 15.0
 ACTS = {"raise": 8.0, "sleep": 1.5, "block": 0.5, "poison": 1.0, "die": 0.3, "die always": 0.1}
 
@@ -42,7 +42,7 @@ class Terms:
     rate: float = 12.0
     lease_s: float = 1.5
     grace_s: float = 6.0
-    patience_s: float = 25.0
+    patience_s: float = 40.0
     acts: dict[str, float] = field(default_factory=lambda: dict(ACTS))
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Further ones of `Flock.open`."""
