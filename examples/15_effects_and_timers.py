@@ -53,7 +53,7 @@ class Clerk(Actor):
 async def main() -> None:
     async with Flock.open("example-effects") as flock, flock.work(Clerk):
         made = await flock.append(BillMade(len([e async for e in flock.log.read() if e.type == "bill.made"]) + 1))
-        await flock.wait_for(BillReminded, since=made.position)
+        await flock.wait_for(BillReminded, since=made.positions[0])
 
 
 asyncio.run(main())
