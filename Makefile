@@ -37,7 +37,8 @@ test-servers: .venv/.test ## the tests of the log and the actors on Redis 8, Red
 	done
 
 chaos: .venv/.test ## five minutes of faults on one server, five on a cluster (ARGS="--seconds 60", ARGS=--help)
-	@PYTHONPATH=tests/support $(BIN)/python -m roost_tests.chaos $(ARGS)
+	@mkdir -p build
+	@PYTHONPATH=tests/support $(BIN)/python -m roost_tests.chaos --out build/chaos.json $(ARGS)
 
 test-local-model: .venv/.test build/model/.done ## asks a small real model, on this machine (400 MB, once)
 	@ROOST_TEST_MODEL_PYTHON=build/model/bin/python $(BIN)/pytest -m local_model tests/local_model $(ARGS)
