@@ -241,13 +241,15 @@ class KeyedWorker:
             if self._lines.unsettled:
                 await asyncio.sleep(min(0.05 * 2 ** min(self._lines.unsettled, 7), 5.0) * random.uniform(0.5, 1.0))
             known = [place.entry for line in held.lines.values() for place in line.places]
+            blocked = [line for line in held.lines.values() if line.blocked]
+            held.taken = True  # from here on: what ends without the server's word meanwhile needs another look
             try:
                 read, arrivals, stalled = await self._lanes.take(lane, held.generation, known)
             except LaneLost:
-                self._heard = True
+                self._heard, held.taken = True, False
                 continue
-            held.read, held.stalled, held.taken = max(read, held.read, key=entry_number), stalled, True
-            for line in held.lines.values():
+            held.read, held.stalled = max(read, held.read, key=entry_number), stalled
+            for line in blocked:
                 line.blocked = False
             self._lines.unread.add(lane)
             await self._arrive(arrivals)

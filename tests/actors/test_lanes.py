@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,8 +18,8 @@ from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, Retry, on
 from roost.actors.keyed import AnyWorker
-from roost.streams import Event, Inbox, SettingsError
-from roost.streams.lanes import lane_of
+from roost.streams import Delivery, Event, Inbox, ServerUnavailable, SettingsError
+from roost.streams.lanes import Lanes, lane_of
 
 Join = Callable[..., Awaitable[Flock]]
 
@@ -323,3 +323,42 @@ async def test_an_idle_worker_of_a_keyed_actor_asks_for_little(flock: Flock, joi
 async def commands(flock: Flock) -> int:
     info: dict[str, Any] = await flock.connection.client.execute_command("INFO", "stats")
     return int(info["total_commands_processed"])
+
+
+class Once(Summer):
+    """Its first attempt is its last, which is marked before it begins."""
+
+    lanes = 1
+    retry = Retry(attempts=1)
+
+
+async def test_what_ends_without_the_servers_word_amid_a_look_at_the_lane_is_looked_at_too(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, take = Inbox.begin, Lanes.take
+    refused: list[str] = []
+    looked, second_refused = asyncio.Event(), asyncio.Event()
+
+    async def begin_later(inbox: Inbox, delivery: Delivery) -> bool:
+        entry = delivery.token.entry
+        if entry in refused or len(refused) == 2:
+            return await begin(inbox, delivery)
+        refused.append(entry)
+        if len(refused) == 2:
+            await looked.wait()
+            second_refused.set()
+        raise ServerUnavailable("not now")
+
+    async def take_slowly(lanes: Lanes, lane: int, generation: int, in_hand: Sequence[str] = ()) -> Any:
+        taken = await take(lanes, lane, generation, in_hand)
+        if refused and not second_refused.is_set():  # the look for the first, while the second is in hand
+            looked.set()
+            await second_refused.wait()
+        return taken
+
+    monkeypatch.setattr(Inbox, "begin", begin_later)
+    monkeypatch.setattr(Lanes, "take", take_slowly)
+    async with working(flock, Once):
+        await flock.append(Added("a", 1), Added("b", 2))
+        await wait_until(lambda: has_handled(flock, 2))
+    assert len(refused) == 2
