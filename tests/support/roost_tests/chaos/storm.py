@@ -155,7 +155,7 @@ class Storm:
         strike: Callable[[Fault], Awaitable[str]] = getattr(self, name, self._strike_server)
         try:
             done = await strike(fault)
-        except (AssertionError, RoostError) as error:
+        except AssertionError as error:
             self.troubles.append(f"the fault {fault} could not be carried out: {error}")
             return
         self._tell(f"{fault.at_s:7.2f} s  {fault.kind}: {done}")
@@ -224,8 +224,11 @@ class Storm:
         return f"{child.name} for {fault.length_s:.1f} s"
 
     async def _retry_parked(self, fault: Fault) -> str:
-        async with open_flock(self.terms, self._arena) as flock:
-            return f"{await retry_halted(flock)} deliveries"
+        try:
+            async with open_flock(self.terms, self._arena) as flock:
+                return f"{await retry_halted(flock)} deliveries"
+        except RoostError as error:  # the server is away just now
+            return f"not possible: {error}"
 
     async def _outage(self, fault: Fault) -> str:
         flag(self.terms.directory, OUTAGE)
