@@ -6,7 +6,9 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -54,10 +56,13 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Contests:
-    """Every contest, where no peer is installed."""
-    return measure(tmp_path_factory.mktemp("alone") / "figures.json", "--peers", "nobody/bin/python")
+@cache
+def alone(name: str) -> dict[str, Any]:
+    """A contest, where no peer is installed. Each is a run of its own: the suite's processes share them out."""
+    with TemporaryDirectory() as place:
+        contests = measure(Path(place) / "figures.json", "--peers", "nobody/bin/python", "--only", name)
+    assert list(contests) == [name]
+    return contests[name]
 
 
 def measure(file: Path, *words: str) -> Contests:
@@ -76,8 +81,8 @@ def test_the_list_names_every_contest() -> None:
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_contest_measures_roost_without_any_peer_and_says_whom_it_left_out(name: str, alone: Contests) -> None:
-    rows = alone[name]["rows"]
+def test_a_contest_measures_roost_without_any_peer_and_says_whom_it_left_out(name: str) -> None:
+    rows = alone(name)["rows"]
     measured = {row["contestant"]: row for row in rows if row["values"]}
     assert set(OWN[name]) <= set(measured)
     assert all(row["median"] > 0 for row in measured.values())
@@ -86,20 +91,20 @@ def test_a_contest_measures_roost_without_any_peer_and_says_whom_it_left_out(nam
     assert (name in {"noop", "question"}) == any("make bench" in reason for reason in left_out)
 
 
-def test_the_same_question_is_asked_once_and_then_found(alone: Contests) -> None:
-    [row] = [row for row in alone["question"]["rows"] if row["values"]]
+def test_the_same_question_is_asked_once_and_then_found() -> None:
+    [row] = [row for row in alone("question")["rows"] if row["values"]]
     assert (row["values"], row["facts"]["calls when asked again"]) == ([1.0], 0.0)
 
 
-def test_single_flight_computes_once(alone: Contests) -> None:
-    [row] = alone["once"]["rows"]
+def test_single_flight_computes_once() -> None:
+    [row] = alone("once")["rows"]
     assert row["facts"]["computations"] == 1.0
 
 
-def test_a_budget_has_a_verdict_or_none_where_its_peer_is_missing(alone: Contests) -> None:
-    beside_faststream, *_ = alone["noop"]["budgets"]
+def test_a_budget_has_a_verdict_or_none_where_its_peer_is_missing() -> None:
+    beside_faststream, *_ = alone("noop")["budgets"]
     assert beside_faststream["holds"] is None
-    cached = alone["get-cached"]["budgets"][0]
+    cached = alone("get-cached")["budgets"][0]
     assert cached["holds"] is (cached["figure"] <= cached["budget"]["bound"])
 
 
