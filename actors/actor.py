@@ -123,6 +123,12 @@ class Actor:
             raise SettingsError(f"actor {cls.name}: when_full is 'wait' or 'refuse', not {cls.when_full!r}")
         if cls.inbox_limit is not None and cls.inbox_limit < 1:
             raise SettingsError(f"actor {cls.name}: inbox_limit is at least 1, or None for no limit")
+        if cls.concurrency < 1:
+            raise SettingsError(f"actor {cls.name}: concurrency is at least 1, not {cls.concurrency}")
+        for setting, kind in (("retry", Retry), ("timeout", timedelta), ("circuit", Circuit | None)):
+            if not isinstance(getattr(cls, setting), kind):
+                shown = kind.__name__ if isinstance(kind, type) else "Circuit, or None"
+                raise SettingsError(f"actor {cls.name}: {setting} is a {shown}, not {getattr(cls, setting)!r}")
 
     @classmethod
     def longest(cls) -> timedelta:

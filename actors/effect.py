@@ -39,7 +39,7 @@ from roost.streams.effects import (
     standing_of,
     subject_of_effect,
 )
-from roost.streams.errors import SelfWait, ServerFull
+from roost.streams.errors import SelfWait, ServerFull, SettingsError
 from roost.streams.unit import Unit
 
 from .failure import message_of
@@ -101,6 +101,7 @@ class Effects:
         `unknown` is told when the action is interrupted: the cancellation goes on, and cannot tell it.
         """
         subject_of_effect(key)
+        _check(key, action, limit)  # before an intent, which a person would have to settle
         if key in ACTING.get():
             raise SelfWait(f"the action of the effect {key!r} asks for {key!r} itself and would wait for ever")
         standing, pause, until = Standing("free"), 0.02, time.monotonic() + WAIT.total_seconds()
@@ -280,6 +281,13 @@ class Effects:
         self._telling.discard(task)
         if not task.cancelled() and task.exception() is not None:  # whoever waits gets it, too
             log.warning("what became of an effect could not be told", task=task.get_name(), error=str(task.exception()))
+
+
+def _check(key: str, action: object, limit: object) -> None:
+    if not callable(action):
+        raise SettingsError(f"the effect {key!r} needs a function that takes its key, not {action!r}")
+    if not isinstance(limit, timedelta):
+        raise SettingsError(f"the effect {key!r} takes a timedelta as limit=, not {limit!r}")
 
 
 def _failed(intent: Intent, error: BaseException) -> Event:

@@ -30,6 +30,7 @@ from roost.streams import (
     Reader,
     RoostError,
     ServerUnavailable,
+    SettingsError,
     Settings,
     Shard,
     Writer,
@@ -240,6 +241,9 @@ class Flock:
     def _by_name(
         self, limits: ModelLimits | Mapping[str, ModelLimits | None] | None
     ) -> list[tuple[str, ModelLimits | None]]:
+        several = limits.values() if isinstance(limits, Mapping) else [limits]
+        if not all(isinstance(each, ModelLimits | None) for each in several):
+            raise SettingsError(f"limits= is a ModelLimits, or a dict of them by the names of models: not {limits!r}")
         if isinstance(limits, ModelLimits):
             chosen = self._model or "offline"
             return [(chosen if isinstance(chosen, str) else chosen.name, limits)]

@@ -97,19 +97,22 @@ def drop(common: Common, **chosen: Any) -> int:
 
 @dead.command("settle", cls=Command)
 @click.argument("id", metavar="ID")
-@click.option("--done/--undone", "done", default=None, help="Whether the effect has happened.")
+@click.option("--done", is_flag=True, help="The effect has happened.")
+@click.option("--undone", is_flag=True, help="It has not.")
 @click.option("--result", metavar="JSON", help="What it has answered, for who asks for it. With --done.")
 @click.option("--by", metavar="NAME", help="Who decides [default: user@host].")
 @click.option("--reason", metavar="TEXT", help="Why; it stands in the log.")
 @common_options(json=True)
-def settle(common: Common, id: str, done: bool | None, result: str | None, by: str | None, reason: str | None) -> int:
+def settle(
+    common: Common, id: str, done: bool, undone: bool, result: str | None, by: str | None, reason: str | None
+) -> int:  # fmt: skip
     """Say how an outside effect has ended that nobody knows of, and retry what was parked for it.
 
     --done: it has happened, and will not be repeated. --undone: it has not, and is carried out when the delivery is
     handled again.
     """
-    if done is None:
-        raise click.UsageError("say --done if the effect has happened, --undone if it has not")
+    if done == undone:  # both would let the order of the words decide whether something is paid twice
+        raise click.UsageError("say either --done if the effect has happened, or --undone if it has not")
     if result is not None and not done:
         raise click.UsageError("--result is what the effect has answered: it goes with --done")
     from .dead_decision import settle
@@ -171,7 +174,7 @@ def _decide(
 ) -> int:  # fmt: skip
     if every == bool(ids):
         raise click.UsageError(
-            "name the deliveries by their IDs, or say --all" if not ids else "IDs, or --all: not both"
+            "name the deliveries by their IDs, or say --all" if not ids else "name IDs or say --all, not both"
         )
     if not every and (actor or run):
         raise click.UsageError("--actor and --run choose among --all: an ID says already which is meant")

@@ -33,6 +33,8 @@ class Durability:
     @classmethod
     def parse(cls, text: str) -> Durability:
         """Raises SettingsError for what is none of MODES."""
+        if not isinstance(text, str):
+            raise SettingsError(f"{text!r} is no durability: choose {MODES}")
         if text == "memory":
             return MEMORY
         if text == "disk":

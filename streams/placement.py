@@ -49,8 +49,8 @@ def stays(subject: str) -> bool:
 
 def check_shards(shards: int) -> int:
     """A number of shards that a flock may have. Raises SettingsError."""
-    if not 1 <= shards <= MAX_SHARDS:
-        raise SettingsError(f"a flock has 1 to {MAX_SHARDS} shards, not {shards}")
+    if type(shards) is not int or not 1 <= shards <= MAX_SHARDS:
+        raise SettingsError(f"a flock has 1 to {MAX_SHARDS} shards, not {shards!r}")
     return shards
 
 

@@ -108,20 +108,20 @@ class Shard:
         already is away is not for good: what is written waits for it.
         """
         client = cast(CommandClient, self.client)
-        if durability is not None:
-            is_new = not await self.command("EXISTS", self.keys.key("meta"))
-            await check(durability, client, self.keys.log, self.keys.flock, replicas=is_new)
         settings: dict[str, Any] = {} if durability in (None, MEMORY) else {"durability": str(durability)}
-        if shards is not None and shards != 1:
-            settings["shards"] = check_shards(shards)
+        if shards is not None and check_shards(shards) != 1:
+            settings["shards"] = shards
+        is_new = durability is not None and not await self.command("EXISTS", self.keys.key("meta"))
+        if is_new and durability is not None:
+            await check(durability, client, self.keys.log, self.keys.flock, replicas=True)
         await self.open(settings)
-        if durability is None:
-            await check(self.durability, client, self.keys.log, self.keys.flock, replicas=False)
-        elif durability != self.durability:
+        if durability is not None and durability != self.durability:
             raise SettingsError(
                 f"flock {self.keys.flock!r} was made with the durability {self.durability}, which stays: "
                 f"ask for that or for none, or make another flock with {durability}"
             )
+        if not is_new:  # after that comparison: the check may change the settings of Roost's own server
+            await check(self.durability, client, self.keys.log, self.keys.flock, replicas=False)
 
     async def run(self, name: str, *args: Any) -> Any:
         """Run a script that may be repeated safely; waits for a server that is away. Raises ServerUnavailable."""

@@ -28,10 +28,14 @@ class Due(NamedTuple):
 def due(delay: timedelta | None, at: datetime | None) -> Due:
     """One of both as the server takes it; what is past is due at once.
 
-    Raises SettingsError for none, both, and a time without a time zone; LimitExceeded for more than 366 days ahead.
+    Raises SettingsError for none, both, other types, and a time without a time zone; LimitExceeded for more than 366 days ahead.
     """
     if (delay is None) == (at is None):
         raise SettingsError("an event is set for later by delay=, a timedelta, or by at=, a datetime: give one of them")
+    given: object = at if delay is None else delay
+    if not isinstance(given, timedelta if at is None else datetime):
+        kind = "delay= is a timedelta" if at is None else "at= is a datetime"
+        raise SettingsError(f"when an event is set for later, {kind}: not {given!r}")
     if delay is not None:
         when, ahead_ms = Due("in", max(0, round(delay.total_seconds() * 1000))), delay.total_seconds() * 1000
     else:

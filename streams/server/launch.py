@@ -12,6 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from redis.exceptions import ResponseError
+
 from roost.streams.client import make_client
 from roost.streams.errors import ServerUnavailable
 from roost.streams.facts import read_info
@@ -99,7 +101,11 @@ async def _ask(place: ServerPlace, timeout: timedelta) -> int | Literal["loading
         return "silent"
     client = make_client(ServerUrl.parse(place.url()), connections=1, command_timeout=timeout, connect_timeout=timeout)
     try:
-        await client.ping()
+        try:
+            await client.ping()
+        except ResponseError as error:
+            if not str(error).startswith("MISCONF"):  # it cannot write to its disk: it refuses even this, but answers
+                raise
         return int((await read_info(client))["process_id"])
     except FAILURES as error:
         # Silent: a socket left by a server that was killed, or a server that has only begun.

@@ -300,6 +300,16 @@ async def test_an_action_that_asks_for_itself_and_a_key_that_cannot_be_are_refus
     assert await story(flock, "k/inner") == ["intended", "done"]
 
 
+async def test_what_cannot_be_called_is_refused_before_an_intent_that_a_person_had_to_settle(flock: Flock) -> None:
+    uncallable: Any = "pay"
+    with pytest.raises(SettingsError, match="needs a function that takes its key, not 'pay'"):
+        await flock.effect("k", uncallable)
+    seconds: Any = 5
+    with pytest.raises(SettingsError, match="takes a timedelta as limit=, not 5"):
+        await flock.effect("k", counted([]), limit=seconds)
+    assert await story(flock, "k") == []
+
+
 async def test_reads_stand_in_the_log_before_the_intent_that_they_led_to(flock: Flock) -> None:
     note = await flock.memory.put("the price")
 

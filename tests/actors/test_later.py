@@ -187,6 +187,8 @@ async def test_an_event_is_set_once_whatever_its_time(flock: Flock) -> None:
         ({}, SettingsError, "one of them"),
         ({"delay": SOON, "at": datetime.now(UTC)}, SettingsError, "one of them"),
         ({"at": datetime(2030, 1, 1)}, SettingsError, "time zone"),  # noqa: DTZ001  # the point
+        ({"delay": 5}, SettingsError, "a timedelta: not 5"),
+        ({"at": "noon"}, SettingsError, "a datetime: not 'noon'"),
         ({"delay": MAX_AHEAD + SOON}, LimitExceeded, "366 days"),
         ({"at": datetime.now(UTC) + 2 * MAX_AHEAD}, LimitExceeded, "366 days"),
     ],

@@ -199,13 +199,14 @@ async def test_an_effect_that_nobody_knows_of_is_settled_and_its_delivery_goes_o
 ) -> None:
     await park(flock, Sent("Elm Lane"), Sent("Oak Lane"), actor=Payer)
     first, second = await ids_of(flock)
-    shown, unsaid, odd = await asyncio.gather(
+    shown, unsaid, both, odd = await asyncio.gather(
         roost("dead", "show", first),
         roost("dead", "settle", first),
+        roost("dead", "settle", first, "--done", "--undone"),
         roost("dead", "settle", first, "--done", "--result", "no JSON"),
     )
     assert f"roost dead settle {first[:8]} --undone" in shown.out
-    assert [ran.code for ran in (unsaid, odd)] == [2, 2]
+    assert [ran.code for ran in (unsaid, both, odd)] == [2, 2, 2]
     [effect] = [parked.effect async for parked in flock.dead.list() if parked.id == first]
     done, undone = await asyncio.gather(
         roost("dead", "settle", first, "--done", "--result", '"paid before"', "--by", "ada"),

@@ -136,6 +136,15 @@ async def test_what_was_acknowledged_on_disk_outlives_a_killed_server(own_server
         assert [event.version for event in kept] == list(range(1, len(kept) + 1))
 
 
+async def test_who_is_refused_another_durability_has_changed_nothing_of_the_server(own_server: Any) -> None:
+    server: OwnServer = await own_server()
+    async with core_at(server.url) as core:
+        with pytest.raises(SettingsError, match="made with the durability memory, which stays"):
+            async with core_at(server.url, "disk"):
+                pass
+        assert await syncs(core) == "everysec"
+
+
 async def syncs(core: Core) -> str:
     settings = await core.connection.client.execute_command("CONFIG GET", "appendfsync")
     return str(settings["appendfsync"])
