@@ -31,6 +31,7 @@ from roost_tests.lane_hand import INBOX, LANES, Counter, Halting, Hand, number_o
 from roost_tests.lane_shadow import LaneShadow, LaneView, View, look
 
 import roost.actors.keyed
+import roost.streams.lanes
 from roost.actors import Actor
 from roost.streams import Connection, Delivery, Event, Inbox, Keys
 from roost.streams.answer import Fenced, Written
@@ -74,7 +75,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.actor = Halting if halts else Counter
         self.hands = [self.run(self.hire()) for _ in range(WORKERS)]
         self.look()
-        self.append(0, [0, 1, 2, 0, 0])
+        self.append(0, [0, 1, 2, 0, 0, 0, 0])
         for hand in self.hands:
             self.run(hand.step("keep"))
         self.sort(0)
@@ -121,9 +122,20 @@ class LaneMachine(RuleBasedStateMachine):
             self.sort(number)
         self.alone(hand, hand.round())
 
+    @rule(key=st.integers(0, 2), turns=st.integers(1, 2), how=hows)
+    def crowd(self, key: int, turns: int, how: str) -> None:
+        """Much comes for one key: more than its line takes."""
+        self.append(0, [key] * 3)
+        for number in range(WORKERS):
+            self.sort(number)
+        for number in [*range(WORKERS)] * turns:
+            self.alone(self.hands[number], self.hands[number].round())
+            self.end(number, 0, how)
+
     @rule(number=numbers)
     def look_at_front(self, number: int) -> None:
-        self.run(self.hand(number).look_at_front(self.connection.client))
+        if self.look().front:  # else it would wait
+            self.run(self.hand(number).look_at_front(self.connection.client))
 
     @rule(number=numbers)
     def move_what_was_seen(self, number: int) -> None:
@@ -224,15 +236,15 @@ class LaneMachine(RuleBasedStateMachine):
 
     @rule(lane=st.integers(0, LANES - 1), key=st.sampled_from(KEYS))
     def bring_back_with_an_old_mark(self, lane: int, key: str) -> None:
-        """Only the last mark counts; none, where one is on its way, does not."""
+        """Only the last mark counts; none, where one is on its way, does not; and of a key that halts nothing comes."""
         before = self.look()
         generation, owner = before.owners.get(str(lane), (0, ""))
         hand = next((each for each in self.hands if each.name == owner), None)
-        mark = before.lanes[lane].marks.get(key)
-        if hand is None or hand.held.get(lane) != generation or mark in (None, "-"):
+        stalled = before.lanes[lane].stalled.get(key)
+        if hand is None or stalled is None or not (stalled.marked or stalled.halted):
             return
         for met in (None, "1-1"):
-            assert self.run(hand.lanes.bring_back(lane, generation, key, met, 2)) == before.lanes[lane].stalled[key]
+            assert self.run(hand.lanes.bring_back(lane, generation, key, met, 2)) == stalled
         assert self.look() == before
 
     # Who comes and goes.
@@ -273,8 +285,10 @@ class LaneMachine(RuleBasedStateMachine):
         if dies:
             self.run(self.expire(hand.name))
         else:
-            self.run(hand.leave())
-            assert not [lane for lane, (_, owner) in self.look().owners.items() if owner == hand.name]
+            before = self.look().owners
+            self.alone(hand, hand.leave(), keeps=False)
+            left = {lane: ("" if owner == hand.name else owner) for lane, (_, owner) in before.items()}
+            assert {lane: owner for lane, (_, owner) in self.view.owners.items()} == left
         self.hands.append(hand)  # what it has begun may still end
         self.hands[number] = self.run(self.hire())
         if len(self.hands) > WORKERS + 2:
@@ -296,18 +310,21 @@ class LaneMachine(RuleBasedStateMachine):
         if drops:
             self.shadow.dropped.add(n)
 
-    @rule(number=workers)
-    def unsubscribe(self, number: int) -> None:
-        """Only what is empty goes."""
+    @rule(number=workers, drops=st.sampled_from([False, False, False, True]))
+    def unsubscribe(self, number: int, drops: bool) -> None:
+        """Only what is empty goes, unless a person says so. Workers that had lanes of it do not know."""
         hand, before = self.hands[number], self.look()
         left = len(before.front) + before.aside + sum(len(lane.entries) for lane in before.lanes)
         hand.client.losses = []
-        assert self.run(Inbox(hand.shard, INBOX, hand.name).unsubscribe()) == left
-        if left:
+        assert self.run(Inbox(hand.shard, INBOX, hand.name).unsubscribe(drop=drops)) == left
+        if left and not drops:
             assert self.look() == before
             return
-        self.shadow.owners = {}
-        assert not self.look().owners
+        self.shadow.drop_all(before)
+        after = self.look()
+        assert not after.owners
+        assert not after.aside
+        assert all(not lane.stalled and not any(lane.aside.values()) for lane in after.lanes)
         self.run(hand.start())
 
     # What must always hold.
@@ -361,19 +378,22 @@ class LaneMachine(RuleBasedStateMachine):
         self.shadow.check_begun(view, self.begun)
 
     def finish(self) -> None:
-        """One worker is left; a person has everything tried again. Then nothing waits anywhere."""
+        """One worker is left, for which much comes once more; a person has everything tried again. Then nothing waits
+        anywhere."""
         for hand in self.hands:
             hand.client.losses = []
         for hand in self.hands[1:]:
             self.run(self.expire(hand.name))
         last, view = self.hands[0], self.view
-        for _ in range(ROUNDS):
+        for turn in range(ROUNDS):
+            if turn < 4:
+                self.append(0, [0, 0, 1])
             self.run(last.step("keep"))
             self.sort(0)
             self.run(last.round())
             last.end_pauses()
-            while last.slots.begun:
-                self.run(last.end(0, "done"))
+            for _ in range(len(last.slots.begun)):
+                self.run(last.end(0, "fail" if turn == 2 else "done"))
             view = self.look()
             self.check(view)
             if view.dead:
@@ -421,9 +441,10 @@ def run_machine(url: str, flock: str, examples: int, steps: int, *, shrink: bool
 
 
 @pytest.fixture(autouse=True)
-def few_come_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the events of a test take several turns."""
     monkeypatch.setattr(roost.actors.keyed, "BACK_AT_ONCE", 2)
+    monkeypatch.setattr(roost.streams.lanes, "TAKEN_AT_ONCE", 2)
 
 
 def test_lanes_keep_every_delivery_once_and_each_key_in_order(server_url: str, flock_name: str) -> None:

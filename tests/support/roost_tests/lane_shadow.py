@@ -137,6 +137,8 @@ class LaneShadow:
     dropped: set[int] = field(default_factory=set[int])
     parked: set[int] = field(default_factory=set[int])
     """Ever: without `halt` a person puts them where nobody waits for them."""
+    freed: set[int] = field(default_factory=set[int])
+    """Those that were parked when their inbox was taken away."""
     given: dict[tuple[str, int, str, int], Delivery] = field(default_factory=dict[tuple[str, int, str, int], Delivery])
     """Every delivery that was ever begun, by lane, generation, entry and count."""
     owners: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
@@ -153,13 +155,20 @@ class LaneShadow:
                 assert places.pop(n, 0) == 1, (n, "is lost, or there twice")
         assert not +places, "nothing is there that was never appended"
 
+    def drop_all(self, view: View) -> None:
+        """The inbox was taken away, with what it held; of what is parked no key knows any more."""
+        dead = {number_of(fields) for fields in view.dead.values()}
+        self.dropped |= self.keys.keys() - dead - {n for _, n in view.handled()}
+        self.freed |= dead
+        self.owners = {}
+
     def check_order(self, view: View, *, halts: bool) -> None:
         """What took effect for a key did so in the order of appending."""
         self.parked |= {number_of(fields) for fields in view.dead.values()}
         last: dict[str, int] = {}
         for key, n in view.handled():
             assert self.keys[n] == key
-            if halts or n not in self.parked:
+            if n not in self.freed and (halts or n not in self.parked):
                 assert n > last.get(key, -1), (key, n, "overtook, or was overtaken")
                 last[key] = n
 
