@@ -137,8 +137,9 @@ class LaneShadow:
     dropped: set[int] = field(default_factory=set[int])
     parked: set[int] = field(default_factory=set[int])
     """Ever: without `halt` a person puts them where nobody waits for them."""
-    freed: set[int] = field(default_factory=set[int])
-    """Those that were parked when their inbox was taken away."""
+    freed: set[str] = field(default_factory=set[str])
+    """Keys of which something was parked when their inbox was taken away: to have that tried again lets them go on,
+    too, should they halt for something else by then."""
     given: dict[tuple[str, int, str, int], Delivery] = field(default_factory=dict[tuple[str, int, str, int], Delivery])
     """Every delivery that was ever begun, by lane, generation, entry and count."""
     owners: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
@@ -156,10 +157,10 @@ class LaneShadow:
         assert not +places, "nothing is there that was never appended"
 
     def drop_all(self, view: View) -> None:
-        """The inbox was taken away, with what it held; of what is parked no key knows any more."""
+        """The inbox was taken away, with what it held; what is parked stays."""
         dead = {number_of(fields) for fields in view.dead.values()}
         self.dropped |= self.keys.keys() - dead - {n for _, n in view.handled()}
-        self.freed |= dead
+        self.freed |= {self.keys[n] for n in dead}
         self.owners = {}
 
     def check_order(self, view: View, *, halts: bool) -> None:
@@ -168,7 +169,7 @@ class LaneShadow:
         last: dict[str, int] = {}
         for key, n in view.handled():
             assert self.keys[n] == key
-            if n not in self.freed and (halts or n not in self.parked):
+            if n not in self.parked or (halts and key not in self.freed):
                 assert n > last.get(key, -1), (key, n, "overtook, or was overtaken")
                 last[key] = n
 
