@@ -28,7 +28,8 @@ class Due(NamedTuple):
 def due(delay: timedelta | None, at: datetime | None) -> Due:
     """One of both as the server takes it; what is past is due at once.
 
-    Raises SettingsError for none, both, other types, and a time without a time zone; LimitExceeded for more than 366 days ahead.
+    Raises SettingsError for none, both, other types, and a time without a time zone; LimitExceeded for more than 366
+    days ahead.
     """
     if (delay is None) == (at is None):
         raise SettingsError("an event is set for later by delay=, a timedelta, or by at=, a datetime: give one of them")
