@@ -382,6 +382,9 @@ class LaneMachine(RuleBasedStateMachine):
         tried again, and nothing waits anywhere."""
         for hand in self.hands:
             hand.client.losses = []
+        self.crowd(0, 1, "done")
+        for frozen, taker in ((0, 1), (1, 2), (2, 0)):
+            self.freeze(frozen, taker, False, "done")
         for hand in self.hands[1:]:
             self.run(self.expire(hand.name))
         view = self.view
@@ -389,6 +392,7 @@ class LaneMachine(RuleBasedStateMachine):
             if turn < 4:
                 self.append(0, [0, 0, 1])
             if turn == 3:
+                self.bring_back_with_an_old_mark()
                 self.replace(0, True)
             last = self.hands[0]
             self.run(last.step("keep"))
