@@ -76,7 +76,7 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
             what = "1 parked delivery waits" if flock.parked == 1 else f"{flock.parked:,} parked deliveries wait"
             tell(f"{what} for a decision in flock {flock.name}: `roost dead --flock {flock.name}`")
     if server.running and not server.answers:
-        tell("the server runs but does not answer: it is loading its data, or is stuck")
+        tell("the server runs but does not answer: it is loading its data, its disk is full, or it is stuck")
 
 
 def _share(server: ServerStatus) -> float | None:

@@ -12,8 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from redis.exceptions import ResponseError
-
 from roost.streams.client import make_client
 from roost.streams.errors import ServerUnavailable
 from roost.streams.facts import read_info
@@ -103,8 +101,8 @@ async def _ask(place: ServerPlace, timeout: timedelta) -> int | Literal["loading
     try:
         try:
             await client.ping()
-        except ResponseError as error:
-            if not str(error).startswith("MISCONF"):  # it cannot write to its disk: it refuses even this, but answers
+        except FAILURES as error:
+            if "MISCONF" not in str(error):  # it cannot write to its disk: it refuses even this, but answers
                 raise
         return int((await read_info(client))["process_id"])
     except FAILURES as error:
