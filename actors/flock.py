@@ -241,7 +241,7 @@ class Flock:
     def _by_name(
         self, limits: ModelLimits | Mapping[str, ModelLimits | None] | None
     ) -> list[tuple[str, ModelLimits | None]]:
-        several = limits.values() if isinstance(limits, Mapping) else [limits]
+        several: list[object] = [*limits.values()] if isinstance(limits, Mapping) else [limits]
         if not all(isinstance(each, ModelLimits | None) for each in several):
             raise SettingsError(f"limits= is a ModelLimits, or a dict of them by the names of models: not {limits!r}")
         if isinstance(limits, ModelLimits):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, Token, new_id
+from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, SettingsError, Token, new_id
 from roost.streams.inbox import InboxGone
 from roost.streams.patience import explain, is_passing
 
@@ -110,6 +110,11 @@ class Worker:
         types = [handler.declaration.name for handler in self.actor.handlers.values()]
         limit, when_full = self.actor.inbox_limit, self.actor.when_full
         await self._inbox.subscribe(types, self._run, limit=limit, when_full=when_full)
+        if await self._inbox.has_lanes():  # what it would read there is for the one who sorts
+            raise SettingsError(
+                f"the inbox {self._inbox.name} is that of a keyed actor, and {self.actor.name} has no keys: "
+                "give it another name, or let the inbox run empty and remove it"
+            )
 
     async def stop(self, grace: timedelta = GRACE) -> None:
         """Take no more, finish what is in hand within the grace, hand back the rest."""

@@ -33,8 +33,9 @@ class Durability:
     @classmethod
     def parse(cls, text: str) -> Durability:
         """Raises SettingsError for what is none of MODES."""
-        if not isinstance(text, str):
-            raise SettingsError(f"{text!r} is no durability: choose {MODES}")
+        given: object = text  # whatever a program has handed over
+        if not isinstance(given, str):
+            raise SettingsError(f"{given!r} is no durability: choose {MODES}")
         if text == "memory":
             return MEMORY
         if text == "disk":

@@ -97,6 +97,10 @@ class Inbox:
             await self._shard.open()  # the log has started anew
         await self._shard.open()
 
+    async def has_lanes(self) -> bool:
+        """Whether a keyed actor has made it its own."""
+        return bool(await self._shard.command("HEXISTS", self._shard.keys.key("lanes", self.name), "count"))
+
     async def unsubscribe(self, *, drop: bool = False) -> int:
         """Take the inbox away if it is empty, or drop what it holds if told to; how much it held."""
         return int(await self._shard.run("unsubscribe", self.name, "1" if drop else "0"))

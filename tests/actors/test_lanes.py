@@ -87,6 +87,20 @@ async def test_a_number_of_lanes_that_is_not_the_inboxs_is_refused(flock: Flock,
         await wait_until(lambda: has_handled(flock, 1))
 
 
+async def test_a_worker_without_keys_is_refused_at_a_keyed_inbox(flock: Flock) -> None:
+    class Keyless(Actor):
+        name = "Summer"
+
+        @on(Added)
+        async def add(self, added: Added, ctx: Context[Any]) -> None:
+            raise AssertionError("it would read what is for the one who sorts")
+
+    async with working(flock, Summer):
+        with pytest.raises(SettingsError, match="is that of a keyed actor, and Summer has no keys"):
+            async with flock.work(Keyless):
+                pass
+
+
 @pytest.mark.parametrize("lanes", [0, 257])
 def test_an_actor_has_a_bounded_number_of_lanes(lanes: int) -> None:
     with pytest.raises(SettingsError, match="choose 1 to 256"):
