@@ -31,11 +31,10 @@ class Durability:
     disk: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Durability:
+    def parse(cls, text: object) -> Durability:
         """Raises SettingsError for what is none of MODES."""
-        given: object = text  # whatever a program has handed over
-        if not isinstance(given, str):
-            raise SettingsError(f"{given!r} is no durability: choose {MODES}")
+        if not isinstance(text, str):
+            raise SettingsError(f"{text!r} is no durability: choose {MODES}")
         if text == "memory":
             return MEMORY
         if text == "disk":
