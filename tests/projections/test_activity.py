@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from roost_tests.waiting import wait_until
 
@@ -186,6 +186,7 @@ def test_an_actor_that_is_no_text_is_nobody() -> None:
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=2))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # its tables are made while others work
 @given(
     st.lists(
         st.tuples(
