@@ -7,8 +7,10 @@ from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigur
 from .folding import Fold, fold
 from .lineage import Ancestor, Branch, Lineage, Use
 from .notes import ListedNote, NotesFold
+from .projection import OnPoison, Projection
 from .recent import lapsed, recent_activity, recent_events
 from .recorded import OddData, RecordedWork
+from .rows import HeldRows, Rows
 from .runs import RunsFold, RunState
 from .seen import AgentCounts, AgentId, AgentState, SeenNote, Task, Thread
 from .tally import Tally, figures_of
@@ -25,12 +27,16 @@ __all__ = [
     "Difference",
     "Figures",
     "Fold",
+    "HeldRows",
     "Lineage",
     "ListedNote",
     "ModelFigures",
     "NotesFold",
     "OddData",
+    "OnPoison",
+    "Projection",
     "RecordedWork",
+    "Rows",
     "RunState",
     "RunsFold",
     "SavedFigures",

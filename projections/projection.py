@@ -1,0 +1,69 @@
+"""A projection: how events become rows that are read. Roost's own are made with it, and so are a program's."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+
+from pydantic import TypeAdapter
+
+from roost.streams import Event
+
+from .rows import Rows
+
+Row = TypeVar("Row")
+
+OnPoison = Literal["stop", "skip"]
+
+
+class Projection(Generic[Row]):
+    """A read model: rows by their keys, folded from the log. Subclass it with a name, and say what an event changes.
+
+    ```python
+    @dataclass
+    class Author:
+        notes: int = 0
+
+    class Authors(Projection[Author]):
+        name = "authors"
+
+        def evolve(self, event: Event, rows: Rows[Author]) -> None:
+            if event.type == "note.written" and event.actor:
+                rows[event.actor] = Author(rows.get(event.actor, Author()).notes + 1)
+    ```
+
+    A row is whatever pydantic can write as JSON and read again; without a type it is a plain dict. `evolve` depends on
+    the event and the rows alone, for it is called again for an event when rows that it asked for had to be fetched; it
+    keeps nothing in the object. With several shards there are partial rows in each: `merge` makes one of two.
+    """
+
+    name: ClassVar[str]
+    """What it is called, in the whole flock: letters, digits, dots, dashes and underscores."""
+    version: ClassVar[int] = 1
+    """Raise it when `evolve` changes: the new one is built beside the old, and takes over when it has caught up."""
+    types: ClassVar[frozenset[str] | None] = None
+    """The types of events that it wants; None: all."""
+    on_poison: ClassVar[OnPoison] = "stop"
+    """What becomes of an event on which `evolve` fails: it is recorded, and then the projection stops, or goes on."""
+
+    def evolve(self, event: Event, rows: Rows[Row]) -> None:
+        """Take one event in, by reading and changing rows. The order is that of the log, shard by shard."""
+        raise NotImplementedError
+
+    def merge(self, one: Row, other: Row) -> Row:
+        """One row of two that have the same key in different shards."""
+        raise NotImplementedError(f"{type(self).__name__} has rows of several shards under one key: give it a merge()")
+
+    @classmethod
+    def row_type(cls) -> Any:
+        """What `Projection[…]` was given; a dict where it was given nothing."""
+        for base in cls.__mro__:
+            for each in getattr(base, "__orig_bases__", ()):
+                for given in get_args(each):
+                    if not isinstance(given, TypeVar):
+                        return given
+        return dict[str, Any]
+
+    @classmethod
+    def adapter(cls) -> TypeAdapter[Any]:
+        """How rows are written as JSON, and read."""
+        return TypeAdapter(cls.row_type())
