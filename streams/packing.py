@@ -56,6 +56,16 @@ class Packing:
             await connection.disconnect(nowait=True)
             raise
 
+    async def _send_ping(self) -> None:
+        """What redis-py asks a connection now and then. A server with a full disk refuses even that, and serves reads:
+        it says so, and is not taken for one that is gone."""
+        asked: Any = super()
+        try:
+            await asked._send_ping()
+        except ResponseError as error:
+            if not str(error).startswith("MISCONF"):
+                raise
+
 
 class PackingConnection(Packing, Connection):
     """Over TCP."""

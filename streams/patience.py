@@ -63,6 +63,10 @@ def explain(error: Exception) -> Exception:
         return ServerUnavailable(f"that was carried out, but {error}")
     if is_passing(error):
         return ServerUnavailable(f"the server is gone ({error}); start it, or set ROOST_URL to one that runs")
+    if "MISCONF" in str(error)[:40]:
+        return ServerUnavailable(
+            "the server cannot write to its disk and refuses writes: make room there; it takes writes again by itself"
+        )
     return ServerUnavailable(f"the server refused: {error}")
 
 

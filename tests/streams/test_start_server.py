@@ -11,10 +11,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from roost_tests.core import Core, happened, open_core
 from roost_tests.own_server import OwnServer
 from roost_tests.waiting import wait_until
 
@@ -309,16 +311,28 @@ def test_the_last_words_of_a_server_are_found_in_its_log(tmp_path: Path, lines: 
     assert ServerPlace(tmp_path).last_words() == words
 
 
+@contextmanager
+def disk_of(place: Path, size: str) -> Iterator[Path]:
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", place], check=False).returncode:
+        pytest.skip("only an administrator can make a small disk")
+    (place / "home").mkdir(mode=0o700)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", disk], check=False).returncode:
-        pytest.skip("only an administrator can make a small disk")
-    (disk / "home").mkdir(mode=0o700)
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
+    with disk_of(tmp_path / "disk", "64k") as disk:
+        yield disk
+
+
+@pytest.fixture
+def megabyte_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB: a server starts on it."""
+    with disk_of(tmp_path / "disk", "1m") as disk:
+        yield disk
 
 
 async def test_a_full_disk_is_told(small_disk: Path) -> None:
@@ -334,6 +348,21 @@ async def test_a_disk_that_fills_while_the_server_starts_is_told(small_disk: Pat
     (small_disk / "filler").write_bytes(b"x" * 60 * 1024)
     with pytest.raises(ServerUnavailable, match="stopped while it started: no space left on its disk"):
         await start_server(small_disk / "home")
+
+
+async def test_a_disk_that_fills_while_the_server_runs_is_told_by_whoever_writes(megabyte_disk: Path) -> None:
+    address = await start_server(megabyte_disk / "home")
+
+    async def fill(core: Core) -> None:
+        for _ in range(1000):
+            await core.append(happened(body=b'"' + b"x" * 10_000 + b'"'))
+
+    async with await connect(address.url) as connection, open_core(connection, "owls") as core:
+        with pytest.raises(ServerUnavailable, match="cannot write to its disk and refuses writes: make room there"):
+            await fill(core)
+        assert len(await core.log.recent(10)) == 10
+    assert (await server_status(megabyte_disk / "home")).answers, "it serves reads"
+    await stop_server(megabyte_disk / "home")
 
 
 async def test_a_long_log_is_put_aside(home: Path) -> None:
