@@ -1,0 +1,44 @@
+"""What a report says, before it is a table, Markdown or a page. Texts are as they were written: each of these escapes
+all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Tone = Literal["good", "going", "poor", "bad"]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A figure with its name, and a word on it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Figures that belong together."""
+
+    title: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All of a report: what it is about, what sharing saved, whether all went well, and the figures.
+
+    `missing` has what could not be done, and why.
+    """
+
+    title: str
+    about: tuple[str, ...]
+    saved: str
+    ending: str
+    tone: Tone
+    groups: tuple[Group, ...]
+    missing: tuple[tuple[str, str], ...] = ()
+    unnamed: int = 0

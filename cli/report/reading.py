@@ -1,0 +1,48 @@
+"""A flock's log read for a report, with a word on how far it is when that takes long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from roost.streams import Event, Position, Shard
+from roost.streams.merging import MergedLog
+
+QUIET_S = 1.0
+"""A short wait needs no word."""
+EVERY = 500
+"""Events between two looks at the clock."""
+
+
+async def read_log(
+    shards: Sequence[Shard], *, until: Sequence[Position], what: str, after: Sequence[Position] = ()
+) -> AsyncGenerator[Event]:
+    """The events behind `after` up to `until`, in order. From the second second on, a bar on standard error."""
+    log = MergedLog(shards)
+    total, bar, began = await log.length(), None, time.monotonic()
+    seen = 0
+    try:
+        reading = cast("AsyncGenerator[Event]", log.read(after or "0-0", until=until))
+        async with aclosing(reading):
+            async for event in reading:
+                seen += 1
+                if seen % EVERY == 0 and bar is None and time.monotonic() - began > QUIET_S:
+                    bar = _bar()
+                    bar.start()
+                    bar.add_task(what, total=max(total, seen))
+                if bar is not None and seen % EVERY == 0:
+                    bar.update(bar.task_ids[0], completed=seen)
+                yield event
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True, markup=False, emoji=False), transient=True)

@@ -1,0 +1,114 @@
+"""`roost report`: which run is meant, and what is said of it on the terminal, as JSON and as Markdown."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import orjson
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from roost_tests.command import COLOUR, Ran, RoostCommand
+from roost_tests.recorded_runs import EVIL, record_run
+
+from roost.actors import Flock
+
+FIRST, SECOND, THIRD = "5e" * 12, "5e7a" + "0" * 20, "7a" * 12
+
+
+def tokens_of(markdown: str) -> list[Token]:
+    """All that stands in it, links and tags too."""
+    found: list[Token] = []
+    for token in MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(markdown):
+        found += [token, *(token.children or ())]
+    return found
+
+
+async def test_a_run_is_meant_by_its_id_by_how_it_begins_or_as_the_latest(roost: RoostCommand, flock: Flock) -> None:
+    for run in (FIRST, SECOND, THIRD):
+        await record_run(flock, run)
+    latest, said, whole, beginning, several, none = await asyncio.gather(
+        *[roost("report", *words, "--json") for words in ((), ("latest",), (FIRST,), ("5e7",), ("5e",), ("ff",))]
+    )
+    runs = [ran.json["run"]["run"] for ran in (latest, said, whole, beginning)]
+    assert runs == [THIRD, THIRD, FIRST, SECOND]
+    assert (several.code, none.code) == (1, 1)
+    assert FIRST in several.err
+    assert SECOND in several.err
+    assert len(several.err.splitlines()) == len(none.err.splitlines()) == 1
+    assert "'ff'" in none.err
+
+
+async def test_where_there_is_no_run_or_no_server_a_line_says_so(roost: RoostCommand) -> None:
+    empty, dead = await asyncio.gather(roost("report"), roost("report", ROOST_URL="redis://127.0.0.1:1"))
+    assert (empty.code, dead.code, empty.out, dead.out) == (1, 1, "", "")
+    assert "has no runs yet: `roost run" in empty.err
+    assert len(empty.err.splitlines()) == len(dead.err.splitlines()) == 1
+
+
+async def test_first_stands_what_sharing_saved_and_how_the_run_ended(roost: RoostCommand, flock: Flock) -> None:
+    await record_run(flock, FIRST)
+    shown = await roost.on_terminal("report", columns=80)
+    plain = COLOUR.sub("", shown.out)
+    assert shown.code == 0
+    assert max(len(line.rstrip()) for line in plain.splitlines()) <= 80
+    text = " ".join(plain.split())
+    assert "Sharing saved 2 of 3 model calls (67 %), about 24 tokens, $0.0040 and 1.0 s of computing." in text
+    assert text.index("Sharing saved") < text.index("All went well") < text.index("Spent")
+
+
+async def test_a_run_that_goes_on_or_misses_something_says_so(roost: RoostCommand, flock: Flock) -> None:
+    missing = [{"what": "page 3", "reason": "no answer"}]
+    await record_run(flock, FIRST, ended=None)
+    await record_run(flock, SECOND, ended="partial", missing=missing)
+    running, partial = await asyncio.gather(roost("report", FIRST), roost("report", SECOND))
+    assert "still running" in running.out
+    assert "1 part is missing" in partial.out
+    assert "page 3: no answer" in partial.out
+
+
+async def test_a_price_that_nobody_knows_is_unknown_and_never_nothing(roost: RoostCommand, flock: Flock) -> None:
+    await record_run(flock, FIRST, cost=None)
+    table, markdown, data = await asyncio.gather(
+        roost("report"), roost("report", "--md", "-"), roost("report", "--json")
+    )
+    assert table.out.count("unknown") >= 2
+    assert "$0" not in table.out + markdown.out
+    assert data.json["figures"]["model"]["cost_usd"] is data.json["figures"]["saved"]["cost_usd"] is None
+
+
+async def test_what_names_hold_commands_neither_the_terminal_nor_markdown(roost: RoostCommand, flock: Flock) -> None:
+    for number, evil in enumerate(EVIL):
+        await record_run(
+            flock, f"{number}e" * 12, model=evil, ended="partial", missing=[{"what": evil, "reason": evil}]
+        )
+    for number in range(len(EVIL)):
+        ran: list[Ran] = await asyncio.gather(
+            *[roost("report", f"{number}e" * 12, *words) for words in ((), ("--json",), ("--md", "-"))]
+        )
+        assert [each.danger for each in ran] == [[], [], []]
+        kinds = {token.type for token in tokens_of(ran[2].out)}
+        assert kinds.isdisjoint({"link_open", "image", "html_inline", "html_block", "em_open", "code_inline", "s_open"})
+        assert not [line for line in ran[2].out.splitlines() if line.startswith("|") and line.count("|") != 4]
+
+
+async def test_a_file_gets_markdown_and_one_that_cannot_be_written_is_a_line(
+    roost: RoostCommand, flock: Flock, tmp_path: Path
+) -> None:
+    await record_run(flock, FIRST)
+    written, refused = await asyncio.gather(
+        roost("report", "--md", "run.md"), roost("report", "--md", "no/such/folder/run.md")
+    )
+    assert (written.code, written.out) == (0, "")
+    assert (tmp_path / "run.md").read_text("utf-8").startswith(f"# Run {FIRST}")
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1)
+    assert "no/such/folder/run.md cannot be written" in refused.err
+
+
+async def test_json_is_one_document(roost: RoostCommand, flock: Flock) -> None:
+    await record_run(flock, FIRST)
+    document: dict[str, Any] = (await roost("report", "--json")).json
+    assert orjson.loads(orjson.dumps(document)) == document
+    assert document["run"]["status"] == "done"
+    assert document["figures"]["saved"]["calls"] == 2
