@@ -1,6 +1,8 @@
 """What is read: folds of the log into figures, notes, lineage and runs, which can be thrown away and made again."""
 
 from .activity import Activity
+from .course import Point
+from .critical_path import CriticalPath, Step
 from .descent import DescentFold
 from .difference import Difference, compare_with_server
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
@@ -8,12 +10,18 @@ from .folding import Fold, fold
 from .lineage import Ancestor, Branch, Lineage, Use
 from .notes import ListedNote, NotesFold
 from .projection import OnPoison, Projection
+from .quantiles import Quantiles
 from .recent import lapsed, recent_activity, recent_events
 from .recorded import OddData, RecordedWork
+from .report import RunReport
+from .report_fold import ReportFold, report_of
+from .reuse_edges import ReuseEdge
 from .rows import HeldRows, Rows
 from .runs import RunsFold, RunState
 from .seen import AgentCounts, AgentId, AgentState, SeenNote, Task, Thread
+from .sharing import Sharing
 from .tally import Tally, figures_of
+from .timeline import Interval, Timeline
 
 __all__ = [
     "Activity",
@@ -23,27 +31,37 @@ __all__ = [
     "Ancestor",
     "Branch",
     "ByteFigures",
+    "CriticalPath",
     "DescentFold",
     "Difference",
     "Figures",
     "Fold",
     "HeldRows",
+    "Interval",
     "Lineage",
     "ListedNote",
     "ModelFigures",
     "NotesFold",
     "OddData",
     "OnPoison",
+    "Point",
     "Projection",
+    "Quantiles",
     "RecordedWork",
+    "ReportFold",
+    "ReuseEdge",
     "Rows",
+    "RunReport",
     "RunState",
     "RunsFold",
     "SavedFigures",
     "SeenNote",
+    "Sharing",
+    "Step",
     "Tally",
     "Task",
     "Thread",
+    "Timeline",
     "Use",
     "WorkFigures",
     "compare_with_server",
@@ -52,4 +70,5 @@ __all__ = [
     "lapsed",
     "recent_activity",
     "recent_events",
+    "report_of",
 ]

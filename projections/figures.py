@@ -53,12 +53,16 @@ class ModelFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedFigures:
-    """What reuse spared: calls, tokens and cost that were not spent again; seconds of recorded compute time."""
+    """What reuse spared: calls, tokens and cost that were not spent again; seconds of recorded compute time.
+
+    `cost_usd` is against what the provider would have charged with its own caching, `full_cost_usd` what was paid once.
+    """
 
     calls: int = 0
     tokens: int = 0
     tokens_estimated: bool = False
     cost_usd: Decimal | None = Decimal(0)
+    full_cost_usd: Decimal | None = Decimal(0)
     seconds: float = 0.0
 
     def to_data(self) -> dict[str, Any]:
@@ -67,6 +71,7 @@ class SavedFigures:
             "tokens": self.tokens,
             "tokens_estimated": self.tokens_estimated,
             "cost_usd": plain_money(self.cost_usd),
+            "full_cost_usd": plain_money(self.full_cost_usd),
             "seconds": self.seconds,
         }
 

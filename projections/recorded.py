@@ -90,11 +90,8 @@ class RecordedWork:
     cached_tokens: int = 0
     tokens_estimated: bool = False
     cost_usd: Decimal | None = None
-
-    @property
-    def is_cost_unknown(self) -> bool:
-        """Whether it has called a model for a price that nobody knows."""
-        return self.calls > 0 and self.cost_usd is None
+    cost_cached_usd: Decimal | None = None
+    """What the same call would have cost had its provider found all of its input in the provider's own cache."""
 
     @classmethod
     def from_data(cls, data: Data) -> RecordedWork:
@@ -114,11 +111,13 @@ class RecordedWork:
             output_tokens=count_of(data, "output_tokens"),
             cached_tokens=count_of(data, "cached_tokens", 0),
             tokens_estimated=data.get("tokens_estimated") is True,
-            cost_usd=_money(data.get("cost_usd")),
+            cost_usd=_money(data, "cost_usd"),
+            cost_cached_usd=_money(data, "cost_cached_usd"),
         )
 
 
-def _money(value: object) -> Decimal | None:
+def _money(data: Data, name: str) -> Decimal | None:
+    value: object = data.get(name)
     if value is None:
         return None
     try:
@@ -128,5 +127,5 @@ def _money(value: object) -> Decimal | None:
     exponent = money.as_tuple().exponent
     # Without bounds, eight characters such as 1e999999 would become a million digits.
     if not money.is_finite() or money < 0 or money >= 10**12 or not isinstance(exponent, int) or exponent < -MAX_DIGITS:
-        raise OddData("cost_usd is no decimal text from 0 up")
+        raise OddData(f"{name} is no decimal text from 0 up")
     return money

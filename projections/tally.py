@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import cast
 
 from roost.streams import Event
 
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
 from .folding import fold
-from .recorded import EXACT, Data, OddData, RecordedWork, count_of, data_of, how_of, text_of
+from .recorded import Data, OddData, RecordedWork, count_of, data_of, how_of, text_of
+from .spending import Spending
 
 DOCUMENT = "document"
 COUNTED = frozenset(
@@ -20,34 +20,6 @@ COUNTED = frozenset(
 )
 PUT = "put"
 """The kind of what was reused although nobody computed it: a note that was put under the key."""
-
-
-@dataclass(slots=True)
-class _Sum:
-    """Model calls, tokens, money and time, added up."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    estimated: bool = False
-    cost: Decimal = Decimal(0)
-    is_cost_unknown: bool = False
-    micros: int = 0
-
-    def add(self, work: RecordedWork) -> None:
-        self.calls += work.calls
-        self.input_tokens += work.input_tokens
-        self.output_tokens += work.output_tokens
-        self.cached_tokens += work.cached_tokens
-        self.estimated |= work.tokens_estimated
-        self.cost = EXACT.add(self.cost, work.cost_usd or Decimal(0))
-        self.is_cost_unknown |= work.is_cost_unknown
-        self.micros += work.micros
-
-    @property
-    def cost_usd(self) -> Decimal | None:
-        return None if self.is_cost_unknown else self.cost
 
 
 @dataclass(slots=True)
@@ -80,7 +52,7 @@ class Tally:
         self._run = run
         self._weighs_messages = messages
         self._kinds: dict[str, Counter[str]] = {}
-        self._spent, self._saved = _Sum(), _Sum()
+        self._spent, self._saved = Spending(), Spending()
         self._models: set[str] = set()
         self._messages = _Messages()
         self._types: Counter[str] = Counter()
@@ -154,8 +126,13 @@ class Tally:
         if model is not None:
             self._models.add(model)
 
-    def figures(self) -> Figures:
-        """How it stands now."""
+    @property
+    def odd(self) -> int:
+        """Events that were left out because their data does not fit their type."""
+        return self._odd
+
+    def figures(self, *, more_odd: int = 0) -> Figures:
+        """How it stands now. `more_odd` is how many events others have found odd besides."""
         kinds = {
             kind: WorkFigures(computed=counted["computed"], found=counted["found"], joined=counted["joined"])
             for kind, counted in self._kinds.items()
@@ -181,10 +158,11 @@ class Tally:
             ),
             saved=SavedFigures(
                 calls=saved.calls,
-                tokens=saved.input_tokens + saved.output_tokens,
+                tokens=saved.tokens,
                 tokens_estimated=saved.estimated,
-                cost_usd=saved.cost_usd,
-                seconds=saved.micros / 1_000_000,
+                cost_usd=saved.cost_again_usd,
+                full_cost_usd=saved.cost_usd,
+                seconds=saved.seconds,
             ),
             documents=documents.computed,
             documents_reused=documents.reused,
@@ -197,7 +175,7 @@ class Tally:
             misses=counts["note.missed"],
             notes=counts["note.written"],
             events=self._events,
-            odd=self._odd,
+            odd=self._odd + more_odd,
         )
 
 

@@ -69,7 +69,8 @@ def test_model_calls_are_those_that_were_made_and_savings_those_that_were_not() 
         "tokens_estimated": True, "cost_usd": "1.515", "failed": 0,
     }  # fmt: skip
     assert figures.saved.to_data() == {
-        "calls": 1, "tokens": 110, "tokens_estimated": False, "cost_usd": "0.015", "seconds": 0.75,
+        "calls": 1, "tokens": 110, "tokens_estimated": False, "cost_usd": "0.015",
+        "full_cost_usd": "0.015", "seconds": 0.75,
     }  # fmt: skip
 
 
