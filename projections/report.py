@@ -55,8 +55,7 @@ class RunReport:
     def to_data(self) -> dict[str, Any]:
         """As JSON holds it: money as decimal text, times in seconds unless the name says otherwise, unknown as null."""
         return {
-            "run": self.run.id,
-            "state": self.run.to_data(),
+            "run": self.run.to_data(),
             "figures": self.figures.to_data(),
             "first": self.first,
             "last": self.last,

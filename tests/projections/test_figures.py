@@ -135,6 +135,7 @@ def test_time_is_that_of_the_servers_clock_and_of_the_run_alone() -> None:
         ("work.computed", {**SECTION, "cost_usd": "NaN"}),
         ("work.computed", {**SECTION, "cost_usd": "-1"}),
         ("work.computed", {**SECTION, "cost_usd": "1e999999"}),
+        ("work.computed", {**SECTION, "cost_cached_usd": 0}),
         ("work.computed", {**SECTION, "cost_usd": "1e-999999"}),
         ("work.reused", {"how": "stolen", "work": DOCUMENT}),
         ("work.reused", {"how": "found", "work": 1}),
@@ -169,7 +170,8 @@ models = st.fixed_dictionaries(
         "cached_tokens": counts,
         "cost_usd": st.none() | st.decimals(0, 10**6, places=9).map(str),
         "tokens_estimated": st.booleans(),
-    }
+    },
+    optional={"cost_cached_usd": st.decimals(0, 10**6, places=9).map(str)},
 )
 seconds = st.integers(0, 10**9).map(lambda micros: micros / 1_000_000)
 
@@ -221,10 +223,13 @@ def count_plainly(events: list[Event]) -> dict[str, Any]:
     def total(of: list[dict[str, Any]], name: str) -> int:
         return sum(each.get(name, 0) for each in of)
 
-    def cost(of: list[dict[str, Any]]) -> str | None:
-        if any(each.get("calls", 0) > 0 and each["cost_usd"] is None for each in of):
-            return None
-        nanos = sum(int(Decimal(each["cost_usd"]) * 10**9) for each in of if each.get("cost_usd") is not None)
+    def cost(of: list[dict[str, Any]], *, again: bool = False) -> str | None:
+        nanos = 0
+        for each in of:
+            usd = (each.get("cost_cached_usd") if again else None) or each.get("cost_usd")
+            if usd is None and each.get("calls", 0) > 0:
+                return None
+            nanos += int(Decimal(usd or 0) * 10**9)
         whole, part = divmod(nanos, 10**9)
         return f"{whole}.{part:09}".rstrip("0").rstrip(".")
 
@@ -250,7 +255,8 @@ def count_plainly(events: list[Event]) -> dict[str, Any]:
             "calls": total(saved, "calls"),
             "tokens": total(saved, "input_tokens") + total(saved, "output_tokens"),
             "tokens_estimated": any(each.get("tokens_estimated") for each in saved),
-            "cost_usd": cost(saved),
+            "cost_usd": cost(saved, again=True),
+            "full_cost_usd": cost(saved),
             "seconds": sum(round(each["seconds"] * 10**6) for each in saved) / 10**6,
         },
         "documents": ways("document")["computed"],
