@@ -22,6 +22,7 @@ from .seen import AgentCounts, AgentId, AgentState, SeenNote, Task, Thread
 from .sharing import Sharing
 from .tally import Tally, figures_of
 from .timeline import Interval, Timeline
+from .versions import VersionsFold
 
 __all__ = [
     "Activity",
@@ -63,6 +64,7 @@ __all__ = [
     "Thread",
     "Timeline",
     "Use",
+    "VersionsFold",
     "WorkFigures",
     "compare_with_server",
     "figures_of",

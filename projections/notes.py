@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
 
 from roost.streams import Event, NoteRecord, Position
 
 from .recorded import Data, OddData, count_of, data_of, optional_text, text_of, texts_of
+
+NO_WORK = ("key", "label", "note")
+"""What `work.computed` tells beside the work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +55,23 @@ class _Claim:
     def of(cls, event: Event) -> _Claim:
         return cls(event.actor, event.cause, event.position.ms if event.position else 0)
 
+    @classmethod
+    def from_row(cls, row: Data) -> _Claim:
+        return cls(optional_text(row, "actor"), optional_text(row, "cause"), count_of(row, "at_ms"))
+
     def is_of(self, event: Event) -> bool:
         return (self.actor, self.cause) == (event.actor, event.cause)
 
 
 class NotesFold:
-    """Folds one shard's log, from its start on. `odd` counts events of notes whose data does not fit their type."""
+    """Folds one shard's log, from its start on, or from a state that `dump` has told and `load` reads.
 
-    def __init__(self) -> None:
+    `odd` counts events of notes whose data does not fit their type. `horizon` is the last position that was trimmed:
+    a note whose event is not behind it frees its content when it expires.
+    """
+
+    def __init__(self, horizon: Position | None = None) -> None:
+        self.horizon = horizon
         self.by_id: dict[str, ListedNote] = {}
         self.by_key: dict[str, str] = {}
         self.names_of_blob: dict[str, int] = {}
@@ -66,6 +82,7 @@ class NotesFold:
         """Where the last event stood that was taken in."""
         self.changes = 0
         self.odd = 0
+        self._expired_at: dict[str, Position] = {}
         self._claims: dict[str, _Claim] = {}
         self._completed: tuple[str, _Claim] | None = None  # the last note, and the claim that its key had
 
@@ -111,6 +128,7 @@ class NotesFold:
         if position is None:
             raise OddData(f"note {record.id} stands nowhere in a log")
         deadline_ms = None if record.ttl_ms is None else position.ms + record.ttl_ms
+        self._leave(record.id)  # written again under the same ID: it takes the place of what was there
         self.by_id[record.id] = ListedNote(record=record, body=event.body, position=position, deadline_ms=deadline_ms)
         self.names_of_blob[record.digest] = self.names_of_blob.get(record.digest, 0) + 1
         # A key that is written ends whatever claim it had: by completing it, or by making its completion come too late.
@@ -127,7 +145,7 @@ class NotesFold:
         note = self.by_id.get(optional_text(data, "note") or "")
         if note is None:
             return  # it came too late, or the note is gone
-        work = {name: value for name, value in data.items() if name not in ("key", "note")}
+        work = {name: value for name, value in data.items() if name not in NO_WORK}
         note = replace(note, work=work)
         claimed_for, claim = self._completed or (None, None)
         if claim is not None and claimed_for == note.id and claim.is_of(event) and note.record.ttl_ms is not None:
@@ -137,17 +155,41 @@ class NotesFold:
 
     def _expire(self, event: Event) -> None:
         note = self._drop(text_of(data_of(event), "note"))
-        if note is not None:
+        if note is None:
+            return
+        if self._is_trimmed(note.position):
+            self._unname(note.record.digest)
+        else:
             self.expired[note.id] = note.record.digest
+            self._expired_at[note.id] = note.position
 
     def _forget(self, event: Event) -> None:
-        note_id = text_of(data_of(event), "note")
+        self._leave(text_of(data_of(event), "note"))
+        self.changes += 1
+
+    def _leave(self, note_id: str) -> None:
+        """The note goes with its content, whether it lives or has expired."""
         note = self._drop(note_id)
         digest = note.record.digest if note is not None else self.expired.pop(note_id, None)
+        self._expired_at.pop(note_id, None)
         if digest is not None:
-            self.names_of_blob[digest] -= 1
-            if not self.names_of_blob[digest]:
-                del self.names_of_blob[digest]
+            self._unname(digest)
+
+    def trim(self, horizon: Position) -> None:
+        """The events up to that position have left the log: what has expired of them frees its content."""
+        self.horizon = horizon
+        for note_id in [known for known, position in self._expired_at.items() if self._is_trimmed(position)]:
+            del self._expired_at[note_id]
+            self._unname(self.expired.pop(note_id))
+        self.changes += 1
+
+    def _is_trimmed(self, position: Position) -> bool:
+        return self.horizon is not None and position <= self.horizon
+
+    def _unname(self, digest: str) -> None:
+        self.names_of_blob[digest] -= 1
+        if not self.names_of_blob[digest]:
+            del self.names_of_blob[digest]
 
     def _drop(self, note_id: str) -> ListedNote | None:
         note = self.by_id.pop(note_id, None)
@@ -156,10 +198,78 @@ class NotesFold:
         self.changes += 1
         return note
 
+    def dump(self) -> Iterator[bytes]:
+        """What has been folded, as lines of JSON, in the same order for the same fold. `load` makes it again of them,
+        down to claims that are still in hand."""
+        at = None if self.position is None else self.position.entry
+        yield _line("fold", at=at, horizon=None if self.horizon is None else self.horizon.entry, odd=self.odd)
+        for note in self.by_id.values():
+            body, work = note.body.decode(), None if note.work is None else orjson.dumps(note.work).decode()
+            yield _line("note", record=body, entry=note.position.entry, deadline_ms=note.deadline_ms, work=work)
+        for key, note_id in self.by_key.items():
+            yield _line("key", key=key, note=note_id)
+        for note_id, digest in self.expired.items():
+            yield _line("expired", note=note_id, digest=digest, entry=self._expired_at[note_id].entry)
+        for key, claim in self._claims.items():
+            yield _line("claim", key=key, actor=claim.actor, cause=claim.cause, at_ms=claim.at_ms)
+        if self._completed is not None:
+            note_id, claim = self._completed
+            yield _line("completed", note=note_id, actor=claim.actor, cause=claim.cause, at_ms=claim.at_ms)
+
+    @classmethod
+    def load(cls, lines: Iterable[bytes], shard: int = 0) -> NotesFold:
+        """The fold of which `dump` has told. Lines of other rows are passed over. Raises OddData."""
+        fold = cls()
+        for line in lines:
+            fold.put(orjson.loads(line), shard)
+        names = [note.record.digest for note in fold.by_id.values()]
+        fold.names_of_blob = dict(Counter([*names, *fold.expired.values()]))
+        return fold
+
+    def put(self, row: Data, shard: int) -> None:
+        """One row of `dump`. `load` counts who names which content when it has all of them."""
+
+        def position(name: str = "entry") -> Position:
+            return Position.parse(text_of(row, name), shard=shard)
+
+        match row.get("row"):
+            case "fold":
+                self.position = None if row.get("at") is None else position("at")
+                self.horizon = None if row.get("horizon") is None else position("horizon")
+                self.odd = count_of(row, "odd", 0)
+            case "note":
+                body = text_of(row, "record").encode()
+                deadline_ms = None if row.get("deadline_ms") is None else count_of(row, "deadline_ms")
+                work = None if row.get("work") is None else orjson.loads(text_of(row, "work"))
+                note = ListedNote(
+                    record=record_from(orjson.loads(body)), body=body, position=position(), deadline_ms=deadline_ms,
+                    work=work,
+                )  # fmt: skip
+                self.by_id[note.id] = note
+            case "key":
+                self.by_key[text_of(row, "key")] = text_of(row, "note")
+            case "expired":
+                self.expired[text_of(row, "note")] = text_of(row, "digest")
+                self._expired_at[text_of(row, "note")] = position()
+            case "claim":
+                self._claims[text_of(row, "key")] = _Claim.from_row(row)
+            case "completed":
+                self._completed = (text_of(row, "note"), _Claim.from_row(row))
+            case _:
+                return
+
+
+def _line(row: str, **members: Any) -> bytes:
+    return orjson.dumps({"row": row, **members})
+
 
 def record_of(event: Event) -> NoteRecord:
     """The record in a `note.written` event. Raises OddData."""
-    data = data_of(event)
+    return record_from(data_of(event))
+
+
+def record_from(data: Data) -> NoteRecord:
+    """The record that the data of a `note.written` event is. Raises OddData."""
     return NoteRecord(
         id=text_of(data, "note"),
         key=optional_text(data, "key"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Computed, Context, Flock, Work, on
-from roost.projections import NotesFold, compare_with_server, fold
+from roost.projections import NotesFold, VersionsFold, compare_with_server, fold
 from roost.streams import Event, NoteNotFound, Position
 from roost.streams.declaration import event
 
@@ -260,3 +260,48 @@ def test_a_note_forgotten_twice_frees_its_content_once() -> None:
         listed.evolve(Event(type=kind, subject="note/a", body=orjson.dumps(data), position=Position(0, 5, 0)))
     assert listed.names_of_blob == {"d": 1}
     assert [note.id for note in listed] == ["b"]
+
+
+def test_a_note_written_again_under_its_id_takes_the_place_of_the_first() -> None:
+    listed = NotesFold()
+    first, second = ({"note": "a", "digest": digest, "size": 1, "key": digest} for digest in ("d", "e"))
+    for number, data in enumerate([first, second]):
+        body = orjson.dumps(data)
+        listed.evolve(Event(type="note.written", subject="note/a", body=body, position=Position(0, 5, number)))
+    assert (listed.names_of_blob, listed.by_key) == ({"e": 1}, {"e": "a"})
+
+
+@given(st.lists(steps, max_size=14), st.integers(0, 30))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_fold_goes_on_from_what_it_has_dumped(
+    server_url: str, flock_name: str, played: list[tuple[Any, ...]], cut: int
+) -> None:
+    name = f"{flock_name}-{next(numbers)}"
+    async with (
+        Flock.open(name, server_url, claim_lease=LEASE) as flock,
+        Flock.open(name, server_url, claim_lease=LEASE, agent="other") as other,
+        Flock.open(name, server_url, claim_lease=LEASE, agent="aside", sharing="cache") as aside,
+    ):
+        playing = Playing(flock, other, aside)
+        for step in played:
+            await playing.play(step)
+        events = [event async for event in flock.log.read()]
+        whole, head = await fold(events, NotesFold()), await fold(events[:cut], NotesFold())
+        versions, first = await fold(events, VersionsFold()), await fold(events[:cut], VersionsFold())
+        lines = [*head.dump(), *first.dump()]
+        assert list((await fold(events[cut:], NotesFold.load(lines))).dump()) == list(whole.dump())
+        assert (await fold(events[cut:], VersionsFold.load(lines))).by_subject == versions.by_subject
+
+
+def test_what_has_expired_frees_its_content_when_its_event_is_trimmed() -> None:
+    listed = NotesFold()
+    kinds = ["note.written", "note.written", "note.expired", "note.written", "note.expired"]
+    for number, (kind, note) in enumerate(zip(kinds, "abacc", strict=True)):
+        data = orjson.dumps({"note": note, "digest": note * 2, "size": 1})
+        listed.evolve(Event(type=kind, subject="note/x", body=data, position=Position(0, 5, number)))
+    listed.trim(Position(0, 5, 1))
+    assert (listed.expired, listed.names_of_blob) == ({"c": "cc"}, {"bb": 1, "cc": 1})
+    data = orjson.dumps({"note": "b", "digest": "bb", "size": 1})
+    listed.evolve(Event(type="note.expired", subject="note/x", body=data, position=Position(0, 6, 0)))
+    assert (listed.expired, listed.names_of_blob) == ({"c": "cc"}, {"cc": 1})
+    assert NotesFold.load(listed.dump()).names_of_blob == {"cc": 1}
