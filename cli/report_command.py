@@ -13,12 +13,13 @@ from .options import Common, common_options
 @click.command("report", cls=Command)
 @click.argument("run", metavar="[RUN]", default="latest")
 @click.option("--md", metavar="FILE", help="Write it into FILE as Markdown; -: to standard output.")
+@click.option("--html", metavar="FILE", help="Write it into FILE as a page with charts, which needs nothing else.")
 @common_options(json=True)
-def report(common: Common, run: str, md: str | None) -> None:
+def report(common: Common, run: str, md: str | None, html: str | None) -> None:
     """Sum up a run: what it did, what sharing saved, and whether all went well.
 
     RUN is its ID, the beginning of one, or `latest`, which it is when nothing is said.
     """
     from .report.main import report_run
 
-    asyncio.run(report_run(common, run, md))
+    asyncio.run(report_run(common, run, md, html))

@@ -1,7 +1,6 @@
 """What is read: folds of the log into figures, notes, lineage and runs, which can be thrown away and made again."""
 
 from .activity import Activity
-from .comparison import Compared, compare
 from .course import Point
 from .critical_path import CriticalPath, Step
 from .descent import DescentFold
@@ -33,7 +32,6 @@ __all__ = [
     "Ancestor",
     "Branch",
     "ByteFigures",
-    "Compared",
     "CriticalPath",
     "DescentFold",
     "Difference",
@@ -68,7 +66,6 @@ __all__ = [
     "Use",
     "VersionsFold",
     "WorkFigures",
-    "compare",
     "compare_with_server",
     "figures_of",
     "fold",

@@ -33,14 +33,12 @@ class CourseFold:
         self._saved: dict[int, Spending] = {}
 
     def spent(self, after_ms: int, work: RecordedWork) -> None:
-        self._at(self._spent, after_ms).add(work)
+        self._widen(after_ms)  # first: it makes the sums anew
+        self._spent.setdefault(after_ms // self._width, Spending()).add(work)
 
     def saved(self, after_ms: int, work: RecordedWork) -> None:
-        self._at(self._saved, after_ms).add(work)
-
-    def _at(self, sums: dict[int, Spending], after_ms: int) -> Spending:
         self._widen(after_ms)
-        return sums.setdefault(after_ms // self._width, Spending())
+        self._saved.setdefault(after_ms // self._width, Spending()).add(work)
 
     def _widen(self, after_ms: int) -> None:
         while after_ms // self._width >= MAX_POINTS:

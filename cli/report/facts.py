@@ -31,7 +31,7 @@ class Group:
 class Facts:
     """All of a report: what it is about, what sharing saved, whether all went well, and the figures.
 
-    `missing` has what could not be done, and why.
+    `tiles` are the figures to be seen first; `missing` has what could not be done, and why.
     """
 
     title: str
@@ -39,6 +39,7 @@ class Facts:
     saved: str
     ending: str
     tone: Tone
+    tiles: tuple[Fact, ...]
     groups: tuple[Group, ...]
     missing: tuple[tuple[str, str], ...] = ()
     unnamed: int = 0

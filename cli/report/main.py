@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from roost.projections import RunsFold, Tally
+from roost.projections import ReportFold, RunsFold
 from roost.streams import RoostError
 from roost.streams.every_shard import find_shards
 from roost.streams.merging import MergedLog
@@ -16,13 +16,18 @@ from ..options import Common
 from ..terminal import write
 from .choice import choose_run
 from .facts import Document
+from .phases import PhasesFold
 from .reading import read_log
 
 PATIENCE = timedelta(seconds=10)
 
 
-async def report_run(common: Common, text: str, md: str | None) -> None:
+async def report_run(common: Common, text: str, md: str | None, html: str | None) -> None:
     """One run. Raises RoostError, ServerUnavailable."""
+    if html is not None:
+        from .page import need_page
+
+        need_page()
     document = await _document(common, text)
     if common.json:
         write(dump_safely(document, pretty=True))
@@ -34,6 +39,12 @@ async def report_run(common: Common, text: str, md: str | None) -> None:
         from .markdown import to_markdown
 
         put(to_markdown(facts), md)
+        return
+    if html is not None:
+        from .page import to_html
+        from .run_charts import charts_of
+
+        put(to_html(facts, charts_of(document)), html)
         return
     from .card import show_facts
 
@@ -49,10 +60,11 @@ async def _document(common: Common, text: str) -> Document:
         async for event in read_log(shards, until=ends, what="looking for the run"):
             runs.evolve(event)
         run = choose_run(list(runs.by_id.values()), text, settings.flock)
-        tally = Tally(run.id)
+        report, phases = ReportFold(run.id), PhasesFold(run.id)
         async for event in read_log(shards, until=ends, what="reading the run"):
-            tally.evolve(event)
-    return {"flock": settings.flock, "run": run.to_data(), "figures": tally.figures().to_data()}
+            report.evolve(event)
+            phases.evolve(event)
+    return {"flock": settings.flock, **report.report().to_data(), "phases": phases.phases()}
 
 
 def put(text: str, place: str) -> None:

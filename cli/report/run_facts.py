@@ -5,59 +5,61 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..amounts import SHORT_ID, show_moment, show_money, show_seconds, show_share, show_size
+from ..amounts import SHORT_ID, abridge, show_moment, show_money, show_seconds, show_share, show_size
 from .facts import Document, Fact, Facts, Group, Tone
-from .wording import plural, saved_sentence, troubles_of
+from .wording import NO_VALUE, plural, saved_sentence, show_factor, show_quantiles, troubles_of
 
+QUESTIONS, QUESTION = 3, 76
+"""Questions that are shown, and letters of each."""
 SILENT_S = 60.0
 """A run that goes on, and of which nothing has been heard for so long, may have died."""
-
-Figures = dict[str, Any]
 
 
 def facts_of(document: Document, *, now_ms: float | None = None) -> Facts:
     """What the document says, for people. `now_ms` is the server's time; without it, this machine's counts."""
-    run, figures = document["run"], document["figures"]
-    ending, tone = _ending(run, figures, time.time() * 1000 if now_ms is None else now_ms)
+    state = document["run"]
+    ending, tone = _ending(document, time.time() * 1000 if now_ms is None else now_ms)
     return Facts(
-        title=f"Run {run['run']}",
+        title=f"Run {state['run']}",
         about=_about(document),
-        saved=saved_sentence(figures),
+        saved=saved_sentence(document["figures"]),
         ending=ending,
         tone=tone,
-        groups=(_saved(figures), _spent(figures), _reuse(figures), _times(document), _deliveries(figures)),
-        missing=tuple((each["what"], each["reason"]) for each in run["missing"]),
-        unnamed=run["unnamed"],
+        tiles=_tiles(document),
+        groups=(_saved(document), _spent(document), _reuse(document), _times(document), _deliveries(document)),
+        missing=tuple((each["what"], each["reason"]) for each in state["missing"]),
+        unnamed=state["unnamed"],
     )
 
 
 def _about(document: Document) -> tuple[str, ...]:
-    run = document["run"]
-    began = run["started_ms"] if run["started_ms"] is not None else run["last_ms"] - round(run["elapsed_s"] * 1000)
-    lines = [f"flock {document['flock']}, began {show_moment(began)}, took {show_seconds(run['elapsed_s'])}"]
-    if run["model"] is not None:
-        asked = f"{plural(len(run['questions']), 'question')} about {plural(len(run['documents']), 'document')}"
-        mode = "" if run["mode"] in (None, "shared") else f", {run['mode']}"
-        lines.append(f"{asked}, by {document['figures']['model']['name'] or run['model']}{mode}")
+    state, clock = document["run"], document["time"]
+    lines = [f"flock {document['flock']}, began {show_moment(clock['began_ms'])}, took {show_seconds(clock['wall_s'])}"]
+    if state["model"] is not None:
+        asked = f"{plural(len(state['questions']), 'question')} about {plural(len(state['documents']), 'document')}"
+        mode = "" if state["mode"] in (None, "shared") else f", {state['mode']}"
+        lines.append(f"{asked}, by {document['figures']['model']['name'] or state['model']}{mode}")
+    lines += [f"“{abridge(question, QUESTION)}”" for question in state["questions"][:QUESTIONS]]
+    if len(state["questions"]) > QUESTIONS:
+        lines.append(f"and {plural(len(state['questions']) - QUESTIONS, 'more question')}")
     return tuple(lines)
 
 
-def _ending(run: dict[str, Any], figures: Figures, now_ms: float) -> tuple[str, Tone]:
-    troubles = troubles_of(figures, f"roost dead --run {run['run'][:SHORT_ID]}")
+def _ending(document: Document, now_ms: float) -> tuple[str, Tone]:
+    state, figures = document["run"], document["figures"]
+    troubles = troubles_of(figures, f"roost dead --run {state['run'][:SHORT_ID]}")
     also = f" {', '.join(troubles)}." if troubles else ""
-    match run["status"]:
+    match state["status"]:
         case "running":
-            silent_s = (now_ms - run["last_ms"]) / 1000
+            silent_s = (now_ms - state["last_ms"]) / 1000
             if silent_s > SILENT_S:
                 return f"It has not ended, and was last heard of {show_seconds(silent_s)} ago.{also}", "poor"
             return f"It is still running: these are its figures up to now.{also}", "going"
         case "partial":
-            return (
-                f"It ended, and {plural(len(run['missing']) + run['unnamed'], 'part is', 'parts are')} missing.{also}",
-                "poor",
-            )
+            count = len(state["missing"]) + state["unnamed"]
+            return f"It ended, and {plural(count, 'part is', 'parts are')} missing.{also}", "poor"
         case "failed":
-            return f"It failed: {run['halted'] or 'it has no result'}.{also}", "bad"
+            return f"It failed: {state['halted'] or 'it has no result'}.{also}", "bad"
         case "done" if not troubles:
             return "All went well: nothing failed, and nothing is missing.", "good"
         case "done":
@@ -66,32 +68,48 @@ def _ending(run: dict[str, Any], figures: Figures, now_ms: float) -> tuple[str, 
             return f"Nobody has said that it began or ended.{also}", "poor" if troubles else "going"
 
 
-def _saved(figures: Figures) -> Group:
+def _tiles(document: Document) -> tuple[Fact, ...]:
+    figures, clock = document["figures"], document["time"]
     model, saved = figures["model"], figures["saved"]
     asked = model["calls"] + saved["calls"]
+    path = document["critical_path"]
+    return (
+        Fact("Model calls saved", show_share(saved["calls"], asked), f"{saved['calls']:,} of {asked:,}"),
+        Fact("Tokens saved", f"{saved['tokens']:,}", "estimated" if saved["tokens_estimated"] else ""),
+        Fact("Money saved", show_money(saved["cost_usd"]), f"spent {show_money(model['cost_usd'])}"),
+        Fact("Wall time", show_seconds(clock["wall_s"]), f"critical path {show_seconds(path['length_s'])}"),
+    )
+
+
+def _saved(document: Document) -> Group:
+    model, saved = document["figures"]["model"], document["figures"]["saved"]
+    asked = model["calls"] + saved["calls"]
+    full = saved.get("full_cost_usd")
+    cached = "" if full == saved["cost_usd"] else f"{show_money(full)} without the provider's own cache"
     return Group(
         "Saved by sharing",
         (
-            Fact("model calls", f"{saved['calls']:,}", f"{show_share(saved['calls'], asked)} of {asked:,} asked for"),
+            Fact("model calls", f"{saved['calls']:,}", f"{show_share(saved['calls'], asked)} of {asked:,}"),
             Fact("tokens", f"{saved['tokens']:,}", "estimated" if saved["tokens_estimated"] else ""),
-            Fact("money", show_money(saved["cost_usd"]), _price(saved)),
+            Fact("money", show_money(saved["cost_usd"]), _price(saved) or cached),
             Fact("computing", show_seconds(saved["seconds"]), "as long as it took when it was done"),
         ),
     )
 
 
-def _spent(figures: Figures) -> Group:
-    model = figures["model"]
+def _spent(document: Document) -> Group:
+    model = document["figures"]["model"]
     failed = f", {model['failed']:,} failed" if model["failed"] else ""
-    estimated = ", estimated" if model["tokens_estimated"] else ""
-    cached = f", {model['cached_tokens']:,} of it in the provider's cache" if model["cached_tokens"] else ""
+    cached = f"{model['cached_tokens']:,} of them in the provider's cache" if model["cached_tokens"] else ""
+    estimated = "estimated" if model["tokens_estimated"] else ""
     return Group(
         "Spent",
         (
-            Fact("model calls", f"{model['calls']:,}", f"by {model['name'] or 'no model'}{failed}"),
-            Fact("tokens in", f"{model['input_tokens']:,}", f"{cached}{estimated}".removeprefix(", ")),
-            Fact("tokens out", f"{model['output_tokens']:,}", estimated.removeprefix(", ")),
+            Fact("model calls", f"{model['calls']:,}", f"{model['name'] or 'no model was called'}{failed}"),
+            Fact("tokens in", f"{model['input_tokens']:,}", ", ".join(filter(None, (cached, estimated)))),
+            Fact("tokens out", f"{model['output_tokens']:,}", estimated),
             Fact("money", show_money(model["cost_usd"]), _price(model)),
+            Fact("computing", show_seconds(document["time"]["computing_s"]), "of all agents together"),
         ),
     )
 
@@ -100,33 +118,53 @@ def _price(spent: dict[str, Any]) -> str:
     return "the price of a call is not known" if spent["cost_usd"] is None else ""
 
 
-def _reuse(figures: Figures) -> Group:
-    work, size = figures["work"], figures["bytes"]
-    all_of_it = work["computed"] + work["found"] + work["joined"]
+def _reuse(document: Document) -> Group:
+    sharing, figures = document["sharing"], document["figures"]
+    asked, size = sharing["asked"], figures["bytes"]
+    twice = "nothing was computed twice" if sharing["duplicate_factor"] == 1 else "computations of each key"
     return Group(
-        "Work",
+        "Reuse",
         (
-            Fact("computed", f"{work['computed']:,}", show_share(work["computed"], all_of_it)),
-            Fact("found", f"{work['found']:,}", f"{show_share(work['found'], all_of_it)}, it was there"),
-            Fact("joined", f"{work['joined']:,}", f"{show_share(work['joined'], all_of_it)}, somebody was at it"),
-            Fact("documents", f"{figures['documents']:,}", f"{figures['documents_reused']:,} reused"),
-            Fact("read from others", show_size(size["by_value"]), f"by messages of {show_size(size['by_reference'])}"),
+            Fact("work asked for", f"{asked:,}", f"{sharing['computed']:,} computed"),
+            Fact("hit ratio", show_share(sharing["found"] + sharing["joined"], asked), "not computed again"),
+            Fact("found", f"{sharing['found']:,}", f"{show_share(sharing['found'], asked)}, it was there"),
+            Fact("joined", f"{sharing['joined']:,}", f"{show_share(sharing['joined'], asked)}, somebody was at it"),
+            Fact("by reference", f"{sharing['referenced']:,}", "notes of others, read by their IDs"),
+            Fact("duplicate work", show_factor(sharing["duplicate_factor"]), twice if sharing["keys"] else ""),
+            Fact("documents", f"{figures['documents']:,}", f"opened, {figures['documents_reused']:,} reused"),
+            Fact("read", show_size(size["by_value"]), f"told of in {show_size(size['by_reference'])} of messages"),
         ),
     )
 
 
 def _times(document: Document) -> Group:
-    return Group("Time", (Fact("wall time", show_seconds(document["figures"]["elapsed_s"]), "first event to last"),))
+    clock, path = document["time"], document["critical_path"]
+    bound = clock["speed_up_bound"]
+    at_most = "" if bound is None else f"at most {show_factor(bound)} with more workers"
+    memory = {name.replace("_us", "_s"): us for name, us in document["memory"].items()}
+    micros = {name: us / 1e6 if name.endswith("_s") and us is not None else us for name, us in memory.items()}
+    spent = f"{show_seconds(path['handler_s'])} in handlers, {show_seconds(path['wait_s'])} in inboxes"
+    return Group(
+        "Time",
+        (
+            Fact("wall time", show_seconds(clock["wall_s"]), "from its first event to its last"),
+            Fact("critical path", show_seconds(path["length_s"]) if path["first"] else NO_VALUE, spent),
+            Fact("speed-up", show_factor(clock["speed_up"]), at_most),
+            Fact("inbox waiting", *show_quantiles(document["waits"])),
+            Fact("memory", *show_quantiles(micros)),
+        ),
+    )
 
 
-def _deliveries(figures: Figures) -> Group:
+def _deliveries(document: Document) -> Group:
+    figures = document["figures"]
     return Group(
         "Deliveries",
         (
-            Fact("handled", f"{figures['deliveries']:,}", ""),
-            Fact("repeated", f"{figures['retries']:,}", "attempts that failed and were tried again"),
-            Fact("given up", f"{figures['parked']:,}", ""),
+            Fact("handled", f"{figures['deliveries']:,}", f"by {plural(len(document['waits']['by_actor']), 'agent')}"),
+            Fact("repeated", f"{figures['retries']:,}", "attempts that failed and were followed by another"),
+            Fact("given up", f"{figures['parked']:,}", "parked for a person" if figures["parked"] else ""),
             Fact("notes written", f"{figures['notes']:,}", f"{figures['reads']:,} reads, {figures['misses']:,} misses"),
-            Fact("events", f"{figures['events']:,}", ""),
+            Fact("events", f"{figures['events']:,}"),
         ),
     )

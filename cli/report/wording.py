@@ -6,10 +6,24 @@ from typing import Any
 
 from ..amounts import show_money, show_seconds, show_share
 
+NO_VALUE = "–"
+
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
     """1 call, 1,200 calls."""
     return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"
+
+
+def show_factor(factor: float | None) -> str:
+    """3.4×; what cannot be told is a dash."""
+    return NO_VALUE if factor is None else f"{factor:,.{0 if factor >= 100 else 1 if factor >= 10 else 2}f}×"
+
+
+def show_quantiles(times: dict[str, Any]) -> tuple[str, str]:
+    """How long half of them took at most, and all but the slowest hundredth. Times in seconds."""
+    if not times["count"]:
+        return NO_VALUE, "not measured"
+    return show_seconds(times["p50_s"]), f"p50; p99 {show_seconds(times['p99_s'])}, of {times['count']:,}"
 
 
 def about(estimated: bool, text: str) -> str:

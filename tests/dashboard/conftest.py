@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
+from roost_tests.browsing import open_browser
 from roost_tests.command import RoostCommand
 from roost_tests.served_page import ServedPage, serve
 
 from roost.actors import Flock
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -51,10 +45,5 @@ async def serve_page() -> AsyncIterator[Callable[..., Awaitable[ServedPage]]]:
 @pytest.fixture
 async def browser() -> AsyncGenerator[Browser]:
     """Chromium, without a window."""
-    program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("THE PAGE WAS NOT LOOKED AT: there is no Chromium here; on Debian, `make browser` installs it")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+    async with open_browser() as browser:
         yield browser
-        await browser.close()

@@ -22,6 +22,23 @@ def event(kind: str, subject: str, run: str, actor: str, /, **data: Any) -> Even
     return Event(type=kind, subject=subject, body=orjson.dumps(data), actor=actor, run=run)
 
 
+async def record_deliveries(flock: Flock, run: str, agent: str, *, count: int = 2) -> None:
+    """Parts that an agent maps."""
+    for number in range(count):
+        part = event("part.offered", f"run/{run}", run, "reader", title=agent, part=number)
+        await flock.append(part)
+        told = {
+            "event": part.id,
+            "type": "part.offered",
+            "handler": "map",
+            "attempt": 1,
+            "code": "c",
+            "outcome": "done",
+        }
+        done = {"emitted": 0, "notes": 0, "reads": 0, "ms": 1.5}
+        await flock.append(event("delivery.handled", f"actor/{agent}", run, agent, **told, **done))
+
+
 async def record_run(
     flock: Flock,
     run: str,
