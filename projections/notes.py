@@ -59,6 +59,11 @@ class _Claim:
     def from_row(cls, row: Data) -> _Claim:
         return cls(optional_text(row, "actor"), optional_text(row, "cause"), count_of(row, "at_ms"))
 
+    def to_text(self) -> str:
+        """As the script `refold` keeps it."""
+        cause, actor = ("-" if each is None else f"={each}" for each in (self.cause, self.actor))
+        return f"{self.at_ms} {cause} {actor}"
+
     def is_of(self, event: Event) -> bool:
         return (self.actor, self.cause) == (event.actor, event.cause)
 
@@ -215,6 +220,25 @@ class NotesFold:
         if self._completed is not None:
             note_id, claim = self._completed
             yield _line("completed", note=note_id, actor=claim.actor, cause=claim.cause, at_ms=claim.at_ms)
+
+    def refold_rows(self) -> Iterator[tuple[Any, ...]]:
+        """What has been folded, as the script `refold_load` takes it."""
+        for note in self.by_id.values():
+            work = b"" if note.work is None else orjson.dumps(note.work)
+            deadline = "" if note.deadline_ms is None else note.deadline_ms
+            stored = (note.record.digest, note.record.size, deadline, note.body, note.position.entry, work)
+            yield "note", note.id, note.key or "", *stored
+        for key, note_id in self.by_key.items():
+            yield "key", key, note_id
+        for note_id, digest in self.expired.items():
+            yield "expired", note_id, digest
+        for key, claim in self._claims.items():
+            yield "claim", key, claim.to_text()
+        if self._completed is not None:
+            note_id, claim = self._completed
+            known = self.by_id.get(note_id)
+            ttl_ms = None if known is None else known.record.ttl_ms
+            yield "done", note_id, "" if ttl_ms is None else ttl_ms, claim.to_text()
 
     @classmethod
     def load(cls, lines: Iterable[bytes], shard: int = 0) -> NotesFold:

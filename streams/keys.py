@@ -52,6 +52,8 @@ KINDS = {
     "permits": "sorted set per model: permits of calls under way, by the end of their leases in milliseconds",
     "calls": "sorted set per model: calls of the last minute, by their time in milliseconds; expires",
     "usage": "hash per model: call -> tokens; their sum, a pause, whose turn it is; expires",
+    "refold": "hash per rebuild of inline projections: its checkpoint, how far it is",
+    "fresh": "what such a rebuild has folded, until it takes the place of what is served",
     "bell": "sharded channel: news of keys, of forgotten notes and of a new epoch",
 }
 

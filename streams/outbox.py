@@ -162,7 +162,10 @@ class Outbox:
         if that unit is not there."""
         cleared = 0
         while count := int(await self._shard.run("relayed", shard, name)):
-            cleared += count
+            if count < 0:  # a rebuild counts what names each content
+                await self._shard.reopen()
+            else:
+                cleared += count
         return cleared
 
     async def came(self, source: int) -> str:

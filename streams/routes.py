@@ -15,6 +15,8 @@ INBOX = re.compile(r"[^\s,\x00-\x1f]{1,128}")
 """Routes are names joined by commas."""
 
 
+HELD = b"held:"
+"""How the generation of a shard that is held begins."""
 WhenFull = Literal["wait", "refuse"]
 """What becomes of an append from outside to an inbox that holds its limit."""
 
@@ -59,6 +61,11 @@ class Routes:
 
     generation: bytes = b""
     by_type: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict[str, list[tuple[str, "str | None"]]])
+
+    @property
+    def are_held(self) -> bool:
+        """Whether a rebuild holds the shard: nothing is appended until that ends."""
+        return self.generation.startswith(HELD)
 
     @classmethod
     def of(cls, generation: bytes, subscriptions: Sequence[Subscription]) -> Routes:

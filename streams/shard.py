@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, cast
@@ -11,7 +14,7 @@ import orjson
 from .client import CommandClient, is_cluster
 from .confirmed import Confirmed
 from .durability import MEMORY, Durability, check
-from .errors import SettingsError
+from .errors import ServerUnavailable, SettingsError
 from .event import new_id, pairs
 from .keys import Keys
 from .patience import PATIENCE, explain, patiently
@@ -28,6 +31,8 @@ CONFIRMED = frozenset({"subscribe", "forget", "release", "relay"})
 safe before they are answered."""
 
 
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.002, 0.05
+"""Between looks whether a shard is still held."""
 LIMITS = b"limits:"
 """Before a model's name in the hash of the shard itself: that is read whenever something has changed for all."""
 
@@ -100,6 +105,21 @@ class Shard:
             self.forget_what_it_held()
         self.epoch = epoch
 
+    async def reopen(self) -> None:
+        """Learn the routes anew, since they are not those that were known. While a rebuild holds the shard, this waits
+        for the end of that: a moment. Raises ServerUnavailable."""
+        await self.open()
+        begun, pause_s = time.monotonic(), FIRST_PAUSE_S
+        while self.routes.are_held:
+            if time.monotonic() - begun > self.patience.total_seconds():
+                raise ServerUnavailable(
+                    f"flock {self.keys.flock!r} is held by a rebuild that does not end, and nothing was written: "
+                    "end the rebuild, and try again"
+                )
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(1.5 * pause_s, LAST_PAUSE_S)
+            await self.open()
+
     async def make(self, durability: Durability | None = None, shards: int | None = None) -> None:
         """Open it, and make it with that durability if it is new; None takes what it has, and memory for a new one.
         `shards` is for how many a new flock's first shard is made.
@@ -145,7 +165,7 @@ class Shard:
             else:
                 if answer.__class__ is not list or answer[0] != b"routes":
                     return answer
-                await self.open()
+                await self.reopen()
 
         async def attempt() -> Any:
             nonlocal attempts
@@ -157,7 +177,7 @@ class Shard:
             answer = await self._patiently(attempt)
             match answer:
                 case [b"routes", *_]:
-                    await self.open()
+                    await self.reopen()
                 case _:
                     return answer
 

@@ -240,7 +240,7 @@ class Writer:
                     self._producer.number += 1
                     return answer[1:]
                 case b"routes":  # nothing was written: form it anew for the routes as they are now
-                    await self._shard.open()
+                    await self._shard.reopen()
                 case b"gap" if int(answer[1]) < number:  # the server lost calls before this one, and so this one too
                     self._begin_anew_after(producer, number)
                 case b"unknown" if not lost:

@@ -29,6 +29,7 @@ async function append(name, type, run, words) {
     });
     const answer = await call(name, generation, ...words(to.map(([inbox]) => inbox).join(",")));
     if (answer[0] !== "routes") return answer;
+    if (generation.startsWith("held:")) await new Promise((go) => setTimeout(go, 10)); // a rebuild: for a moment
   }
 }
 

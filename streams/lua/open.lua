@@ -9,4 +9,5 @@ if redis.call('EXISTS', K.meta) == 0 then
   redis.call('HSET', K.meta, 'format', ARGV[1], 'epoch', epoch, 'changes', 0, 'generation', epoch .. ':0', 'settings', ARGV[2])
   redis.call('SPUBLISH', K.bell, 'epoch ' .. epoch)
 end
+is_held() -- one that is over ends
 return { redis.call('HGETALL', K.meta), redis.call('HGETALL', K.routes) }

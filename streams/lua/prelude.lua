@@ -11,19 +11,44 @@ local function clock()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- The routes a writer has cached are those of this generation, or nothing may be written.
+-- The routes a writer has cached are those of this generation, or nothing may be written. That of a hold (see `hold`)
+-- begins with an h, and never fits: while it stands nothing is appended.
 local function routes_fit(generation)
-  return call('HGET', K.meta, 'generation') == generation
+  return call('HGET', K.meta, 'generation') == generation and string.byte(generation) ~= 104
 end
 
-local function stale_routes()
-  return { 'routes', call('HGET', K.meta, 'generation') or '' }
+-- Until when the shard is held, by the server's clock, and by whom; nil when it is not.
+local function hold_of()
+  local till, token = string.match(call('HGET', K.meta, 'generation') or '', '^held:(%d+):(.*)$')
+  return tonumber(till), token
 end
 
 -- The routes have changed. The time in the name keeps it from coming again after a server that lost its last second.
+-- What is held stays held: the end of it raises the generation.
 local function raise_generation()
-  local changes = call('HINCRBY', K.meta, 'changes', 1)
+  local changes, till = call('HINCRBY', K.meta, 'changes', 1), hold_of()
+  if till and till > clock() then return end
   call('HSET', K.meta, 'generation', format('%s:%d:%d', call('HGET', K.meta, 'epoch'), changes, clock()))
+end
+
+local function end_hold()
+  call('HSET', K.meta, 'generation', '')
+  raise_generation()
+end
+
+-- Whether the shard is held. A hold whose time is over ends here, for who held it may be dead.
+local function is_held()
+  local till = hold_of()
+  if till and till <= clock() then
+    end_hold()
+    till = nil
+  end
+  return till ~= nil
+end
+
+local function stale_routes()
+  is_held()
+  return { 'routes', call('HGET', K.meta, 'generation') or '' }
 end
 
 -- A write that changes nothing. Who waits for replicas or for the disk waits for what its connection has written last:
@@ -355,4 +380,11 @@ local function put_out(argv, i)
   end
   call('XADD', K.outbox .. argv[i], '*', 'call', argv[4], 'unit', argv[i + 2], 'blobs', argv[i + 3])
   call('SPUBLISH', K.bell .. ' outbox', argv[i])
+end
+
+-- What a rebuild depends on: what it has folded is of no use when the log has started anew or was trimmed, or when the
+-- rules by which it is folded have changed. The second answer is the last entry that was trimmed, or false.
+local function refold_base()
+  local meta = call('HMGET', K.meta, 'epoch', 'horizon')
+  return format('1 %s %s', meta[1] or '', meta[2] or ''), meta[2]
 end

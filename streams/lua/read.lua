@@ -10,7 +10,10 @@
 -- Answer   'note' remaining_ms record entry work content   (remaining_ms '' = no deadline)
 --          'missing' | 'large' | 'routes' generation       ('large': nothing has been read)
 
-if not routes_fit(ARGV[1]) then return stale_routes() end
+if not routes_fit(ARGV[1]) then
+  -- prelude: hold_of, raise_generation, end_hold, is_held, stale_routes
+  return stale_routes()
+end
 local by, ident, meta, how, repeated = ARGV[2], ARGV[3], ARGV[4], ARGV[8], ARGV[12] == '1'
 local id = ident
 if by == 'key' then id = call('HGET', K.keys, ident) end

@@ -67,7 +67,10 @@ elseif number > 1 then
 end
 
 -- 2. Stale routes would miss an inbox.
-if not routes_fit(argv[1]) then return stale_routes() end
+if not routes_fit(argv[1]) then
+  -- prelude: clock, hold_of, raise_generation, end_hold, is_held, stale_routes
+  return stale_routes()
+end
 
 -- 3. Where each unit ends, and what is stored of the subjects of all its events: one read for hundreds of them.
 local ends, plain = {}, true -- plain: there are only events, which nothing refuses
