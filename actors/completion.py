@@ -97,7 +97,7 @@ async def complete(
         work = Work(
             kind=ask.kind, model=model.label, calls=1, input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens, cached_tokens=answer.cached_tokens, cost_usd=answer.cost_usd,
-            tokens_estimated=answer.tokens_estimated,
+            tokens_estimated=answer.tokens_estimated, cost_cached_usd=answer.cost_cached_usd,
         )  # fmt: skip
         return Computed(answer.text, work, sources=tuple(note.id for note in opened))
 

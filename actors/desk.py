@@ -345,7 +345,7 @@ class Desk:
 
     async def _fail(self, call: Call, error: Exception) -> Outcome:
         """Park, or postpone. A keyed delivery waits where it is, to be handled again."""
-        delivery, name, attempt, scope = call.delivery, call.handler.name, call.attempt, call.scope
+        delivery, name, attempt = call.delivery, call.handler.name, call.attempt
         self._remember(delivery, error)
         tried = attempt >= self.actor.retry.attempts and is_an_attempt(error)
         is_last = tried or not is_retryable(error)
@@ -359,7 +359,7 @@ class Desk:
         if not delivery.generation:
             await self._settlement.postpone(call, error, delay, spared=spared)
             return Outcome.RETRIED
-        counts = await self._settlement.record_retry(delivery, name, attempt, error, delay, scope, spared=spared)
+        counts = await self._settlement.record_retry(call, error, delay, spared=spared)
         self._worker.again(delivery, delay, counts)
         return Outcome.WAITS
 

@@ -45,6 +45,8 @@ from .work import Computed, Work
 log = structlog.get_logger(__name__)
 
 Compute = Callable[[], Awaitable[Any]]
+CameBy = Literal["led", "found", "joined"]
+"""`led`: by computing it, or by waiting for another process; `joined`: by waiting for another call of this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,8 @@ class _Flight:
     """A computation in this process, and how many wait for it."""
 
     joiners: int = 0
+    found: bool = False
+    """The note was there already."""
     awaits_new: bool = False
     """The note that it will bring is not written yet: it is being computed, here or elsewhere."""
     task: asyncio.Task[Note] = field(init=False)
@@ -125,15 +129,15 @@ class Flights:
     _tasks: set[asyncio.Task[Note]] = field(default_factory=set[asyncio.Task[Note]])
     _giving_up: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
-    async def obtain(self, job: Job) -> tuple[Note, bool]:
-        """The note of a key, and whether this call led the flight. An exception of another's computation is not ours:
-        we try ourselves."""
+    async def obtain(self, job: Job) -> tuple[Note, CameBy]:
+        """The note of a key, and how this call came by it. An exception of another's computation is not ours: we try
+        ourselves."""
         while True:
             flight = self._flying.get(job.key)
             if flight is not None and flight.takes(job):
                 note = await self._join(job.key, flight, leads=False)
                 if note is not None:
-                    return note, False
+                    return note, "joined"
                 continue
             if self.closed:
                 raise Closed("this flock is closed: open it again to compute")
@@ -144,7 +148,7 @@ class Flights:
             flight.task.add_done_callback(partial(self._landed, job.key, flight))
             note = await self._join(job.key, flight, leads=True)
             assert note is not None
-            return note, True
+            return note, "found" if flight.found else "led"
 
     async def close(self) -> None:
         """Cancel what is being computed, and give the claims up: others need not wait for their leases."""
@@ -193,6 +197,7 @@ class Flights:
         if not job.fresh:
             found = await self._find(job, "found")
             if found is not None:
+                flight.found = True
                 return found
         after, nonce, joined, since = "*" if job.fresh else "-", new_id(), False, 0.0
         rung: Rung | None = None
@@ -215,6 +220,7 @@ class Flights:
                         found = self._pushed(job, rung, since)
                         found = found or await self._find(job, "joined" if joined else "found")
                         if found is not None:
+                            flight.found = not joined
                             return found
                     case Held(lease_ms, _, entry):
                         joined = True

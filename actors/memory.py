@@ -152,7 +152,7 @@ class Memory:
 
     async def get(self, note_id: str) -> Note:
         """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten."""
-        scope = self.scope
+        scope, began_ns = self.scope, time.perf_counter_ns()
         draft = scope.draft(note_id)
         if draft is not None:
             scope.remember(draft.note)
@@ -160,9 +160,11 @@ class Memory:
         cached = self._cache.get(note_id)
         if cached is not None:
             scope.has_read_cached(cached)
+            scope.took(began_ns)
             return cached
         asked = self._cache.asked()
         note = await self._notes.get(note_id, scope.reader)
+        scope.took(began_ns)
         if note is None:
             raise NoteNotFound(note_id)
         scope.has_read(note)
@@ -175,13 +177,14 @@ class Memory:
 
     async def find(self, key: str) -> Note | None:
         """The live note that the key means now, or None. The read, or the miss, is logged."""
-        scope = self.scope
+        scope, began_ns = self.scope, time.perf_counter_ns()
         draft = scope.draft_of(key)
         if draft is not None:
             scope.remember(draft.note)
             return draft.note
         asked = self._cache.asked()
         note = await self._notes.find(check_key(key), scope.reader)
+        scope.took(began_ns)
         if note is not None:
             scope.has_read(note)
             self._cache.add(note, asked)
@@ -205,7 +208,7 @@ class Memory:
             if iscoroutine(given):
                 given.close()
             raise TypeError("once takes a function that computes when it is called: write lambda: f(x), not f(x)")
-        scope = self.scope
+        scope, began_ns = self.scope, time.perf_counter_ns()
         if check_key(key) in scope.computing:
             raise SelfWait(f"the computation for {key!r} asks for {key!r} itself and would wait for ever")
         ttl_ms = self._ttl_ms(ttl)
@@ -215,19 +218,22 @@ class Memory:
         )  # fmt: skip
         if self._sharing == "cache":
             async with slots or nullcontext():
-                return await self._look_aside(job)
+                return await self._look_aside(job, began_ns)
         asked = self._cache.asked()
-        note, led = await self._flights.obtain(job)
+        note, came_by = await self._flights.obtain(job)
         self._cache.add(note, asked)
-        if not led:
+        if came_by == "found":
+            scope.took(began_ns)
+        elif came_by == "joined":
             scope.has_joined(note, key)  # another coroutine of this process has the events of the script that served it
         return note
 
-    async def _look_aside(self, job: Job) -> Note:
+    async def _look_aside(self, job: Job, began_ns: int) -> Note:
         """What people do today: look, compute, store, without single flight. For comparison."""
         found = None if job.fresh else await self._notes.find(job.key, job.scope.reader, reused="found")
         if found is not None:
             job.scope.has_read(found)
+            job.scope.took(began_ns)
             return found
         started = time.perf_counter()
         computed = await job.run()

@@ -25,6 +25,9 @@ MAX_OWED = 200
 
 MAX_LOGGED = 10_000
 
+MAX_TIMES = 64
+"""Memory operations of a delivery of which it is recorded how long they took, the first ones."""
+
 Drafts = dict[str, "Staged"]
 
 A_DICT = cast(Callable[[], dict[Any, Any]], dict)
@@ -53,6 +56,8 @@ class Scope:
     reads: int = 0
     puts: int = 0
     """Notes put so far: the index that gives a staged note its ID."""
+    times: list[int] = field(default_factory=A_LIST)
+    """What memory operations took, in whole microseconds, as callers saw it; those of computations within, too."""
     _cached: dict[str, tuple[int, int]] = field(default_factory=A_DICT)
     _logged: dict[str, float] = field(default_factory=A_DICT)
 
@@ -69,6 +74,11 @@ class Scope:
         if self.outside or note.id not in self._logged:
             _, count = self._cached.get(note.id, (0, 0))
             self._cached[note.id] = (note.size, count + 1)
+
+    def took(self, since_ns: int) -> None:
+        """A memory operation that was begun then has ended. Outside handlers nobody records it."""
+        if len(self.times) < MAX_TIMES and not self.outside:
+            self.times.append((time.perf_counter_ns() - since_ns) // 1000)
 
     def has_joined(self, note: Note, key: str | None) -> None:
         """It was served without the server's knowledge to one who waited while another computed it. `key`: of the work
@@ -154,6 +164,7 @@ class Scope:
             computing=self.computing | {key},
             sources=dict(self.sources) if not self.outside else {},
             drafts={**self.drafts, **(self.staged or {})},
+            times=self.times if not self.outside else [],
         )
 
 

@@ -137,12 +137,14 @@ class Settlement:
             data["later"] = len(call.set_for_later)
         if call.times_ms:
             data["now"] = call.times_ms
+        if scope.times:
+            data["memory_us"] = scope.times
         return orjson.dumps(meta), orjson.dumps(data)
 
     async def postpone(self, call: Call, error: Exception, delay: timedelta, *, spared: bool = False) -> None:
         """Back into the inbox after a while, with the attempts it has behind it; `spared`: this one does not count."""
         delivery, attempt = call.delivery, call.attempt
-        retried = self._retried(delivery, call.handler.name, attempt, error, delay)
+        retried = self._retried(call, error, delay)
         failed = orjson.dumps(
             {
                 "attempt": attempt, "type": type(error).__name__, "message": message_of(error)[:MAX_TRIED],
@@ -164,12 +166,10 @@ class Settlement:
         scope = Scope(self.reader(delivery), self._flock.shard)
         await self._write(scope, lambda: Unit().postpone(delivery.token, delay, delivery.attempt - 1))
 
-    async def record_retry(
-        self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta, scope: Scope, *,
-        spared: bool = False,
-    ) -> int:  # fmt: skip
+    async def record_retry(self, call: Call, error: Exception, delay: timedelta, *, spared: bool = False) -> int:
         """Only the record: a keyed delivery waits where it is, at the head of its key. How many attempts it was."""
-        retried = self._retried(delivery, handler, attempt, error, delay)
+        delivery, attempt = call.delivery, call.attempt
+        retried = self._retried(call, error, delay)
         tries = 0
 
         def make() -> Unit:
@@ -178,7 +178,7 @@ class Settlement:
             begun = attempt - (spared or _costs_nothing(error, tries))
             return _settled(delivery).hold(delivery.token).begun(delivery.token, begun).event(retried)
 
-        await self._write(scope, make)
+        await self._write(call.scope, make)
         return 1 - (spared or _costs_nothing(error, tries))
 
     async def park(
@@ -194,6 +194,7 @@ class Settlement:
         data = self._told(delivery, handler) | {
             "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": delivery.inbox,
             "parked": parked_id(token.inbox, token.entry, self._flock.shard.number),
+            "ms": None if failure.seconds is None else round(failure.seconds * 1000),
         }  # fmt: skip
         parked = self.record("delivery.parked", delivery, data)
         staged = list((scope.staged or {}).values())
@@ -255,12 +256,12 @@ class Settlement:
                 await self._flock.notes.upload(content.digest, note.raw)
         return contents
 
-    def _retried(self, delivery: Delivery, handler: str, attempt: int, error: Exception, delay: timedelta) -> Event:
-        data = self._told(delivery, handler) | {
-            "attempt": attempt, "error": type(error).__name__, "message": message_of(error),
-            "delay_ms": round(delay.total_seconds() * 1000),
+    def _retried(self, call: Call, error: Exception, delay: timedelta) -> Event:
+        data = self._told(call.delivery, call.handler.name) | {
+            "attempt": call.attempt, "error": type(error).__name__, "message": message_of(error),
+            "delay_ms": round(delay.total_seconds() * 1000), "ms": round(call.elapsed_s * 1000),
         }  # fmt: skip
-        return self.record("delivery.retried", delivery, data)
+        return self.record("delivery.retried", call.delivery, data)
 
     def _told(self, delivery: Delivery, handler: str) -> dict[str, Any]:
         return {"event": delivery.event.id, "type": delivery.event.type, "handler": handler}

@@ -22,6 +22,8 @@ class Work:
     cached_tokens: int = 0
     cost_usd: Decimal | None = None
     tokens_estimated: bool = False
+    cost_cached_usd: Decimal | None = None
+    """What the same would have cost had the provider found all input in its own cache; None: that is not known."""
 
     def took(self, seconds: float) -> Work:
         return replace(self, seconds=round(seconds, 6))
@@ -39,6 +41,8 @@ class Work:
                 "cost_usd": None if self.cost_usd is None else str(self.cost_usd),
                 "tokens_estimated": self.tokens_estimated,
             }
+            if self.cost_cached_usd is not None:
+                data["cost_cached_usd"] = str(self.cost_cached_usd)
         return data
 
     def to_json(self) -> bytes:

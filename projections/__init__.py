@@ -1,6 +1,7 @@
 """What is read: folds of the log into figures, notes, lineage and runs, which can be thrown away and made again."""
 
 from .activity import Activity
+from .comparison import Compared, compare
 from .course import Point
 from .critical_path import CriticalPath, Step
 from .descent import DescentFold
@@ -32,6 +33,7 @@ __all__ = [
     "Ancestor",
     "Branch",
     "ByteFigures",
+    "Compared",
     "CriticalPath",
     "DescentFold",
     "Difference",
@@ -66,6 +68,7 @@ __all__ = [
     "Use",
     "VersionsFold",
     "WorkFigures",
+    "compare",
     "compare_with_server",
     "figures_of",
     "fold",

@@ -170,7 +170,7 @@ class ReportFold:
     def _delivery_failed(self, event: Event, data: Data, at: int) -> None:
         handler, of, agent = text_of(data, "handler"), text_of(data, "event"), agent_of(event)
         delivered = self._chain.get(of)
-        took = micros_of(data, "ms") if "ms" in data else 0
+        took = 0 if data.get("ms") is None else micros_of(data, "ms")
         self._longest.add(
             Interval(
                 activity="delivery", agent=agent.name if agent else None, handler=handler,

@@ -96,6 +96,8 @@ class Completion:
 
     `cost_usd` is None when the price is not known. `cached_tokens`, part of `input_tokens`, is 0 where the server does
     not say. `tokens_estimated` marks tokens that nobody counted. `answered_by` is the server's own name for the model.
+    `cost_cached_usd` is what it would have cost had the server found all of the input in its own cache, where it tells
+    of one and the price is known.
     """
 
     text: str
@@ -107,6 +109,7 @@ class Completion:
     tokens_estimated: bool
     duration_ms: float
     answered_by: str | None = None
+    cost_cached_usd: Decimal | None = None
 
     @property
     def usage(self) -> Usage:

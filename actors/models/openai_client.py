@@ -101,6 +101,7 @@ class OpenAIModel:
             output_tokens=usage.output_tokens,
             cached_tokens=usage.cached_tokens,
             cost_usd=self.cost(usage),
+            cost_cached_usd=price_list.cost_cached(self.name, usage, table=self._prices, public=self._official),
             tokens_estimated=estimated,
             duration_ms=(time.perf_counter() - started) * 1000,
             answered_by=answered_by,
@@ -153,7 +154,9 @@ def _usage(reply: ChatCompletion) -> Usage | None:
     if not isinstance(sent, int) or not isinstance(received, int) or sent <= 0 or received < 0:
         return None
     cached = getattr(getattr(counted, "prompt_tokens_details", None), "cached_tokens", None)
-    return Usage(sent, received, min(max(cached, 0), sent) if isinstance(cached, int) else 0)
+    if not isinstance(cached, int):
+        return Usage(sent, received)
+    return Usage(sent, received, min(max(cached, 0), sent), tells_cached=True)
 
 
 def _credentials(name: str) -> tuple[str | None, str | None]:

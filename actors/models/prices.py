@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -23,15 +23,15 @@ OPENAI = "openai/"
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens. `cached` is for those input tokens that the server had cached."""
+    """US dollars per million tokens. `cached` is for input tokens that the server had cached; None: as `input`."""
 
     input: Decimal
     output: Decimal
-    cached: Decimal
+    cached: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (fresh * self.input + usage.cached_tokens * self.cached + usage.output_tokens * self.output) / MILLION
+        fresh, cached = usage.input_tokens - usage.cached_tokens, self.input if self.cached is None else self.cached
+        return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / MILLION
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,32 @@ def cost(name: str, usage: Usage, *, table: PriceTable | None = None, public: bo
     return _public_cost(name.removeprefix(OPENAI), usage) if public and name.startswith(OPENAI) else None
 
 
-def _public_cost(model: str, usage: Usage) -> Decimal | None:
+def cost_cached(name: str, usage: Usage, *, table: PriceTable | None = None, public: bool = True) -> Decimal | None:
+    """As `cost`, had the server found all of the input in its own cache. None too where it keeps no such cache that it
+    tells of, or takes no price of its own for what it finds there."""
+    if not usage.tells_cached:
+        return None
+    found = replace(usage, cached_tokens=usage.input_tokens)
+    if table and (price := table.find(name)):
+        return None if price.cached is None else price.cost(found)
+    if not public or not name.startswith(OPENAI):
+        return None
+    return _public_cost(name.removeprefix(OPENAI), found, needs_cached=True)
+
+
+def _public_cost(model: str, usage: Usage, *, needs_cached: bool = False) -> Decimal | None:
     import genai_prices  # a fifth of a second to import; without UpdatePrices it never asks the network
 
     used = genai_prices.Usage(
         input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cache_read_tokens=usage.cached_tokens
     )
     try:
-        return genai_prices.calc_price(used, model, provider_id="openai").total_price
+        found = genai_prices.calc_price(used, model, provider_id="openai")
     except LookupError:
         return None
+    if needs_cached and getattr(found.model_price, "cache_read_mtok", None) is None:
+        return None
+    return found.total_price
 
 
 def _read(path: Path) -> object:
@@ -112,7 +128,7 @@ def _price(entry: object, where: str) -> Price:
     if missing := [field for field in ("input", "output") if field not in fields]:
         raise ModelNotConfigured(f"{where}: {' and '.join(missing)} is missing (US dollars per million tokens)")
     dollars = {field: _dollars(value, f"{where}, {field}") for field, value in fields.items()}
-    return Price(dollars["input"], dollars["output"], dollars.get("cached", dollars["input"]))
+    return Price(dollars["input"], dollars["output"], dollars.get("cached"))
 
 
 def _dollars(value: object, where: str) -> Decimal:

@@ -96,15 +96,15 @@ def unfinished(spec: RunStarted, reason: str) -> JobFinished:
     return JobFinished(spec.run, {}, None, (Missing("all that was not done yet", reason),))
 
 
-async def end(flock: Flock, spec: RunStarted, finished: JobFinished) -> RunEnded:
-    """Record how a run ended, and take its inboxes away, with what they still hold if it was ended before its time;
-    what is parked stays for a person to look at."""
+async def end(flock: Flock, spec: RunStarted, finished: JobFinished, *, cause: str | None = None) -> RunEnded:
+    """Record how a run ended, and which event has ended it; and take its inboxes away, with what they still hold if it
+    was ended before its time. What is parked stays for a person to look at."""
     complete = finished.result is not None and not finished.missing
     outcome: Literal["done", "partial", "failed"] = (
         "done" if complete else "failed" if finished.result is None else "partial"
     )
     ended = RunEnded(spec.run, outcome, finished.result, finished.missing, finished.unnamed)
-    await flock.append(ended, run=spec.run)
+    await flock.append(ended, run=spec.run, cause=cause)
     for actor in agents_for(spec, Path()):
         await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe(drop=finished.result is None)
     return ended

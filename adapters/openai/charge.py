@@ -7,7 +7,7 @@ import sys
 from typing import Any, cast
 
 from roost.actors import Work
-from roost.actors.models.prices import cost
+from roost.actors.models.prices import cost, cost_cached
 from roost.actors.models.usage import Usage, estimate_tokens
 
 from .call import Call
@@ -28,6 +28,7 @@ async def work_of(call: Call, reading: Reading) -> Work:
     return Work(
         kind=KIND, model=call.label, calls=1, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens, cost_usd=price, tokens_estimated=counted is None,
+        cost_cached_usd=cost_cached(call.label, usage, public=call.official),
     )  # fmt: skip
 
 
@@ -48,4 +49,6 @@ def _counted(usage: dict[str, Any] | None) -> Usage | None:
         return None
     details: object = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     cached = cast("dict[str, object]", details).get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(sent, received, min(max(cached, 0), sent) if isinstance(cached, int) else 0)
+    if not isinstance(cached, int):
+        return Usage(sent, received)
+    return Usage(sent, received, min(max(cached, 0), sent), tells_cached=True)

@@ -54,6 +54,13 @@ def spec_of(order: Order) -> RunStarted:
 async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate: Gate | None = None) -> dict[str, Any]:
     """Make a run and answer its document. `gate` is waited for when all is ready and nothing has begun."""
     spec = spec_of(order)
+    last: str | None = None
+
+    def watch_on(event: Event) -> None:
+        nonlocal last
+        last = event.id
+        watch(event)
+
     async with Flock.open(
         flock_name, url, model=order.make_model(), sharing=sharing_of(order.mode), delivery_lease=LEASE, shards=1
     ) as flock:
@@ -61,7 +68,7 @@ async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate
             await gate()
         try:
             since = await start(flock, spec, order.sources, order.spool)
-            finished = await _worked(order, url, flock, spec, lambda: follow(flock, spec, since, watch))
+            finished = await _worked(order, url, flock, spec, lambda: follow(flock, spec, since, watch_on))
         except InboxGone as error:
             raise RoostError(RUN_LOST) from error
         except asyncio.CancelledError:
@@ -70,7 +77,7 @@ async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate
         except ProcessesFailed as error:
             await _abandon(flock, spec, str(error))
             raise
-        await end(flock, spec, finished)
+        await end(flock, spec, finished, cause=last)  # the event that ended the following
         return await to_document(flock, await gather(flock, spec.run, since))
 
 

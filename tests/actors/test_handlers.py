@@ -314,6 +314,7 @@ async def test_a_failing_delivery_is_tried_again_with_growing_pauses_and_then_pa
     assert player.attempts == [1, 2, 3]
     retried = await events_of(flock, "delivery.retried")
     assert [(event.data["attempt"], event.data["error"]) for event in retried] == [(1, "ValueError"), (2, "ValueError")]
+    assert all(0 <= event.data["ms"] < 5000 for event in retried)
     first, second = (event.data["delay_ms"] for event in retried)
     assert 5 <= first <= 10 <= second <= 20
     (failure,) = player.failures
@@ -321,6 +322,7 @@ async def test_a_failing_delivery_is_tried_again_with_growing_pauses_and_then_pa
     assert "raise ValueError" in failure.traceback
     (parked,) = await events_of(flock, "delivery.parked")
     assert (parked.data["error"], parked.data["attempts"]) == ("ValueError", 3)
+    assert 0 <= parked.data["ms"] < 5000
     (told,) = await events_of(flock, "test.told")
     assert (told.data, told.run) == ({"what": "something is missing"}, "r1")
     assert await left_in(flock) == (0, 0, 0)

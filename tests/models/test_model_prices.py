@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from roost.actors.models import ModelNotConfigured, PriceTable, Usage, cost
+from roost.actors.models.prices import cost_cached
 
 USAGE = Usage(input_tokens=1_000_000, output_tokens=100_000, cached_tokens=400_000)
 TABLE = {"openai/owl": {"input": 2.5, "output": 10, "cached": 0.1}}
@@ -23,6 +24,36 @@ def test_the_public_list_knows_common_models_and_that_cached_tokens_cost_less() 
     assert isinstance(found, Decimal)
     assert fresh is not None
     assert 0 < found < fresh
+
+
+TOLD = Usage(1_000_000, 100_000, 0, tells_cached=True)
+
+
+def test_a_call_whose_input_had_been_cached_whole_costs_what_cached_tokens_do() -> None:
+    table = PriceTable.load(TABLE)
+    assert cost_cached("openai/owl", TOLD, table=table) == Decimal("0.1") + Decimal("0.1") * 10
+    public, fresh = cost_cached("openai/gpt-4o-mini", TOLD), cost("openai/gpt-4o-mini", TOLD)
+    assert public is not None
+    assert fresh is not None
+    assert 0 < public < fresh
+    assert public == cost("openai/gpt-4o-mini", Usage(1_000_000, 100_000, 1_000_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "public"),
+    [
+        ("openai/gpt-4o-mini", Usage(1_000_000, 100_000), True),  # its server tells of no cache
+        ("openai/gpt-4", TOLD, True),  # has no price for what was cached
+        ("openai/no-such-model", TOLD, True),
+        ("openai/gpt-4o-mini", TOLD, False),  # a server of one's own
+    ],
+)
+def test_without_a_cache_that_is_told_of_and_its_price_nobody_knows(name: str, usage: Usage, public: bool) -> None:
+    assert cost_cached(name, usage, public=public) is None
+
+
+def test_a_table_without_a_price_for_cached_tokens_does_not_know_it() -> None:
+    assert cost_cached("openai/owl", TOLD, table=PriceTable.load({"owl": {"input": 3, "output": 0}})) is None
 
 
 def test_the_public_list_is_read_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

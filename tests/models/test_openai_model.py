@@ -78,6 +78,7 @@ async def test_an_answer_comes_with_the_tokens_that_the_server_counted(openai_se
     sent = len(" ".join(message["content"] for message in server.requests[0]["messages"]).split())
     assert (answer.input_tokens, answer.output_tokens, answer.cached_tokens) == (sent, 10, 5)
     assert answer.cost_usd == Decimal((sent - 5) * 2 + 5 * 1 + 10 * 10) / 1_000_000
+    assert answer.cost_cached_usd == Decimal(sent * 1 + 10 * 10) / 1_000_000
     assert not answer.tokens_estimated
     assert answer.duration_ms > 0
 
@@ -89,6 +90,7 @@ async def test_tokens_that_nobody_counted_are_estimated_and_flagged(openai_serve
     assert answer.tokens_estimated
     assert abs(answer.input_tokens * 4 - characters) < 4 * 2
     assert (answer.output_tokens, answer.cached_tokens) == (-(-len(answer.text) // 4), 0)
+    assert answer.cost_cached_usd is None
 
 
 async def test_a_server_of_one_s_own_does_not_charge_what_openai_does(openai_server: StartServer) -> None:

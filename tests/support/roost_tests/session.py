@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from roost.streams.permits import ModelLimits
 from roost_tests.waiting import wait_until
 
 PAGE = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
-MODEL_WORK = Work(kind="section", model="offline", calls=1, input_tokens=9, output_tokens=3, tokens_estimated=True)
+MODEL_WORK = Work(
+    kind="section", model="offline", calls=1, input_tokens=9, output_tokens=3, tokens_estimated=True,
+    cost_cached_usd=Decimal("0.001"),
+)  # fmt: skip
 
 
 @event("test.egg_laid")
