@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from ..terminal import foreign, show
-from .facts import Facts, Tone
-from .wording import plural
+from ..terminal import foreign, show, table
+from .facts import Facts, Sheet, Tone
 
 STYLES: dict[Tone, str] = {"good": "green", "going": "cyan", "poor": "yellow", "bad": "bold red"}
 MARKS: dict[Tone, str] = {"good": "✓", "going": "…", "poor": "!", "bad": "✗"}
@@ -29,8 +30,33 @@ def show_facts(facts: Facts) -> None:
         head.add_row("", foreign(f"{what}: {reason}", wrap=True))
     more = len(facts.missing) + facts.unnamed - min(len(facts.missing), SHOWN_MISSING)
     if more:
-        head.add_row("", f"and {plural(more, 'more')}".removesuffix("s"))
-    show(*lines, "", head, "", _figures(facts))
+        head.add_row("", f"and {more:,} more")
+    show(*lines, "", head)
+    if facts.groups:
+        show("", _figures(facts))
+    for sheets in _alike(facts.sheets):
+        show("", *_rows(sheets))
+
+
+def _alike(sheets: Sequence[Sheet]) -> list[list[Sheet]]:
+    """Sheets in a row that have the same columns stand in one table, so that these are below each other."""
+    return [list(alike) for _, alike in groupby(sheets, lambda sheet: sheet.head)]
+
+
+def _rows(sheets: list[Sheet]) -> list[Any]:
+    from rich.text import Text
+
+    one = len(sheets) == 1
+    made = table(*sheets[0].head, right=tuple(sheets[0].right))
+    for number, sheet in enumerate(sheets):
+        if not one:
+            if number:
+                made.add_row()
+            made.add_row(foreign(sheet.title, "bold"))
+        for row in sheet.rows:
+            made.add_row(foreign(row[0] if one else f"  {row[0]}"), *[foreign(cell) for cell in row[1:]])
+    title = [foreign(sheets[0].title, "bold")] if one else []
+    return [*title, made, *[Text(sheet.more, style="dim") for sheet in sheets if sheet.more]]
 
 
 def _figures(facts: Facts) -> Any:

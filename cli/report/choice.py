@@ -15,7 +15,7 @@ NAMED = 4
 def choose_run(runs: Sequence[RunState], text: str, flock: str) -> RunState:
     """The one that `text` names. Raises RoostError, which says what there is."""
     if not runs:
-        raise RoostError(f"flock {flock} has no runs yet: `roost run PATH… -q QUESTION --flock {flock}` makes one")
+        raise no_runs(flock)
     exact = next((run for run in runs if run.id == text), None)
     if exact is not None:
         return exact
@@ -31,6 +31,11 @@ def choose_run(runs: Sequence[RunState], text: str, flock: str) -> RunState:
         more = "" if len(found) <= NAMED else f", and {len(found) - NAMED:,} older ones"
         raise RoostError(f"{text!r} begins the IDs of {len(found):,} runs, give more of it: {named}{more}")
     return found[0]
+
+
+def no_runs(flock: str) -> RoostError:
+    """Says what makes one."""
+    return RoostError(f"flock {flock} has no runs yet: `roost run PATH… -q QUESTION --flock {flock}` makes one")
 
 
 def latest_of(runs: Iterable[RunState]) -> RunState:

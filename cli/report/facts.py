@@ -28,6 +28,22 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """Things below each other, such as runs, each with figures in columns: those named in `right`."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: frozenset[str] = frozenset()
+    more: str = ""
+
+    @property
+    def cells(self) -> list[list[tuple[str, bool]]]:
+        """Rows of texts, and whether each is a figure."""
+        return [[(text, name in self.right) for name, text in zip(self.head, row, strict=True)] for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All of a report: what it is about, what sharing saved, whether all went well, and the figures.
 
@@ -40,6 +56,7 @@ class Facts:
     ending: str
     tone: Tone
     tiles: tuple[Fact, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[Group, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
     unnamed: int = 0

@@ -1,12 +1,16 @@
-"""Makes a report, and gives it the form that is asked for."""
+"""Makes a report of one run, of two, or of all, and gives it the form that is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roost.projections import ReportFold, RunsFold
-from roost.streams import RoostError
+from roost.projections.comparison import compare
+from roost.streams import Position, RoostError, Shard
 from roost.streams.every_shard import find_shards
 from roost.streams.merging import MergedLog
 
@@ -14,62 +18,120 @@ from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common
 from ..terminal import write
-from .choice import choose_run
-from .facts import Document
+from .all_fold import AllFold
+from .choice import choose_run, no_runs
+from .facts import Document, Facts
 from .phases import PhasesFold
 from .reading import read_log
 
+if TYPE_CHECKING:
+    from .page import Chart
+
 PATIENCE = timedelta(seconds=10)
+STANDARD_OUTPUT = "-"
 
 
-async def report_run(common: Common, text: str, md: str | None, html: str | None) -> None:
-    """One run. Raises RoostError, ServerUnavailable."""
-    if html is not None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be told: of these runs, one or two, or of all when there are none; and where to."""
+
+    runs: tuple[str, ...]
+    json: bool = False
+    md: str | None = None
+    html: str | None = None
+
+
+async def report(common: Common, asked: Asked) -> None:
+    """Raises RoostError, ServerUnavailable."""
+    if asked.html is not None:
         from .page import need_page
 
-        need_page()
-    document = await _document(common, text)
-    if common.json:
+        need_page()  # before a long log is read
+    document = await _document(common, asked.runs)
+    if asked.json:
         write(dump_safely(document, pretty=True))
-        return
-    from .run_facts import facts_of
-
-    facts = facts_of(document)
-    if md is not None:
+    facts = _facts(document)
+    if asked.md is not None:
         from .markdown import to_markdown
 
-        put(to_markdown(facts), md)
-        return
-    if html is not None:
+        put(to_markdown(facts), asked.md)
+    if asked.html is not None:
         from .page import to_html
-        from .run_charts import charts_of
 
-        put(to_html(facts, charts_of(document)), html)
-        return
-    from .card import show_facts
+        put(to_html(facts, _charts(document)), asked.html)
+    if not asked.json and asked.md is None and asked.html is None:
+        from .card import show_facts
 
-    show_facts(facts)
+        show_facts(facts)
 
 
-async def _document(common: Common, text: str) -> Document:
+async def _document(common: Common, texts: Sequence[str]) -> Document:
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
         ends = await MergedLog(shards).ends()
+        if not texts:
+            everything = AllFold()
+            async for event in read_log(shards, until=ends, what="reading the log"):
+                everything.evolve(event)
+            if not everything.runs:
+                raise no_runs(settings.flock)
+            return everything.to_data(settings.flock)
         runs = RunsFold()
         async for event in read_log(shards, until=ends, what="looking for the run"):
             runs.evolve(event)
-        run = choose_run(list(runs.by_id.values()), text, settings.flock)
-        report, phases = ReportFold(run.id), PhasesFold(run.id)
-        async for event in read_log(shards, until=ends, what="reading the run"):
+        chosen = [choose_run(list(runs.by_id.values()), text, settings.flock).id for text in texts]
+        return {"flock": settings.flock, **await _read(shards, ends, chosen)}
+
+
+async def _read(shards: Sequence[Shard], ends: Sequence[Position], runs: Sequence[str]) -> Document:
+    """Of one run what there is to tell; of two the same of each, and what is compared."""
+    folds = [(ReportFold(run), PhasesFold(run)) for run in runs]
+    async for event in read_log(shards, until=ends, what="reading the run"):
+        for report, phases in folds:
             report.evolve(event)
             phases.evolve(event)
-    return {"flock": settings.flock, **report.report().to_data(), "phases": phases.phases()}
+    reports = [report.report() for report, _ in folds]
+    each = [
+        {**report.to_data(), "phases": phases.phases()} for report, (_, phases) in zip(reports, folds, strict=True)
+    ]  # fmt: skip
+    if len(each) == 1:
+        return each[0]
+    compared = {one.name: one.to_data() for one in compare(*reports)}
+    return {"first": each[0], "second": each[1], "compared": compared}
+
+
+def _facts(document: Document) -> Facts:
+    if "runs" in document:
+        from .all_facts import facts_of_all
+
+        return facts_of_all(document)
+    if "compared" in document:
+        from .pair_facts import facts_of_pair
+
+        return facts_of_pair(document)
+    from .run_facts import facts_of
+
+    return facts_of(document)
+
+
+def _charts(document: Document) -> list[Chart]:
+    if "runs" in document:
+        from .all_charts import charts_of_all
+
+        return charts_of_all(document)
+    if "compared" in document:
+        from .pair_charts import charts_of_pair
+
+        return charts_of_pair(document)
+    from .run_charts import charts_of
+
+    return charts_of(document)
 
 
 def put(text: str, place: str) -> None:
     """Into a file, or to standard output for `-`. Raises RoostError when it cannot be written."""
-    if place == "-":
+    if place == STANDARD_OUTPUT:
         write(text.rstrip("\n"))
         return
     try:

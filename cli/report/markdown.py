@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from roost.streams.printable import printable
 
@@ -11,9 +12,10 @@ from .wording import plural
 
 SIGNS: dict[Tone, str] = {"good": "✅", "going": "⏳", "poor": "⚠️", "bad": "❌"}
 _MEANING = re.compile(
-    r"[\\`*_\[\]<>#|~&@$]"
-    r"|:(?=[/\w+-])|(?<=www)\."  # addresses become links, and :names: pictures
-    r"|^[-+=](?=.)|(?<=^\d)[.)]|(?<=^\d\d)[.)]",  # lists, lines
+    r"[\\`*_\[\]<>#|~&@]"
+    r"|\$(?=.*\$)"  # what stands between two of them becomes a formula
+    r"|:(?=/|(?!\d\d:)[\w+-]+:)|(?<=www)\."  # addresses become links, and :names: pictures
+    r"|^[-+=](?=.)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s)",  # lists, lines
     re.IGNORECASE,
 )
 
@@ -34,6 +36,14 @@ def to_markdown(facts: Facts) -> str:
         lines.append("")
     for group in facts.groups:
         lines += [f"## {plain(group.title)}", "", "| | | |", "| --- | ---: | --- |"]
-        lines += [f"| {plain(fact.name)} | {plain(fact.value)} | {plain(fact.note)} |" for fact in group.facts]
+        lines += [_row((fact.name, fact.value, fact.note)) for fact in group.facts]
         lines.append("")
+    for sheet in facts.sheets:
+        rules = ["---:" if name in sheet.right else "---" for name in sheet.head]
+        lines += [f"## {plain(sheet.title)}", "", _row(sheet.head), f"| {' | '.join(rules)} |"]
+        lines += [*map(_row, sheet.rows), "", *([plain(sheet.more), ""] if sheet.more else [])]
     return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(map(plain, cells))} |"

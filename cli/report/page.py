@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,15 @@ from .facts import Facts
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from .charts.drawing import Picture
+
 Row = tuple[str | int, ...]
 
 WIDE, NARROW = 960, 368
 """Widths that a chart is drawn for, in pixels: of a page on a desk, and on a telephone."""
+
+
+MOST_ROWS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,16 @@ class Chart:
     narrow: str
     head: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
+
+
+def draw_chart(
+    name: str, title: str, words: str, draw: Callable[[int], Picture], head: str, rows: Sequence[Row]
+) -> Chart:
+    """A chart that `draw` draws for a width. `name` tells it from others of the page; `head` has names and commas."""
+    from .charts.drawing import to_svg
+
+    wide, narrow = (to_svg(partial(draw, width), f"{name}-{width}", title) for width in (WIDE, NARROW))
+    return Chart(title, words, wide, narrow, tuple(head.split(", ")), tuple(rows[:MOST_ROWS]))
 
 
 def need_page() -> None:

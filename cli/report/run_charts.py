@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from ..amounts import SHORT_ID, show_seconds
 from .charts.course import Point, draw_course
-from .charts.drawing import Picture, to_svg
 from .charts.threads import Reuse, draw_threads
 from .charts.timeline import Stretch, draw_timeline
 from .charts.waits import Wait, draw_waits
 from .facts import Document
-from .page import NARROW, WIDE, Chart, Row
+from .page import Chart, Row, draw_chart
 
 NOBODY = "nobody known"
-MOST_ROWS = 60
 COURSE_ROWS = 20
 TIMELINE = (
     "Each bar is a piece of work; the taller a row is filled, the more was in hand at once. Where it is pale, the work "
@@ -34,18 +30,13 @@ WAITS = (
 )
 
 
-def charts_of(document: Document) -> list[Chart]:
-    """Those for which there is anything to show."""
-    made = [_timeline(document), _course(document), _threads(document), _waits(document)]
+def charts_of(document: Document, *, prefix: str = "") -> list[Chart]:
+    """Those for which there is anything to show. `prefix` tells their names from those of others on the page."""
+    made = [make(document, prefix) for make in (_timeline, _course, _threads, _waits)]
     return [chart for chart in made if chart is not None]
 
 
-def _chart(name: str, title: str, words: str, draw: Callable[[int], Picture], head: str, rows: Sequence[Row]) -> Chart:
-    wide, narrow = (to_svg(partial(draw, width), f"{name}-{width}", title) for width in (WIDE, NARROW))
-    return Chart(title, words, wide, narrow, tuple(head.split(", ")), tuple(rows[:MOST_ROWS]))
-
-
-def _timeline(document: Document) -> Chart | None:
+def _timeline(document: Document, prefix: str) -> Chart | None:
     stretches = [_stretch(each, document["phases"]) for each in document["timeline"]["intervals"]]
     if not stretches:
         return None
@@ -63,8 +54,8 @@ def _timeline(document: Document) -> Chart | None:
     ]  # fmt: skip
     left_out, wall_s = document["timeline"]["left_out"], document["time"]["wall_s"]
     words = TIMELINE if not left_out else f"{TIMELINE} The {left_out:,} shortest pieces are left out."
-    return _chart(
-        "timeline", "Who worked when", words, lambda width: draw_timeline(stretches, path, wall_s, width),
+    return draw_chart(
+        f"{prefix}timeline", "Who worked when", words, lambda width: draw_timeline(stretches, path, wall_s, width),
         "agent, phase, handled, computed, first, last", rows,
     )  # fmt: skip
 
@@ -81,7 +72,7 @@ def _stretch(interval: dict[str, Any], phases: dict[str, str]) -> Stretch:
     )
 
 
-def _course(document: Document) -> Chart | None:
+def _course(document: Document, prefix: str) -> Chart | None:
     course: list[dict[str, Any]] = document["course"]
     asked = {unit: course[-1]["spent"][unit] + course[-1]["saved"][unit] for unit in ("calls", "seconds") if course}
     unit = next((unit for unit, amount in asked.items() if amount), None)
@@ -95,14 +86,14 @@ def _course(document: Document) -> Chart | None:
          each["saved"]["tokens"])
         for each in (some if len(course) > COURSE_ROWS else course)
     ]  # fmt: skip
-    return _chart(
-        "course", "Made and saved over time", COURSE.format(what),
+    return draw_chart(
+        f"{prefix}course", "Made and saved over time", COURSE.format(what),
         lambda width: draw_course(points, wall_s, what, width),
         "until, calls made, calls saved, tokens used, tokens saved", rows,
     )  # fmt: skip
 
 
-def _threads(document: Document) -> Chart | None:
+def _threads(document: Document, prefix: str) -> Chart | None:
     reuses: list[Reuse] = []
     rows: list[Row] = []
     for edge in document["reuse"]["edges"]:
@@ -114,13 +105,13 @@ def _threads(document: Document) -> Chart | None:
         rows.append((reader, author, *uses, saved["calls"], show_seconds(saved["seconds"])))
     if not reuses:
         return None
-    return _chart(
-        "threads", "Who built on whom", THREADS, lambda width: draw_threads(reuses, width),
+    return draw_chart(
+        f"{prefix}threads", "Who built on whom", THREADS, lambda width: draw_threads(reuses, width),
         "reader, author, found, joined, by reference, calls saved, computing saved", rows,
     )  # fmt: skip
 
 
-def _waits(document: Document) -> Chart | None:
+def _waits(document: Document, prefix: str) -> Chart | None:
     waits = [
         Wait("waited in inbox", agent or NOBODY, times["count"], times["p50_s"], times["p99_s"])
         for agent, times in document["waits"]["by_actor"].items()
@@ -135,7 +126,7 @@ def _waits(document: Document) -> Chart | None:
     rows: list[Row] = [
         (each.group, each.name, each.count, show_seconds(each.p50_s), show_seconds(each.p99_s)) for each in waits
     ]
-    return _chart(
+    return draw_chart(
         "waits",
         "How long it waited",
         WAITS,
