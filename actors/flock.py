@@ -31,7 +31,6 @@ from roost.streams import (
     RoostError,
     ServerUnavailable,
     Settings,
-    SettingsError,
     Shard,
     Writer,
     connect,
@@ -64,12 +63,13 @@ from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, 
 from .models import Model, model_from_name
 from .opening import Opening
 from .parts import MakeMemory, Part, Parts
+from .projected import Projected
 from .resource import Resource
 from .ringer import Ringer
 from .scope import Scope, entered
 from .shared import Shared, Sharer, share
 from .suspects import Suspects
-from .turnstile import Turnstile
+from .turnstile import Turnstile, limits_by_name
 from .worker import GRACE, Worker
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ def _to_standard_error(*_: Any) -> structlog.PrintLogger:
     return structlog.PrintLogger(sys.stderr)
 
 
-class Flock:
+class Flock(Projected):
     """A named set of agents with one memory. Open it with `async with Flock.open(…) as flock`."""
 
     def __init__(
@@ -163,7 +163,7 @@ class Flock:
                 )  # fmt: skip
                 try:
                     await flock._start(wanted, shards)
-                    for named, limit in flock._by_name(limits):
+                    for named, limit in limits_by_name(limits, flock._model):
                         await flock.turnstile.limit(named, limit)
                     with opened_here(flock):
                         yield flock
@@ -237,17 +237,6 @@ class Flock:
         await self._bell.close()
         if self._model is not None and not isinstance(self._model, str):
             await self._model.close()
-
-    def _by_name(
-        self, limits: ModelLimits | Mapping[str, ModelLimits | None] | None
-    ) -> list[tuple[str, ModelLimits | None]]:
-        several: list[object] = [*limits.values()] if isinstance(limits, Mapping) else [limits]
-        if not all(isinstance(each, ModelLimits | None) for each in several):
-            raise SettingsError(f"limits= is a ModelLimits, or a dict of them by the names of models: not {limits!r}")
-        if isinstance(limits, ModelLimits):
-            chosen = self._model or "offline"
-            return [(chosen if isinstance(chosen, str) else chosen.name, limits)]
-        return list(limits.items()) if limits is not None else []
 
     @property
     def model(self) -> Model:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
-from roost.streams import RoostError, Shard, new_id
+from roost.streams import RoostError, SettingsError, Shard, new_id
 from roost.streams.permits import Hold, ModelLimits, Permits
 
 from .heartbeat import Heartbeat
-from .models import ModelBusy
+from .models import Model, ModelBusy
 
 log = structlog.get_logger(__name__)
 
@@ -160,3 +160,16 @@ async def _rest(seconds: float, woken: asyncio.Event) -> None:
             await woken.wait()
     except TimeoutError:
         return
+
+
+def limits_by_name(
+    limits: ModelLimits | Mapping[str, ModelLimits | None] | None, model: Model | str | None
+) -> list[tuple[str, ModelLimits | None]]:
+    """What was given as limits, model by model; of one without a name, those of `model`. Raises SettingsError."""
+    several: list[object] = [*limits.values()] if isinstance(limits, Mapping) else [limits]
+    if not all(isinstance(each, ModelLimits | None) for each in several):
+        raise SettingsError(f"limits= is a ModelLimits, or a dict of them by the names of models: not {limits!r}")
+    if isinstance(limits, ModelLimits):
+        chosen = model or "offline"
+        return [(chosen if isinstance(chosen, str) else chosen.name, limits)]
+    return list(limits.items()) if limits is not None else []

@@ -7,7 +7,9 @@ from .critical_path import CriticalPath, Step
 from .descent import DescentFold
 from .difference import Difference, compare_with_server
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
+from .folder import Folder, ProjectionStopped
 from .folding import Fold, fold
+from .follower import Follower
 from .lineage import Ancestor, Branch, Lineage, Use
 from .notes import ListedNote, NotesFold
 from .projection import OnPoison, Projection
@@ -24,6 +26,7 @@ from .sharing import Sharing
 from .tally import Tally, figures_of
 from .timeline import Interval, Timeline
 from .versions import VersionsFold
+from .view import Lag, View, ViewReplaced, view_of
 
 __all__ = [
     "Activity",
@@ -39,8 +42,11 @@ __all__ = [
     "Difference",
     "Figures",
     "Fold",
+    "Folder",
+    "Follower",
     "HeldRows",
     "Interval",
+    "Lag",
     "Lineage",
     "ListedNote",
     "ModelFigures",
@@ -49,6 +55,7 @@ __all__ = [
     "OnPoison",
     "Point",
     "Projection",
+    "ProjectionStopped",
     "Quantiles",
     "RecordedWork",
     "ReportFold",
@@ -67,6 +74,8 @@ __all__ = [
     "Timeline",
     "Use",
     "VersionsFold",
+    "View",
+    "ViewReplaced",
     "WorkFigures",
     "compare",
     "compare_with_server",
@@ -76,4 +85,5 @@ __all__ = [
     "recent_activity",
     "recent_events",
     "report_of",
+    "view_of",
 ]

@@ -54,6 +54,10 @@ KINDS = {
     "usage": "hash per model: call -> tokens; their sum, a pause, whose turn it is; expires",
     "refold": "hash per rebuild of inline projections: its checkpoint, how far it is",
     "fresh": "what such a rebuild has folded, until it takes the place of what is served",
+    "views": "hash: '<projection>/<version>' -> how far it has come; '<projection>' -> the version that is read",
+    "view": "hash per projection and version: key of a row -> JSON",
+    "order": "sorted set per projection and version: keys of its rows, in their order",
+    "poison": "stream per projection and version: events that it could not fold; the last ones",
     "bell": "sharded channel: news of keys, of forgotten notes and of a new epoch",
 }
 
@@ -91,7 +95,7 @@ def lua_names(text: str) -> str:
     there."""
     plain = {
         "log", "meta", "versions", "routes", "bounds", "keys", "refs", "deadlines", "expired", "later", "letters",
-        "parked", "came",
+        "parked", "came", "views",
     }  # fmt: skip
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -42,17 +43,24 @@ class Log:
         self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
     ) -> AsyncIterator[Event]:
         """Events after a position, in order, up to and with `until`, at most `limit`. In pages of 500."""
-        last = after or start_of(self._shard.number)
+        async with aclosing(self.pages(after, until=until, limit=limit)) as pages:
+            async for page in pages:
+                for entry, fields in page:
+                    yield event_of(self._shard.number, entry, fields)
+
+    async def pages(
+        self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
+    ) -> AsyncGenerator[list[tuple[bytes, Any]]]:
+        """The same as `read`, entry by entry as they are stored, with their fields, a page at a time."""
+        last = (after or start_of(self._shard.number)).entry
         end = until.entry if until else "+"
         left = limit
         while left is None or left > 0:
             count = PAGE if left is None else min(PAGE, left)
-            page = await self._shard.command("XRANGE", self._shard.keys.log, f"({last.entry}", end, "COUNT", count)
-            for entry, fields in page:
-                event = event_of(self._shard.number, entry, fields)
-                assert event.position is not None
-                last = event.position
-                yield event
+            page = await self._shard.command("XRANGE", self._shard.keys.log, f"({last}", end, "COUNT", count)
+            if page:
+                last = page[-1][0].decode()
+                yield page
             if len(page) < count:
                 return
             left = None if left is None else left - len(page)

@@ -1,0 +1,71 @@
+"""What a flock has of projections: to read them, and to follow with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from roost.projections.folder import ProjectionStopped
+from roost.projections.follower import LEASE, Follower
+from roost.projections.projection import Projection
+from roost.projections.view import View, ViewReplaced, view_of
+from roost.streams import Shard
+from roost.streams.views import StoredView
+
+from .ending import end, ended_by
+from .parts import Parts
+
+Row = TypeVar("Row")
+
+__all__ = ["Projected", "ProjectionStopped", "ViewReplaced"]
+
+
+class Projected:
+    """The part of a flock that has to do with projections."""
+
+    shard: Shard
+    _parts: Parts | None
+
+    def _all_shards(self) -> list[Shard]:
+        return [self.shard] if self._parts is None else [part.shard for part in self._parts.all]
+
+    def view(self, projection: Projection[Row] | type[Projection[Row]]) -> View[Row]:
+        """A projection's rows. `catch_up` folds them up to now, unless somebody follows."""
+        return view_of(self._all_shards(), projection)
+
+    @asynccontextmanager
+    async def follow(
+        self, *projections: Projection[Any] | type[Projection[Any]], lease: timedelta = LEASE
+    ) -> AsyncGenerator[None]:
+        """Keep these projections at the log's end while the block runs, or some other process does that does the same:
+        one of them leads for each projection, and another takes over within the lease when it dies.
+
+        Should a projection be unable to go on, the block is cancelled, and ProjectionStopped raised here; ViewReplaced
+        when a newer version of it has taken over.
+        """
+        followers = [
+            Follower(shard, projection() if isinstance(projection, type) else projection, lease=lease)
+            for projection in projections
+            for shard in self._all_shards()
+        ]
+        tasks = [asyncio.create_task(follower.run(), name="roost follow") for follower in followers]
+        try:
+            async with ended_by(tasks, but=NotImplementedError):
+                yield
+        finally:
+            await end(tasks)
+
+    async def drop_view(self, name: str, version: int, *, live: bool = False) -> bool:
+        """Take a version of a projection away, whose rows nobody needs; whether it was there. Its events stay.
+
+        One that is read now goes only with `live`: raises SettingsError otherwise.
+        """
+        from roost.streams import SettingsError
+
+        answers = [await StoredView(shard, name, version).drop(live=live) for shard in self._all_shards()]
+        if "live" in answers:
+            raise SettingsError(f"version {version} of projection {name} is what is read: drop it with live=True")
+        return "dropped" in answers
