@@ -31,7 +31,8 @@ class Rebuilt:
 
     what: What
     events: int = 0
-    notes: int = 0
+    mended: int = 0
+    """Notes that were not as the log says, or were changed just now."""
     seconds: float = 0.0
     held_s: float = 0.0
     strangers: int = 0
@@ -72,7 +73,7 @@ class _Rebuilding:
         begun = time.monotonic()
         for _ in range(ATTEMPTS):
             checkpoint = await self._fold()
-            if await self._take_over(checkpoint):
+            if await self._compare() and await self._take_over(checkpoint):
                 break
         else:
             raise RoostError(
@@ -99,6 +100,15 @@ class _Rebuilding:
                     await self._load()
                 case NotFolded():
                     checkpoint = ""
+
+    async def _compare(self) -> bool:
+        """Which notes are to be put right; False: what was folded is not there any more."""
+        cursor: str | None = "end" if self._what == "versions" else ""
+        while cursor != "end":
+            cursor = await self._refold.compare(cursor)
+            if cursor is None:
+                return False
+        return True
 
     async def _drop(self) -> None:
         """What a rebuild has left that cannot be gone on with. Another's swap is waited for."""
@@ -135,7 +145,7 @@ class _Rebuilding:
                 while (swap := await self._refold.swap(hold, checkpoint, HOLD, self._shards)).how == "more":
                     pass
                 if swap.how != "behind":
-                    ended, self._done.notes = swap.how == "done", swap.notes
+                    ended, self._done.mended = swap.how == "done", swap.notes
                     return ended
             return ended
         finally:

@@ -37,7 +37,7 @@ class NotFolded:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """How a step of the swap has ended; `notes` have been put in their place so far."""
+    """How a step of the swap has ended; so many notes were put right so far."""
 
     how: Literal["more", "done", "lost", "behind", "spoiled"]
     notes: int = 0
@@ -106,6 +106,12 @@ class Refold:
         words = [word for row in rows for word in row]
         answer = await self._shard.run("refold_load", self._what, loaded, entry, int(last), *words)
         return bool(answer[0] == b"ok")
+
+    async def compare(self, cursor: str) -> str | None:
+        """Find out which served notes differ, a page of them; where to go on, 'end' behind the last. None: what was
+        folded is not there any more. '' begins, or tells how far another is."""
+        how, *rest = await self._shard.run("refold_compare", self._what, cursor)
+        return None if how == b"spoiled" else rest[0].decode()
 
     async def swap(self, hold: Hold, checkpoint: str, during: timedelta, shards: int = 1) -> Swap:
         """One step of putting what was folded in the place of what is served."""

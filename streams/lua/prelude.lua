@@ -388,3 +388,80 @@ local function refold_base()
   local meta = call('HMGET', K.meta, 'epoch', 'horizon')
   return format('1 %s %s', meta[1] or '', meta[2] or ''), meta[2]
 end
+
+-- What a rebuild knows of a note that lives.
+local function parse_indexed(known)
+  local note, shape = {}, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$'
+  note.entry, note.computed, note.deadline, note.size, note.check, note.digest, note.key = string.match(known, shape)
+  return note
+end
+
+local function string_end(text, i)
+  i = i + 1
+  while true do
+    i = string.find(text, '["\\]', i)
+    if string.byte(text, i) == 34 then return i end
+    i = i + 2
+  end
+end
+
+-- Where a member's value ends: at the comma behind it, or at the object's brace.
+local function value_end(text, i)
+  local depth = 0
+  while true do
+    i = string.find(text, '["%[%]{},]', i)
+    local c = string.byte(text, i)
+    if c == 34 then
+      i = string_end(text, i)
+    elseif c == 91 or c == 123 then
+      depth = depth + 1
+    elseif depth == 0 then
+      return i
+    elseif c ~= 44 then
+      depth = depth - 1
+    end
+    i = i + 1
+  end
+end
+
+-- The JSON object without what tells of the note beside the work. The bytes of the others stay: numbers would not.
+local function work_of(text)
+  local kept, i = {}, string.find(text, '{', 1, true) + 1
+  while true do
+    i = string.find(text, '[^%s,]', i)
+    if string.byte(text, i) == 125 then return '{' .. concat(kept, ',') .. '}' end
+    local close = string_end(text, i)
+    local name, stop = string.sub(text, i + 1, close - 1), value_end(text, close + 1)
+    if name ~= 'key' and name ~= 'label' and name ~= 'note' then kept[#kept + 1] = string.sub(text, i, stop - 1) end
+    i = stop
+  end
+end
+
+-- The data of the event at an entry; '' when there is none.
+local function data_at(entry)
+  local event = call('XRANGE', K.log, entry, entry)[1]
+  return event and event[2][10] or ''
+end
+
+-- What stands for a note's record and work where they are compared.
+local function check_of(record, work)
+  return string.sub(redis.sha1hex(#record .. ' ' .. record .. work), 1, 24)
+end
+
+-- The record of a note whose event is at that entry. Of one that was trimmed it came with the state of then.
+local function folded_record(fresh, id, entry)
+  local kept = call('HMGET', fresh .. 'note/' .. id, 'entry', 'record')
+  return kept[1] == entry and kept[2] or data_at(entry)
+end
+
+-- The fields of a note as a rebuild has folded it, in the order record, digest, size, deadline, key, entry, work. nil:
+-- it does not live. What came from the state of a trimmed log lies under `fresh`, all else is in the log.
+local function folded_note(fresh, id)
+  local known = call('HGET', fresh .. 'index', id)
+  if not known or string.byte(known) == 120 then return nil end
+  local note = parse_indexed(known)
+  local work = call('HGET', fresh .. 'note/' .. id, 'work') or ''
+  if note.computed ~= '-' then work = work_of(data_at(note.computed)) end
+  local record, deadline = folded_record(fresh, id, note.entry), note.deadline == '-' and '' or note.deadline
+  return { record, note.digest, note.size, deadline, note.key, note.entry, work }
+end

@@ -12,7 +12,7 @@
 
 local what, most, CHUNK, PAGE, MOST_BYTES = ARGV[1], tonumber(ARGV[3]), 64, 500, 1048576
 local state, F = K.refold .. what, K.fresh .. what .. '/'
-local stored = call('HMGET', state, 'at', 'events', 'base', 'phase', 'note', 'ttl', 'claim', 'odd', 'damaged')
+local stored = call('HMGET', state, 'at', 'events', 'base', 'phase', 'note', 'ttl', 'claim', 'odd', 'damaged', 'cursor')
 local base, horizon = refold_base()
 if stored[3] and (stored[4] or stored[3] ~= base) then return { 'spoiled' } end
 if not stored[1] then
@@ -24,11 +24,20 @@ elseif ARGV[2] ~= stored[1] then
   return { 'stale', stored[1], stored[2] }
 end
 
-local find, sub, byte, null = string.find, string.sub, string.byte, cjson.null
-local NOTE, KEYS_, LIVE, EXPIRED = F .. 'note/', F .. 'keys', F .. 'deadlines', F .. 'expired'
-local REFS, CLAIMS = F .. 'refs', F .. 'claims'
+local find, byte, null = string.find, string.byte, cjson.null
 local odd, damaged = tonumber(stored[8] or 0), tonumber(stored[9] or 0)
 local done = stored[5] and { id = stored[5], ttl = tonumber(stored[6]), claim = stored[7] } -- see work.computed
+
+-- What this page changes, written at its end, together. false: it is taken away. `index` has of each note that lives
+-- '<entry> <entry of work.computed, or -> <deadline, or -> <size> <check> <digest> <key>', of one that has expired
+-- 'x <digest>'; `check` is of record and work.
+local index, keys, claims, expired, deadlines, refs, touched, records = {}, {}, {}, {}, {}, {}, {}, {}
+
+local function look(changed, hash, name)
+  local value = changed[name]
+  if value == nil then value = call('HGET', F .. hash, name) end
+  return value
+end
 
 -- A JSON object, or nil: an array, another value, no JSON at all.
 local function object(text)
@@ -51,15 +60,18 @@ local function is_texts(value)
   return true
 end
 
--- Who did something, for whom: a claim is known by it.
+-- Who did something, for whom: a claim is known by it. The meta is taken apart only where it is not as it mostly is.
 local function who(meta)
-  local cause, actor = meta.cause, meta.actor
-  return (is_text(cause) and '=' .. cause or '-') .. ' ' .. (is_text(actor) and '=' .. actor or '-')
+  if find(meta, '\\', 1, true) then
+    local known = object(meta) or {}
+    local cause, actor = known.cause, known.actor
+    return (is_text(cause) and '=' .. cause or '-') .. ' ' .. (is_text(actor) and '=' .. actor or '-')
+  end
+  local cause, actor = string.match(meta, '"cause":%s*"([^"]*)"'), string.match(meta, '"actor":%s*"([^"]*)"')
+  return (cause and '=' .. cause or '-') .. ' ' .. (actor and '=' .. actor or '-')
 end
 
-local function unname(digest)
-  if call('HINCRBY', REFS, digest, -1) <= 0 then call('HDEL', REFS, digest) end
-end
+local function name_blob(digest, by) refs[digest] = (refs[digest] or 0) + by end
 
 local function is_trimmed(entry)
   if not horizon then return false end
@@ -69,70 +81,40 @@ local function is_trimmed(entry)
   return ms < last_ms or (ms == last_ms and tonumber(seq) <= tonumber(last_seq))
 end
 
--- Out of the projection; its digest and entry, or nil if it was not there.
+-- Out of the projection; its digest and entry, or nil if it does not live.
 local function drop(id)
-  local note = call('HMGET', NOTE .. id, 'digest', 'key', 'entry')
-  if not note[1] then return nil end
-  if note[2] ~= '' and call('HGET', KEYS_, note[2]) == id then call('HDEL', KEYS_, note[2]) end
-  call('ZREM', LIVE, id)
-  call('DEL', NOTE .. id)
-  return note[1], note[3]
+  local known = look(index, 'index', id)
+  if not known or byte(known) == 120 then return nil end
+  local note = parse_indexed(known)
+  if note.key ~= '' and look(keys, 'keys', note.key) == id then keys[note.key] = false end
+  index[id], deadlines[id], touched[id] = false, false, true
+  return note.digest, note.entry
 end
 
 -- The note goes with its content, whether it lives or has expired.
 local function leave(id)
-  local digest = drop(id) or call('HGET', EXPIRED, id)
-  if digest then
-    call('HDEL', EXPIRED, id)
-    unname(digest)
-  end
+  local known = look(index, 'index', id)
+  if not known then return end
+  local digest = drop(id) or string.sub(known, 3)
+  index[id], expired[id] = false, false
+  name_blob(digest, -1)
 end
 
-local function string_end(text, i)
-  i = i + 1
-  while true do
-    i = find(text, '["\\]', i)
-    if byte(text, i) == 34 then return i end
-    i = i + 2
-  end
-end
-
--- Where a member's value ends: at the comma behind it, or at the object's brace.
-local function value_end(text, i)
-  local depth = 0
-  while true do
-    i = find(text, '["%[%]{},]', i)
-    local c = byte(text, i)
-    if c == 34 then
-      i = string_end(text, i)
-    elseif c == 91 or c == 123 then
-      depth = depth + 1
-    elseif depth == 0 then
-      return i
-    elseif c ~= 44 then
-      depth = depth - 1
-    end
-    i = i + 1
-  end
-end
-
--- The object without what tells of the note beside the work. The bytes of the others stay: numbers would not, decoded.
-local function work_of(text)
-  local kept, i = {}, find(text, '{', 1, true) + 1
-  while true do
-    i = find(text, '[^%s,]', i)
-    if byte(text, i) == 125 then return '{' .. concat(kept, ',') .. '}' end
-    local close = string_end(text, i)
-    local name, stop = sub(text, i + 1, close - 1), value_end(text, close + 1)
-    if name ~= 'key' and name ~= 'label' and name ~= 'note' then kept[#kept + 1] = sub(text, i, stop - 1) end
-    i = stop
+-- What scripts and writers mostly make of these needs no parser.
+local function known_data(kind, text)
+  if kind == 'note.expired' then
+    local id = string.match(text, '^{"note":"([^"\\]*)","digest":"[^"\\]*","deadline":%d+}$')
+    return id and { note = id }
+  elseif kind == 'work.claimed' then
+    local key = string.match(text, '^{"key":"([^"\\]*)"}$')
+    return key and { key = key }
   end
 end
 
 -- Each answers true, or nothing for data that does not fit its type.
 local fold = {}
 
-fold['note.written'] = function(entry, data, text)
+fold['note.written'] = function(entry, data, _, text)
   local id, key, digest, ttl, written = data.note, data.key, data.digest, data.ttl_ms, data.written
   if not (is_text(id) and is_text(digest) and is_count(data.size) and is_optional(key) and is_optional(data.author)
     and is_optional(data.run) and is_optional(data.form) and is_texts(data.tags) and is_texts(data.sources)
@@ -140,34 +122,38 @@ fold['note.written'] = function(entry, data, text)
   key = is_text(key) and key or nil
   ttl = ttl ~= null and ttl or nil
   leave(id) -- written again under the same ID
-  local deadline = ttl and format('%.0f', string.match(entry, '^%d+') + ttl) or ''
-  call('HSET', NOTE .. id, 'record', text, 'digest', digest, 'size', format('%.0f', data.size), 'deadline', deadline,
-    'key', key or '', 'entry', entry, 'work', '')
-  call('HINCRBY', REFS, digest, 1)
-  call('ZADD', LIVE, deadline == '' and '+inf' or deadline, id)
+  local deadline = ttl and format('%.0f', string.match(entry, '^%d+') + ttl) or '-'
+  index[id] = format('%s - %s %.0f %s %s %s', entry, deadline, data.size, check_of(text, ''), digest, key or '')
+  deadlines[id], touched[id], records[id] = ttl and deadline or '+inf', true, text
+  name_blob(digest, 1)
   done = nil
   if key then
-    call('HSET', KEYS_, key, id)
-    local claim = call('HGET', CLAIMS, key)
+    keys[key] = id
+    local claim = look(claims, 'claims', key)
     if claim then
-      call('HDEL', CLAIMS, key)
+      claims[key] = false
       done = { id = id, ttl = ttl, claim = claim }
     end
   end
   return true
 end
 
-fold['work.computed'] = function(_, data, text, meta)
+fold['work.computed'] = function(entry, data, meta, text)
   local id = data.note
   if not is_optional(id) then return end
-  if not is_text(id) or call('EXISTS', NOTE .. id) == 0 then return true end -- too late, or the note is gone
-  call('HSET', NOTE .. id, 'work', work_of(text))
+  local known = is_text(id) and look(index, 'index', id)
+  if not known or byte(known) == 120 then return true end -- it came too late, or the note is gone
+  local note = parse_indexed(known)
   local at, of = string.match(done and done.id == id and done.ttl and done.claim or '', '^(%d+) (.*)$')
-  if of == who(meta) then -- its time to live runs from the claim
-    local deadline = format('%.0f', at + done.ttl)
-    call('HSET', NOTE .. id, 'deadline', deadline)
-    call('ZADD', LIVE, deadline, id)
+  local deadline = note.deadline
+  if of == who(meta) then -- it runs from the claim
+    deadline = format('%.0f', at + done.ttl)
+    deadlines[id] = deadline
   end
+  local record = records[id] or folded_record(F, id, note.entry)
+  local check = check_of(record, work_of(text))
+  index[id] = concat({ note.entry, entry, deadline, note.size, check, note.digest, note.key }, ' ')
+  touched[id] = true
   return true
 end
 
@@ -175,9 +161,9 @@ fold['note.expired'] = function(_, data)
   if not is_text(data.note) then return end
   local digest, entry = drop(data.note)
   if digest and is_trimmed(entry) then
-    unname(digest)
+    name_blob(digest, -1)
   elseif digest then
-    call('HSET', EXPIRED, data.note, digest)
+    index[data.note], expired[data.note] = 'x ' .. digest, digest
   end
   return true
 end
@@ -188,16 +174,30 @@ fold['note.forgotten'] = function(_, data)
   return true
 end
 
-fold['work.claimed'] = function(entry, data, _, meta)
+fold['work.claimed'] = function(entry, data, meta)
   if not is_text(data.key) then return end
-  call('HSET', CLAIMS, data.key, string.match(entry, '^%d+') .. ' ' .. who(meta))
+  claims[data.key] = string.match(entry, '^%d+') .. ' ' .. who(meta)
   return true
 end
 
-fold['work.failed'] = function(_, data, _, meta)
+fold['work.failed'] = function(_, data, meta)
   if not is_text(data.key) then return end
-  if string.match(call('HGET', CLAIMS, data.key) or '', '^%d+ (.*)$') == who(meta) then call('HDEL', CLAIMS, data.key) end
+  if string.match(look(claims, 'claims', data.key) or '', '^%d+ (.*)$') == who(meta) then claims[data.key] = false end
   return true
+end
+
+-- The changes of a hash, some hundred a command.
+local function flush(hash, changed)
+  local set, gone = {}, {}
+  for name, value in pairs(changed) do
+    if value then
+      set[#set + 1], set[#set + 2] = name, value
+    else
+      gone[#gone + 1] = name
+    end
+  end
+  for first = 1, #set, PAGE do call('HSET', F .. hash, unpack(set, first, math.min(first + PAGE - 1, #set))) end
+  for first = 1, #gone, PAGE do call('HDEL', F .. hash, unpack(gone, first, math.min(first + PAGE - 1, #gone))) end
 end
 
 if what == 'versions' then fold = {} end
@@ -214,12 +214,8 @@ while taken < most and bytes < MOST_BYTES do
       local evolve = fold[f[2]]
       if is_versioned then versions[f[4]] = f[6] .. ' ' .. entry end
       if evolve then
-        local meta, data = object(f[8]), object(f[10])
-        if not meta then
-          damaged = damaged + 1
-        elseif not (data and evolve(entry, data, f[10], meta)) then
-          odd = odd + 1
-        end
+        local data = known_data(f[2], f[10]) or object(f[10])
+        if not (data and evolve(entry, data, f[8], f[10])) then odd = odd + 1 end
       end
     end
   end
@@ -230,13 +226,40 @@ while taken < most and bytes < MOST_BYTES do
   end
 end
 
-local news = {}
-for subject, version in pairs(versions) do
-  news[#news + 1] = subject
-  news[#news + 1] = version
+flush('versions', versions)
+flush('keys', keys)
+flush('claims', claims)
+flush('expired', expired)
+-- Which notes live, by their deadlines.
+local live, gone = {}, {}
+for id, deadline in pairs(deadlines) do
+  if deadline then
+    live[#live + 1], live[#live + 2] = deadline, id
+  else
+    gone[#gone + 1] = id
+  end
 end
-for first = 1, #news, PAGE do
-  call('HSET', F .. 'versions', unpack(news, first, math.min(first + PAGE - 1, #news)))
+for first = 1, #live, PAGE do call('ZADD', F .. 'deadlines', unpack(live, first, math.min(first + PAGE - 1, #live))) end
+for first = 1, #gone, PAGE do call('ZREM', F .. 'deadlines', unpack(gone, first, math.min(first + PAGE - 1, #gone))) end
+flush('index', index)
+-- How many notes name each content.
+local digests = {}
+for digest, by in pairs(refs) do
+  if by ~= 0 then digests[#digests + 1] = digest end
+end
+for first = 1, #digests, PAGE do
+  local last = math.min(first + PAGE - 1, #digests)
+  local known, counted = call('HMGET', F .. 'refs', unpack(digests, first, last)), {}
+  for i = first, last do
+    local count = (known[i - first + 1] or 0) + refs[digests[i]]
+    counted[digests[i]] = count > 0 and format('%d', count)
+  end
+  flush('refs', counted)
+end
+if stored[10] then -- what is served is being compared, or was: these are to be looked at, too
+  local ids = {}
+  for id in pairs(touched) do ids[#ids + 1] = id end
+  for first = 1, #ids, PAGE do call('SADD', F .. 'differing', unpack(ids, first, math.min(first + PAGE - 1, #ids))) end
 end
 local events = tonumber(stored[2]) + taken
 call('HSET', state, 'at', at, 'events', events, 'odd', odd, 'damaged', damaged)

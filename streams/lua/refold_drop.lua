@@ -21,22 +21,19 @@ elseif not phase and stored[1] == base and ARGV[2] ~= '1' then
 end
 if phase ~= 'done' then call('HSET', state, 'phase', 'drop') end
 
--- 1. Notes that were served and are not any more, or notes that never were.
+-- 1. What is kept of notes whose events were trimmed; notes that were served and are not any more.
 local listed = F .. (phase == 'done' and 'old/' or '') .. 'deadlines'
 local ids = call('ZRANGE', listed, 0, PAGE - 1)
 for _, id in ipairs(ids) do
-  if phase ~= 'done' then
-    call('UNLINK', F .. 'note/' .. id)
-  elseif not call('ZSCORE', K.deadlines, id) then
-    call('UNLINK', K.note .. id)
-  end
+  call('UNLINK', F .. 'note/' .. id)
+  if phase == 'done' and not call('ZSCORE', K.deadlines, id) then call('UNLINK', K.note .. id) end
 end
 if #ids > 0 then
   call('ZREMRANGEBYRANK', listed, 0, #ids - 1)
   return { 'more' }
 end
 -- 2. All else.
-for _, kind in ipairs({ 'keys', 'deadlines', 'expired', 'refs', 'versions', 'claims' }) do
+for _, kind in ipairs({ 'keys', 'deadlines', 'expired', 'refs', 'versions', 'claims', 'index', 'differing' }) do
   call('UNLINK', F .. kind, F .. 'old/' .. kind)
 end
 call('DEL', state)

@@ -30,12 +30,15 @@ while i <= #ARGV do
   if row == 'note' then
     call('HSET', F .. 'note/' .. a, 'record', ARGV[i + 6], 'digest', ARGV[i + 3], 'size', ARGV[i + 4],
       'deadline', ARGV[i + 5], 'key', b, 'entry', ARGV[i + 7], 'work', ARGV[i + 8])
+    call('HSET', F .. 'index', a, concat({ ARGV[i + 7], '-', ARGV[i + 5] == '' and '-' or ARGV[i + 5], ARGV[i + 4],
+      check_of(ARGV[i + 6], ARGV[i + 8]), ARGV[i + 3], b }, ' '))
     call('HINCRBY', F .. 'refs', ARGV[i + 3], 1)
     call('ZADD', F .. 'deadlines', ARGV[i + 5] == '' and '+inf' or ARGV[i + 5], a)
   elseif row == 'key' then
     call('HSET', F .. 'keys', a, b)
   elseif row == 'expired' then
     call('HSET', F .. 'expired', a, b)
+    call('HSET', F .. 'index', a, 'x ' .. b)
     call('HINCRBY', F .. 'refs', b, 1)
   elseif row == 'claim' then
     call('HSET', F .. 'claims', a, b)
