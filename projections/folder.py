@@ -14,6 +14,7 @@ from roost.streams.log import event_of
 from roost.streams.views import Standing, StoredView
 
 from .fetched_rows import MAX_HELD, FetchedRows, RowWanted
+from .held_view import HeldView
 from .projection import Projection
 
 log = structlog.get_logger(__name__)
@@ -46,11 +47,16 @@ class Folder:
     """
 
     def __init__(
-        self, shard: Shard, projection: Projection[Any], *, view: StoredView | None = None, max_held: int = MAX_HELD
+        self,
+        shard: Shard,
+        projection: Projection[Any],
+        *,
+        view: StoredView | HeldView | None = None,
+        max_held: int = MAX_HELD,
     ) -> None:
         self._shard = shard
         self._projection = projection
-        self._view = view or StoredView(shard, projection.name, projection.version)
+        self._view: StoredView | HeldView = view or StoredView(shard, projection.name, projection.version)
         self._rows = FetchedRows(projection.adapter(), max_held=max_held)
         self._text: str | None = None
         self.standing = Standing.start(shard.number)

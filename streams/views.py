@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -136,6 +137,30 @@ class StoredView:
     async def take(self) -> int:
         """Let readers get this version, if it has come as far as the one they get; the version that they get now."""
         return int(await self.shard.run("view_take", self._projection, self._version))
+
+    async def take_place_of(self, live: StoredView) -> str:
+        """Be that view from now on, if it has come as far: `swapped`, `behind`, or `missing` when this one is."""
+        answer = await self.shard.run("view_swap", live.name, self.name)
+        return str(answer[0].decode())
+
+    async def read_all(self) -> dict[str, bytes]:
+        """All rows. Somebody may write some meanwhile: compare the standings before and after."""
+        return {key.decode(): row async for key, row in self._scan("HSCAN", self._rows)}
+
+    async def read_order(self) -> set[str]:
+        """The keys that are read in order."""
+        return {key.decode() async for key, _ in self._scan("ZSCAN", self._order)}
+
+    async def _scan(self, command: str, key: str) -> AsyncGenerator[tuple[bytes, Any]]:
+        cursor = b"0"
+        while True:
+            reply = await self.shard.command(command, key, cursor, "COUNT", PAGE)
+            found: Any = reply[1]
+            for pair in found.items() if isinstance(found, dict) else found:
+                yield pair
+            cursor = b"%d" % int(reply[0])
+            if cursor == b"0":
+                return
 
     async def drop(self, *, live: bool = False) -> str:
         """Take it away: `dropped`, `missing`, or `live` when readers get it and `live` does not say "even then"."""

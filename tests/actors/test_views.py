@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -15,8 +16,9 @@ from roost_tests.subjects_seen import Seen, Subjects, following_process
 
 from roost.actors import Flock
 from roost.projections import Folder, HeldRows, Projection, ProjectionStopped, Rows, ViewReplaced, view_of
+from roost.projections.rebuilding import ViewState, rebuild_view, verify_view
 from roost.streams import Event, Log, SettingsError
-from roost.streams.views import StaleCheckpoint, Standing, StoredView
+from roost.streams.views import StaleCheckpoint, Standing, StoredView, list_views
 
 Join = Callable[..., Awaitable[Flock]]
 LEASE = timedelta(milliseconds=300)
@@ -315,3 +317,53 @@ async def test_a_row_that_is_too_large_or_no_json_is_as_an_event_that_cannot_be_
 
 def test_what_a_view_is_made_of_may_be_an_object_or_a_class() -> None:
     assert view_of([], Subjects).projection.name == view_of([], Subjects()).projection.name == "subjects"
+
+
+async def test_a_view_that_was_changed_by_hand_is_found_out_and_built_again(flock: Flock) -> None:
+    await fill(flock, 700)
+    await flock.view(Subjects).catch_up()
+    shard, rows = flock.shard, flock.shard.keys.key("view", "subjects/1")
+    assert await verify_view(shard, Subjects()) is None
+    good = await shard.command("HGET", rows, "page/7")
+    for by_hand, found in [
+        (
+            ("HSET", rows, "page/7", b'{"count":1,"last":""}'),
+            "row page/7 of view subjects/1: the log says {'count': 19,",
+        ),
+        (("HDEL", rows, "page/7"), "row page/7 .* the server has None"),
+        (("HSET", rows, "page/7", b"no json"), "the server has b'no json'"),
+        (("HSET", rows, "page/7000", good), "row page/7000 .* the log says None"),
+        (("ZREM", shard.keys.key("order", "subjects/1"), "page/3"), "order of row page/3"),
+    ]:
+        await shard.command(*by_hand)
+        difference = await verify_view(shard, Subjects())
+        assert difference is not None
+        assert re.search(found, str(difference)), str(difference)
+        assert await rebuild_view(shard, Subjects()) == 700
+        assert await verify_view(shard, Subjects()) is None
+    assert await rows_of(flock, Subjects) == await folded(flock, Subjects())
+
+
+async def test_a_view_is_built_again_while_it_is_followed(flock: Flock) -> None:
+    await fill(flock, 700)
+    async with flock.follow(Subjects, lease=LEASE):
+        for _ in range(3):
+            filling = asyncio.create_task(fill(flock, 300))
+            await rebuild_view(flock.shard, Subjects())
+            await filling
+        await flock.view(Subjects).wait((await flock.append(seen(2))).positions)
+    assert await verify_view(flock.shard, Subjects()) is None
+    assert await rows_of(flock, Subjects) == await folded(flock, Subjects())
+    assert [name for name in await list_views(flock.shard) if "~" in name] == []
+
+
+async def test_a_fold_may_begin_with_what_was_kept_of_the_events_before(flock: Flock) -> None:
+    await fill(flock, 600)
+    await flock.view(Subjects).catch_up()
+    stored = StoredView(flock.shard, "subjects", 1)
+    start = ViewState(standing=(await stored.read_standing())[1], rows=await stored.read_all())
+    await fill(flock, 300)
+    await flock.view(Subjects).catch_up()
+    assert await rebuild_view(flock.shard, Subjects(), start=start) == 300
+    assert await verify_view(flock.shard, Subjects(), start=start) is None
+    assert await verify_view(flock.shard, Subjects()) is None
