@@ -33,20 +33,19 @@ async def rebuild_view(
 ) -> int:
     """Fold a projection anew in one shard, from the log's beginning or `start`; how many events that took.
 
-    What is read stays as it is until the new rows have come as far; then they take its place in one step. A rebuild
-    that was cut short is gone on with. Raises ProjectionStopped, ServerFull, ServerUnavailable.
+    What is read stays as it is until the new rows have come as far; then they take its place in one step. Raises
+    ProjectionStopped, ServerFull, ServerUnavailable.
     """
     live = StoredView(shard, projection.name, projection.version)
     fresh = StoredView(shard, projection.name, f"{projection.version}~anew")
-    text, standing = await fresh.read_standing()
+    await fresh.drop()  # of a rebuild that was cut short, perhaps by an older evolve()
     begun = 0 if start is None else start.standing.passed
-    if start is not None and not text:
+    if start is not None:
         await _lay(fresh, start)
+    folder = Folder(shard, projection, view=fresh)
     for _ in range(ATTEMPTS):
-        folder = Folder(shard, projection, view=fresh)
         await fold_to(shard, folder, await Log(shard).last(), progress)
-        standing = folder.standing
-        if not standing.passed:  # the log is empty, and so is the view
+        if not folder.standing.passed:  # the log is empty, and so is the view
             await live.drop(live=True)
             break
         if await fresh.take_place_of(live) == "swapped":
@@ -54,12 +53,11 @@ async def rebuild_view(
     else:
         raise RoostError(f"projection {projection.name} is followed faster than it can be rebuilt: try again later")
     await live.take()
-    return standing.passed - begun
+    return folder.standing.passed - begun
 
 
 async def _lay(view: StoredView, start: ViewState) -> None:
-    """Rows to begin with; its place comes last, so that one that was cut short is begun anew."""
-    await view.drop()
+    """Rows to begin with; their place comes last."""
     keys = list(start.rows)
     text = ""
     before = Standing.start(view.shard.number)
