@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -155,8 +155,7 @@ class StoredView:
         cursor = b"0"
         while True:
             reply = await self.shard.command(command, key, cursor, "COUNT", PAGE)
-            found: Any = reply[1]
-            for pair in found.items() if isinstance(found, dict) else found:
+            for pair in pairs_of(reply[1]):
                 yield pair
             cursor = b"%d" % int(reply[0])
             if cursor == b"0":
@@ -178,3 +177,10 @@ async def list_views(shard: Shard) -> dict[str, str]:
     """All that stands in a shard: `<projection>/<version>` with its standing, `<projection>` with what is read."""
     stored = await shard.command("HGETALL", shard.keys.key("views"))
     return {name.decode(): text.decode() for name, text in stored.items()}
+
+
+def pairs_of(reply: Any) -> list[tuple[bytes, Any]]:
+    """What HSCAN or ZSCAN has found: redis-py makes a dict of the one and a list of the other."""
+    if isinstance(reply, dict):
+        return list(cast("dict[bytes, Any]", reply).items())
+    return list(cast("list[tuple[bytes, Any]]", reply))
