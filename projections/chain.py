@@ -38,6 +38,10 @@ class Link:
     what: str
     handled: list[_Handled] | None = None
 
+    def was_handled(self, agent: AgentId | None, handler: str, start: int, took: int) -> None:
+        self.handled = self.handled or []
+        self.handled.append(_Handled(agent, handler, start, took))
+
 
 class Chain:
     """Holds the events of a run by their IDs; of two with one ID, the first."""
@@ -60,14 +64,6 @@ class Chain:
             self._end = link
         if len(self._links) > self._most:
             del self._links[next(iter(self._links))]
-
-    def handled(self, event_id: str, agent: AgentId | None, handler: str, start: int, took: int) -> Link | None:
-        """A delivery of that event was handled; the event, if it is held."""
-        link = self._links.get(event_id)
-        if link is not None:
-            link.handled = link.handled or []
-            link.handled.append(_Handled(agent, handler, start, took))
-        return link
 
     def path(self, first: int, last: int) -> CriticalPath:
         """The chain of causes back from the end: the last `run.ended` that has a cause in the run, else the last event

@@ -24,7 +24,7 @@ from .timeline import Interval, Longest
 
 MAX_FOREIGN = 200_000
 """Notes of other runs whose author is remembered, the last that were written."""
-MAX_MEMORY_TIMES = 10_000_000
+MAX_MICROS = 10**15
 LABELS = ("label", "title", "name", "key")
 
 
@@ -58,7 +58,8 @@ class ReportFold:
 
     def evolve(self, event: Event) -> None:
         """Take one event in."""
-        if event.position is None:
+        written: Any = event.id  # as it was written, by whomever
+        if event.position is None or not isinstance(written, str):
             return
         if event.run != self._run:
             if event.type == "note.written":
@@ -89,23 +90,20 @@ class ReportFold:
                 if author is not None:
                     self._own[event.id] = author
             case "note.read":
-                note, count = text_of(_sure(event), "note"), count_of(_sure(event), "count")
+                note, count = text_of(data_of(event), "note"), count_of(data_of(event), "count")
                 self._pin(note)
                 self._uses.read(agent_of(event), note, count)
             case "work.reused":
-                self._reused(event, _sure(event))
+                self._reused(event, data_of(event))
             case "work.claimed":
-                sure = _sure(event)
-                key = text_of(sure, "key")
-                self._claims[key] = _Claim(agent_of(event), at, clip(optional_text(sure, "label") or key))
+                key, what = _named(data_of(event))
+                self._claims[key] = _Claim(agent_of(event), at, what)
             case "work.computed":
-                self._computed_work(event, _sure(event), at)
+                self._computed_work(event, data_of(event), at)
             case "work.failed":
-                self._settled(event, _sure(event), at, at, "failed")
-            case "delivery.handled":
-                self._delivery_handled(event, _sure(event), at)
-            case "delivery.retried" | "delivery.parked":
-                self._delivery_failed(event, _sure(event), at)
+                self._settled(event, *_named(data_of(event)), at, at, "failed")
+            case "delivery.handled" | "delivery.retried" | "delivery.parked":
+                self._delivery(event, data_of(event), at)
             case _:
                 return
 
@@ -124,18 +122,16 @@ class ReportFold:
             self._course.saved(self._after_ms(event.position), work)
 
     def _computed_work(self, event: Event, data: Data, at: int) -> None:
-        work = RecordedWork.from_data(data)
+        work, (key, what) = RecordedWork.from_data(data), _named(data)
         self._computed += work.micros
         self._course.spent(self._after_ms(event.position), work)
         self._keyed += 1
-        self._keys.add(text_of(data, "key"))
-        self._settled(event, data, at, at - work.micros, "late" if data.get("late") is True else "computed")
+        self._keys.add(key)
+        self._settled(event, key, what, at, at - work.micros, "late" if data.get("late") is True else "computed")
 
-    def _settled(self, event: Event, data: Data, at: int, since: int, outcome: str) -> None:
+    def _settled(self, event: Event, key: str, what: str, at: int, since: int, outcome: str) -> None:
         """A computation, from its claim on; since `since` when its agent has no claim of the key."""
-        key, agent = text_of(data, "key"), agent_of(event)
-        what = clip(optional_text(data, "label") or key)
-        claim = self._claims.get(key)
+        agent, claim = agent_of(event), self._claims.get(key)
         if claim is not None and claim.agent == agent:
             del self._claims[key]
             since, what = claim.at, claim.what
@@ -146,36 +142,26 @@ class ReportFold:
             )
         )  # fmt: skip
 
-    def _delivery_handled(self, event: Event, data: Data, at: int) -> None:
-        handler, of, took = text_of(data, "handler"), text_of(data, "event"), micros_of(data, "ms")
-        times = _times(data)
-        self._handled += took
-        self._memory.extend(times)
-        agent = agent_of(event)
-        delivered = self._chain.handled(of, agent, handler, at - took, took)
-        if delivered is not None:
-            name = agent.name if agent else ""
-            waits = self._waits.get(name)
-            if waits is None:
-                waits = self._waits[name] = measured()
-            waits.append(max(0, at - took - delivered.at))
-        what = delivered.what if delivered is not None else clip(text_of(data, "type"))
-        self._longest.add(
-            Interval(
-                activity="delivery", agent=agent.name if agent else None, handler=handler, what=what, outcome="done",
-                start=at - took, end=at,
-            )
-        )  # fmt: skip
-
-    def _delivery_failed(self, event: Event, data: Data, at: int) -> None:
-        handler, of, agent = text_of(data, "handler"), text_of(data, "event"), agent_of(event)
-        delivered = self._chain.get(of)
-        took = 0 if data.get("ms") is None else micros_of(data, "ms")
+    def _delivery(self, event: Event, data: Data, at: int) -> None:
+        handler, of, kind = text_of(data, "handler"), text_of(data, "event"), text_of(data, "type")
+        is_handled, agent, link = event.type == "delivery.handled", agent_of(event), self._chain.get(of)
+        took = 0 if data.get("ms") is None and not is_handled else micros_of(data, "ms")
+        if is_handled:
+            times = _times(data)
+            self._memory.extend(times)
+            self._handled += took
+            if link is not None:
+                link.was_handled(agent, handler, at - took, took)
+                name = agent.name if agent else ""
+                waits = self._waits.get(name)
+                if waits is None:
+                    waits = self._waits[name] = measured()
+                waits.append(max(0, at - took - link.at))
         self._longest.add(
             Interval(
                 activity="delivery", agent=agent.name if agent else None, handler=handler,
-                what=delivered.what if delivered is not None else clip(text_of(data, "type")),
-                outcome=event.type.removeprefix("delivery."), start=at - took, end=at,
+                what=link.what if link is not None else clip(kind),
+                outcome="done" if is_handled else event.type.removeprefix("delivery."), start=at - took, end=at,
             )
         )  # fmt: skip
 
@@ -189,7 +175,7 @@ class ReportFold:
         if self._first is None or self._last is None:
             return RunReport(run=state, figures=figures)
         began, wall_ms = self._first.ms * 1000, self._after_ms(self._last)
-        edges = self._uses.edges(self._own.get)
+        edges = self._uses.edges(lambda note: self._own.get(note) or self._foreign.get(note))
         everything = measured()
         for waits in self._waits.values():
             everything.extend(waits)
@@ -229,12 +215,21 @@ def micros_of(data: Data, name: str) -> int:
     return round(value * 1000)
 
 
+def _named(data: Data) -> tuple[str, str]:
+    """The key of work, and what people call it. Raises OddData."""
+    key = text_of(data, "key")
+    return key, clip(optional_text(data, "label") or key)
+
+
 def _times(data: Data) -> list[int]:
     """What the delivery's memory operations took. Raises OddData."""
     listed: Any = data.get("memory_us", [])
     if not isinstance(listed, list):
         raise OddData("memory_us is no list")
-    return [count_of({"us": each}, "us") for each in cast("list[object]", listed)]
+    times = [count_of({"us": each}, "us") for each in cast("list[object]", listed)]
+    if any(each >= MAX_MICROS for each in times):
+        raise OddData("memory_us is beyond all measure")
+    return times
 
 
 def _data(event: Event) -> Data | None:
@@ -243,7 +238,3 @@ def _data(event: Event) -> Data | None:
         return data_of(event)
     except OddData:
         return None
-
-
-def _sure(event: Event) -> Data:
-    return data_of(event)
