@@ -59,9 +59,9 @@ class Chain:
             return
         cause: object = event.cause  # as it was written, by whomever
         link = Link(event.id, at, event.type, agent_of(event), cause if isinstance(cause, str) else None, what)
-        self._links[link.id] = link
         if link.cause in self._links and (link.type == ENDS or self._end is None or self._end.type != ENDS):
             self._end = link
+        self._links[link.id] = link
         if len(self._links) > self._most:
             del self._links[next(iter(self._links))]
 

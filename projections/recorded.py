@@ -116,6 +116,16 @@ class RecordedWork:
         )
 
 
+def spared_work(data: Data) -> RecordedWork | None:
+    """What a reuse has spared, from the data of `work.reused`; None when nobody had done any work. Raises OddData."""
+    recorded: object = data.get("work")
+    if recorded is None:
+        return None
+    if not isinstance(recorded, dict):
+        raise OddData("work is no object")
+    return RecordedWork.from_data(cast("Data", recorded))
+
+
 def _money(data: Data, name: str) -> Decimal | None:
     value: object = data.get(name)
     if value is None:

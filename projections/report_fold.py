@@ -13,7 +13,7 @@ from .chain import Chain
 from .course import CourseFold
 from .folding import fold
 from .quantiles import Quantiles, measured
-from .recorded import Data, OddData, RecordedWork, count_of, data_of, how_of, optional_text, text_of
+from .recorded import Data, OddData, RecordedWork, count_of, data_of, how_of, optional_text, spared_work, text_of
 from .report import RunReport
 from .reuse_edges import UsesFold
 from .runs import RunsFold, RunState
@@ -114,8 +114,7 @@ class ReportFold:
             self._own[note] = author
 
     def _reused(self, event: Event, data: Data) -> None:
-        how, note, recorded = how_of(data), text_of(data, "note"), data.get("work")
-        work = None if recorded is None else RecordedWork.from_data(cast("Data", recorded))
+        how, note, work = how_of(data), text_of(data, "note"), spared_work(data)
         self._pin(note)
         self._uses.reused(agent_of(event), note, how, work)
         if work is not None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import cast
 
 from roost.streams import Event
 
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
 from .folding import fold
-from .recorded import Data, OddData, RecordedWork, count_of, data_of, how_of, text_of
+from .recorded import OddData, RecordedWork, count_of, data_of, how_of, spared_work, text_of
 from .spending import Spending
 
 DOCUMENT = "document"
@@ -94,15 +93,12 @@ class Tally:
 
     def _reused(self, event: Event) -> None:
         data = data_of(event)
-        how, recorded = how_of(data), data.get("work")
-        if recorded is None:
+        how, work = how_of(data), spared_work(data)
+        if work is None:
             self._count(PUT, how, None)
-        elif isinstance(recorded, dict):
-            work = RecordedWork.from_data(cast("Data", recorded))
+        else:
             self._saved.add(work)
             self._count(work.kind, how, work.model)
-        else:
-            raise OddData("work is no object")
 
     def _failed(self, event: Event) -> None:
         model = data_of(event).get("model")

@@ -3,11 +3,12 @@ many passes and exact fractions, and with nothing of what counts it in the produ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
+
+import orjson
 
 Line = dict[str, Any]
 """An event as `roost log --json` prints it."""
@@ -62,8 +63,12 @@ def name_of(agent: Agent) -> str | None:
     return agent[0] if agent else None
 
 
+def object_of(line: Line) -> Line:
+    return cast("Line", line["data"]) if isinstance(line["data"], dict) else {}
+
+
 def what_of(line: Line) -> str:
-    data = line["data"] if isinstance(line["data"], dict) else {}
+    data = object_of(line)
     said = [data.get(name) for name in ("label", "title", "name", "key")]
     return cut(next((each for each in said if isinstance(each, str) and each), line["subject"]))
 
@@ -92,8 +97,9 @@ def is_money(value: Any) -> bool:
         return False
 
 
-def is_work(data: Any) -> bool:
-    if not isinstance(data, dict) or not isinstance(data.get("kind"), str) or not is_number(data.get("seconds", 0)):
+def is_work(given: Any) -> bool:
+    data = cast("Line", given)
+    if not isinstance(given, dict) or not isinstance(data.get("kind"), str) or not is_number(data.get("seconds", 0)):
         return False
     if data.get("model") is None:
         return True
@@ -111,7 +117,8 @@ def is_reused(data: Line) -> bool:
 
 
 def are_times(listed: Any) -> bool:
-    return isinstance(listed, list) and all(is_count(each) and each < 10**15 for each in listed)
+    numbers: list[Any] = listed
+    return isinstance(listed, list) and all(is_count(each) and each < 10**15 for each in numbers)
 
 
 def is_delivery(data: Line, *, done: bool) -> bool:
@@ -144,7 +151,7 @@ FACTS: dict[str, Callable[[Line], bool]] = {
 
 def fits(line: Line, rules: dict[str, Callable[[Line], bool]]) -> bool:
     rule = rules.get(line["type"])
-    return rule is None or (isinstance(line["data"], dict) and rule(line["data"]))
+    return rule is None or (isinstance(line["data"], dict) and rule(object_of(line)))
 
 
 def of_type(lines: Iterable[Line], kind: str, rules: dict[str, Callable[[Line], bool]]) -> list[Line]:
@@ -215,15 +222,15 @@ def figures(mine: list[Line]) -> dict[str, Any]:
     reused = [line["data"] for line in of_type(mine, "work.reused", FIGURES)]
     failed = [line["data"] for line in of_type(mine, "work.failed", FIGURES)]
     reads = [line["data"] for line in of_type(mine, "note.read", FIGURES)]
-    saved = [data["work"] for data in reused if data["work"] is not None]
+    saved = [data["work"] for data in reused if data.get("work") is not None]
     ways = [(data["kind"], "computed") for data in computed]
-    ways += [(data["work"]["kind"] if data["work"] else "put", data["how"]) for data in reused]
+    ways += [(data["work"]["kind"] if data.get("work") is not None else "put", data["how"]) for data in reused]
     paid, spared = by_model(computed), by_model(saved)
     asked_failed = [data["model"] for data in failed if isinstance(data.get("model"), str)]
     names = {work["model"] for work in paid + spared} | set(asked_failed)
     sizes: dict[str, int] = {}
     for line in mine:
-        sizes.setdefault(line["id"], len(json.dumps(line["data"], separators=(",", ":"), ensure_ascii=False).encode()))
+        sizes.setdefault(line["id"], len(orjson.dumps(line["data"])))
     messages = [line["data"]["event"] for line in of_type(mine, "delivery.handled", FIGURES)]
 
     def split(kind: str | None) -> dict[str, int]:
@@ -291,7 +298,7 @@ def sharing_and_edges(log: list[Line], mine: list[Line]) -> tuple[dict[str, Any]
         joined = sum(1 for data in of_edge if data["how"] == "joined")
         taken = sum(n for (by, note), n in referenced.items() if (by, authors.get(note)) == (reader, author))
         if found + joined + taken:
-            saved = amounts([data["work"] for data in of_edge if data["work"] is not None], again=True)
+            saved = amounts([data["work"] for data in of_edge if data.get("work") is not None], again=True)
             edge = {
                 "reader": name_of(reader), "author": name_of(author),
                 "author_run": author[1] or None if author else None,
@@ -482,7 +489,7 @@ def course(mine: list[Line]) -> list[dict[str, Any]]:
     for number in range(wall // width + 1):
         so_far = [line for line in mine if ms_of(line) - began < (number + 1) * width]
         spent = [line["data"] for line in of_type(so_far, "work.computed", FACTS)]
-        reused = [line["data"]["work"] for line in of_type(so_far, "work.reused", FACTS)]
+        reused = [line["data"].get("work") for line in of_type(so_far, "work.reused", FACTS)]
         saved = [work for work in reused if work is not None]
         points.append(
             {
