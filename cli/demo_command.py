@@ -45,4 +45,6 @@ def demo(common: Common, latency: str, agents: int) -> int:
             "mode": "compare", "plan": False, "max_calls": None, "max_cost": None, "latency": latency,
             "allow_private": False, "prices": None, "out": None,
         }  # fmt: skip
-        return run_order(common, **given)
+        code = run_order(common, **given)
+    tell("on your own documents: `roost run PATH… -q QUESTION`, twice, and then `roost report`")
+    return code

@@ -41,7 +41,7 @@ SHEETS: dict[str, dict[str, tuple[str, Show]]] = {
         "critical_path_s": ("critical path", _time),
         "handler_s": ("in handlers", _time),
         "computing_s": ("computing", _time),
-        "speed_up": ("speed-up", show_factor),
+        "speed_up": ("in hand at once", show_factor),
         "wait_p50_s": ("inbox waiting, p50", _time),
         "wait_p99_s": ("inbox waiting, p99", _time),
         "memory_p50_us": ("memory, p50", _micros),
@@ -65,7 +65,7 @@ SHEETS: dict[str, dict[str, tuple[str, Show]]] = {
         "referenced": ("by reference", _count),
         "hit_ratio": ("hit ratio", _share),
         "duplicate_factor": ("duplicate work", show_factor),
-        "bytes_by_value": ("read", show_size),
+        "bytes_by_value": ("content read", show_size),
         "bytes_by_reference": ("messages", show_size),
     },
     "Deliveries": {
@@ -87,7 +87,7 @@ def facts_of_pair(document: Document, *, now_ms: float | None = None) -> Facts:
         title=f"Runs {ids[0]} and {ids[1]}",
         about=tuple(f"{run}: {line}" for run, facts in zip(ids, pair, strict=True) for line in facts.about[:2]),
         saved=_sentence(compared, ids),
-        ending=" ".join(f"{run}: {facts.ending}" for run, facts in zip(ids, pair, strict=True)),
+        ending=_ending([facts.ending for facts in pair], ids),
         tone=next(tone for tone in WORST if tone in (pair[0].tone, pair[1].tone)),
         tiles=(),
         sheets=tuple(_sheet(title, rows, compared, ids) for title, rows in _sheets(compared).items()),
@@ -96,6 +96,12 @@ def facts_of_pair(document: Document, *, now_ms: float | None = None) -> Facts:
         ),
         unnamed=sum(facts.unnamed for facts in pair),
     )
+
+
+def _ending(endings: list[str], ids: list[str]) -> str:
+    if endings[0] == endings[1]:
+        return f"Both: {endings[0]}"
+    return " ".join(f"{run}: {ending}" for run, ending in zip(ids, endings, strict=True))
 
 
 def _sentence(compared: dict[str, Any], ids: list[str]) -> str:

@@ -132,28 +132,41 @@ def _reuse(document: Document) -> Group:
             Fact("by reference", f"{sharing['referenced']:,}", "notes of others, read by their IDs"),
             Fact("duplicate work", show_factor(sharing["duplicate_factor"]), twice if sharing["keys"] else ""),
             Fact("documents", f"{figures['documents']:,}", f"opened, {figures['documents_reused']:,} reused"),
-            Fact("read", show_size(size["by_value"]), f"told of in {show_size(size['by_reference'])} of messages"),
+            Fact(
+                "content read", show_size(size["by_value"]), f"named in messages of {show_size(size['by_reference'])}"
+            ),
         ),
     )
 
 
 def _times(document: Document) -> Group:
     clock, path = document["time"], document["critical_path"]
-    bound = clock["speed_up_bound"]
-    at_most = "" if bound is None else f"at most {show_factor(bound)} with more workers"
-    memory = {name.replace("_us", "_s"): us for name, us in document["memory"].items()}
-    micros = {name: us / 1e6 if name.endswith("_s") and us is not None else us for name, us in memory.items()}
+    memory = {name.replace("_us", "_s"): number for name, number in document["memory"].items()}
+    seconds = {name: _seconds(number) if name.endswith("_s") else number for name, number in memory.items()}
     spent = f"{show_seconds(path['handler_s'])} in handlers, {show_seconds(path['wait_s'])} in inboxes"
     return Group(
         "Time",
         (
             Fact("wall time", show_seconds(clock["wall_s"]), "from its first event to its last"),
             Fact("critical path", show_seconds(path["length_s"]) if path["first"] else NO_VALUE, spent),
-            Fact("speed-up", show_factor(clock["speed_up"]), at_most),
+            _speed_up(clock),
             Fact("inbox waiting", *show_quantiles(document["waits"])),
-            Fact("memory", *show_quantiles(micros)),
+            Fact("memory", *show_quantiles(seconds)),
         ),
     )
+
+
+def _speed_up(clock: dict[str, Any]) -> Fact:
+    """Handlers that wait for their turn to compute are no speed: they count where nothing else is known."""
+    if not clock["computing_s"] or not clock["wall_s"]:
+        return Fact("speed-up", show_factor(clock["speed_up"]), "handlers at once, on an average")
+    in_hand = NO_VALUE if clock["speed_up"] is None else f"{clock['speed_up']:.1f}"
+    factor = clock["computing_s"] / clock["wall_s"]
+    return Fact("speed-up", show_factor(factor), f"computations at once, on an average; {in_hand} in hand")
+
+
+def _seconds(micros: int | None) -> float | None:
+    return None if micros is None else micros / 1_000_000
 
 
 def _deliveries(document: Document) -> Group:
@@ -162,7 +175,7 @@ def _deliveries(document: Document) -> Group:
         "Deliveries",
         (
             Fact("handled", f"{figures['deliveries']:,}", f"by {plural(len(document['waits']['by_actor']), 'agent')}"),
-            Fact("repeated", f"{figures['retries']:,}", "attempts that failed and were followed by another"),
+            Fact("repeated", f"{figures['retries']:,}", "attempts that failed, and were followed by another"),
             Fact("given up", f"{figures['parked']:,}", "parked for a person" if figures["parked"] else ""),
             Fact("notes written", f"{figures['notes']:,}", f"{figures['reads']:,} reads, {figures['misses']:,} misses"),
             Fact("events", f"{figures['events']:,}"),

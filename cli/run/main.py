@@ -21,6 +21,7 @@ from roost.streams import Connection, RoostError, new_id
 from roost.streams.erase import erase_flock
 from roost.streams.printable import printable
 
+from ..amounts import SHORT_ID
 from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common
@@ -105,7 +106,11 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
     else:
         if out is None or unwritten is not None:
             click.echo(show_report(document))
-        show_figures(document, Console(highlight=False, markup=False, stderr=out is None))
+        console = Console(highlight=False, markup=False, stderr=out is None)
+        show_figures(document, console)
+        if not own:
+            named = "" if common.flock is None else f" --flock {flock}"
+            console.print(f"`roost report {document['run'][:SHORT_ID]}{named}` tells more of it", soft_wrap=True)
     if unwritten is not None:
         raise unwritten
     if document["outcome"] == "done":
