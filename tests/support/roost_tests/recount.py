@@ -499,3 +499,41 @@ def course(mine: list[Line]) -> list[dict[str, Any]]:
             }
         )
     return points
+
+
+def state(log: list[Line], run: str) -> dict[str, Any]:
+    """What is told of a run itself."""
+    mine = sorted((line for line in log if line["run"] == run), key=place)
+    [started] = [line for line in mine if line["type"] == "run.started"]
+    [ended] = [line for line in mine if line["type"] == "run.ended"]
+    counted = figures(mine)
+    return {
+        "run": run,
+        "status": ended["data"]["outcome"],
+        **{name: started["data"][name] for name in ("questions", "documents", "model", "mode")},
+        **{name: ended["data"][name] for name in ("report", "missing", "unnamed")},
+        "halted": None,
+        "started_ms": ms_of(started),
+        "ended_ms": ms_of(ended),
+        "last_ms": ms_of(mine[-1]),
+        **{name: counted[name] for name in ("elapsed_s", "events", "notes", "deliveries", "retries", "parked")},
+    }
+
+
+PHASES = {
+    "read": ["document.offered", "document.opened"],
+    "map": ["part.offered"],
+    "shuffle": ["part.mapped", "stream.closed", "batch.mapped"],
+    "reduce": ["groups.listed", "group.formed", "group.reduced", "job.shuffled"],
+}
+
+
+def phases(log: list[Line], run: str) -> dict[str, str]:
+    """What each agent handles most often; of as many, what it did first."""
+    found: dict[str, list[str]] = {}
+    for line in sorted(log, key=place):
+        if line["run"] == run and line["type"] == "delivery.handled":
+            kind = line["data"]["type"]
+            phase = next((name for name, kinds in PHASES.items() if kind in kinds), "other")
+            found.setdefault(line["actor"], []).append(phase)
+    return {agent: max(seen, key=seen.count) for agent, seen in found.items()}
