@@ -17,7 +17,6 @@ import click
 import orjson
 
 from benchmarks.place import Place, open_place
-from roost.projections import NotesFold
 from roost.projections.rebuild import Rebuilt, rebuild
 from roost.streams import Event, Keys, NoteRecord, Notes, Shard, Unit, Writer, new_id
 from roost.streams.facts import read_info
@@ -148,7 +147,6 @@ async def _server_mb(place: Place) -> float:
 @click.option("--what", type=click.Choice(["notes", "versions", "both"]), default="notes", show_default=True)
 def command(events: int, what: What) -> None:
     """Write a log of so many events, make again what is kept of its notes, and tell what that took."""
-    assert NotesFold  # the room is loaded before the memory is looked at
 
     async def run() -> None:
         async with open_place(quick=False) as place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from roost.streams import RoostError, Shard, new_id
-from roost.streams.refold import Folded, Hold, NotFolded, Refold, What
+from roost.streams.refold import Folded, Hold, NotFolded, Refold, What, holding
 from roost.streams.scan import scan_keys
 
 from .start import FindStart, from_the_beginning
@@ -103,11 +102,12 @@ class _Rebuilding:
 
     async def _compare(self) -> bool:
         """Which notes are to be put right; False: what was folded is not there any more."""
-        cursor: str | None = "end" if self._what == "versions" else ""
+        cursor = "end" if self._what == "versions" else ""
         while cursor != "end":
-            cursor = await self._refold.compare(cursor)
-            if cursor is None:
+            reached = await self._refold.compare(cursor)
+            if reached is None:
                 return False
+            cursor = reached
         return True
 
     async def _drop(self) -> None:
@@ -128,31 +128,28 @@ class _Rebuilding:
 
     async def _take_over(self, checkpoint: str) -> bool:
         """Hold the shard, fold the rest, swap; whether it came to that."""
-        hold = Hold(self._shard, new_id())
-        while wait_s := await hold.take(HOLD):  # noqa: ASYNC110 - another process has it
-            await asyncio.sleep(min(wait_s, 0.05) * random.uniform(0.5, 1.0))
-        begun = time.monotonic()
-        ended = False
-        try:
-            while not ended:
-                folded = await self._refold.fold(checkpoint)
-                if not isinstance(folded, Folded):
+        async with holding(self._shard, new_id(), HOLD) as hold:
+            begun = time.monotonic()
+            try:
+                return await self._swap(hold, checkpoint)
+            finally:
+                self._done.held_s += time.monotonic() - begun
+
+    async def _swap(self, hold: Hold, checkpoint: str) -> bool:
+        while True:
+            folded = await self._refold.fold(checkpoint)
+            if not isinstance(folded, Folded):
+                return False
+            checkpoint, self._done.events = folded.checkpoint, folded.events
+            if not folded.at_tail:
+                if await hold.take(HOLD):
                     return False
-                checkpoint, self._done.events = folded.checkpoint, folded.events
-                if not folded.at_tail:
-                    await hold.take(HOLD)
-                    continue
-                while (swap := await self._refold.swap(hold, checkpoint, HOLD, self._shards)).how == "more":
-                    pass
-                if swap.how != "behind":
-                    ended, self._done.mended = swap.how == "done", swap.notes
-                    return ended
-            return ended
-        finally:
-            self._done.held_s += time.monotonic() - begun
-            if not ended:
-                with contextlib.suppress(RoostError):  # it ends by itself
-                    await hold.end()
+                continue
+            while (swap := await self._refold.swap(hold, checkpoint, HOLD, self._shards)).how == "more":
+                pass
+            if swap.how != "behind":
+                self._done.mended = swap.notes
+                return swap.how == "done"
 
     async def _tidy(self) -> None:
         """What was served before goes; contents that are named stay, and those that are not there are told of."""

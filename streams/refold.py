@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from .errors import RoostError
 from .shard import Shard
 
 What = Literal["notes", "versions", "both"]
@@ -67,6 +73,22 @@ class Hold:
     async def end(self) -> None:
         """What waits goes on. Nothing happens if it has ended."""
         await self._shard.run("hold", self.token, 0)
+
+
+@asynccontextmanager
+async def holding(shard: Shard, token: str, during: timedelta) -> AsyncGenerator[Hold]:
+    """Holds the shard within the block, which must be over by then, or prolong it by `take`. Waits for others' holds.
+    Raises RoostError when these do not end."""
+    hold, begun = Hold(shard, token), time.monotonic()
+    while wait_s := await hold.take(during):
+        if time.monotonic() - begun > shard.patience.total_seconds():
+            raise RoostError("others hold the flock again and again: try again when nobody rebuilds")
+        await asyncio.sleep(min(wait_s, 0.05) * random.uniform(0.5, 1.0))
+    try:
+        yield hold
+    finally:
+        with contextlib.suppress(RoostError):  # it ends by itself
+            await hold.end()
 
 
 class Refold:
