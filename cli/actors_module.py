@@ -1,4 +1,4 @@
-"""The actors that a module defines, as `roost work MODULE[:NAME]` names them."""
+"""The actors and projections that a module defines, as `roost work MODULE[:NAME]` names them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,46 @@ from types import ModuleType
 from typing import Any, cast
 
 from roost.actors import Actor
+from roost.projections import Projection
 from roost.streams import RoostError, SettingsError
 
 
 def load_actors(target: str) -> list[Actor]:
     """The actors of `module`, `module:name`, `path/to/file.py` or `path/to/file.py:name`.
 
-    Without a name: all that the module itself defines. A name is that of an actor or of several. Raises SettingsError
-    when there is no such module, name or actor, RoostError when the module fails while it is loaded.
+    Without a name: all that the module itself defines; that may be none if it defines a projection. A name is that of an
+    actor or of several. Raises SettingsError when there is no such module, name or actor, RoostError when the module
+    fails while it is loaded.
     """
-    place, name = _split(target)
-    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    module, name = _load(target)
     found = _actors_in(module) if name is None else _actors_named(module, name)
+    if not found and not load_projections(target):
+        raise SettingsError(f"{module.__name__} defines no actor: subclass roost.Actor, and mark its methods with @on")
     actors = [actor if isinstance(actor, Actor) else _make(actor) for actor in found]
     names = [actor.name for actor in actors]
     twice = sorted({each for each in names if names.count(each) > 1})
     if twice:
         raise SettingsError(f"{target} has two actors named {twice[0]!r}: they would share an inbox; name them apart")
     return actors
+
+
+def load_projections(target: str) -> list[type[Projection[Any]]]:
+    """The projections that the module of that target defines, if any. Raises as `load_actors`."""
+    module, _ = _load(target)
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Projection)
+        and value.__module__ == module.__name__
+        and getattr(value, "name", None)  # without one it is there to be subclassed
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _load(target: str) -> tuple[ModuleType, str | None]:
+    place, name = _split(target)
+    return _load_file(Path(place)) if place.endswith(".py") else _load_module(place), name
 
 
 def _split(target: str) -> tuple[str, str | None]:
@@ -60,6 +82,8 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise SettingsError(f"there is no file {path}")
     known = sys.modules.get(path.stem)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
     if known is not None:
         raise SettingsError(f"{path} has the name of another module, {known.__name__}; rename the file")
     spec = spec_from_file_location(path.stem, path)
@@ -94,8 +118,6 @@ def _actors_in(module: ModuleType) -> list[type[Actor]]:
         and value.__module__ == module.__name__
         and value.handlers  # without any it is there to be subclassed
     ]
-    if not found:
-        raise SettingsError(f"{module.__name__} defines no actor: subclass roost.Actor, and mark its methods with @on")
     return list(dict.fromkeys(found))
 
 

@@ -54,6 +54,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("limits", "Limit what all processes together ask of a model."),
         Entry("fork", "Go on from an earlier point of a run, anew."),
         Entry("resume", "Go on with a run that was interrupted."),
+        Entry("views", "See how far projections have come, drop old ones."),
         Entry("rebuild", "Fold a projection from the log anew."),
         Entry("verify", "Check the log, and projections against it."),
         Entry("archive", "Move old events out of the server into files."),

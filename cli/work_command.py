@@ -45,7 +45,7 @@ def work(
     """Let the actors of MODULE work until Ctrl-C or SIGTERM.
 
     MODULE is a module that Python can import, or the path of a .py file; all actors that it defines work. NAME is an
-    actor in it, or a list of them.
+    actor in it, or a list of them. Projections that it defines are followed: by one of the processes, whichever leads.
 
     The first Ctrl-C lets handlers finish, and what was not begun goes back to the flock at once. The second ends the
     time for that: what is in hand goes back, too. The third kills, and others take over when the leases are over.

@@ -12,7 +12,7 @@ import gc
 import signal
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .failure import report_failure
 from .lifeline import Lifeline
@@ -21,6 +21,7 @@ from .watchdog import Watchdog
 if TYPE_CHECKING:
     from roost.actors import Actor
     from roost.actors.keyed import AnyWorker
+    from roost.projections import Projection
 
 MARGIN = timedelta(seconds=10)
 """For what comes after the handlers' grace: handing back, and leaving the flock."""
@@ -42,16 +43,20 @@ def main() -> int:
     grace = timedelta(seconds=given.grace)
     lifeline.watch(grace + MARGIN)
     try:
-        from .actors_module import load_actors
+        from .actors_module import load_actors, load_projections
 
         actors = load_actors(given.target)  # before there is an event loop: the module may run one of its own
-        asyncio.run(_work(lifeline, actors, given.concurrency, grace))
+        projections = load_projections(given.target)
+        asyncio.run(_work(lifeline, actors, projections, given.concurrency, grace))
     except Exception as error:
         return report_failure(error, debug=given.debug)
     return 0
 
 
-async def _work(lifeline: Lifeline, actors: list[Actor], concurrency: int | None, grace: timedelta) -> None:
+async def _work(
+    lifeline: Lifeline, actors: list[Actor], projections: list[type[Projection[Any]]], concurrency: int | None,
+    grace: timedelta,
+) -> None:  # fmt: skip
     from roost.actors import Flock
 
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -70,11 +75,13 @@ async def _work(lifeline: Lifeline, actors: list[Actor], concurrency: int | None
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with Flock.open(agent="worker") as flock:
         watchdog.guard(flock)
-        async with flock.work(*actors, concurrency=concurrency, grace=grace) as begun:
+        following = flock.follow(*projections)
+        async with following, flock.work(*actors, concurrency=concurrency, grace=grace) as begun:
             workers += begun
             gc.collect()
             gc.freeze()  # what was imported stays: each full collection would look at all of it again
-            lifeline.say_ready(", ".join(actor.name for actor in actors))
+            names = [*[actor.name for actor in actors], *[projection.name for projection in projections]]
+            lifeline.say_ready(", ".join(names))
             await asyncio.wait([stop, *[worker.failed for worker in workers]], return_when=asyncio.FIRST_COMPLETED)
             for worker in workers:
                 if worker.failed.done():

@@ -124,7 +124,7 @@ class View(Generic[Row]):
         """
         ends = [await Log(shard).last() for shard in self._shards]
         if progress is not None:
-            totals = await asyncio.gather(*[_events_added(shard) for shard in self._shards])
+            totals = await asyncio.gather(*[events_added(shard) for shard in self._shards])
             progress = _sum_of(progress, sum(totals))
         for shard, stored, end in zip(self._shards, self._stored, ends, strict=True):
             folder = Folder(shard, self.projection, view=stored)
@@ -152,7 +152,7 @@ class View(Generic[Row]):
         page = await shard.command("XRANGE", shard.keys.log, f"({standing.position.entry}", "+", "COUNT", 1)
         if not page:
             return Lag(0, 0.0)
-        added = await _events_added(shard)
+        added = await events_added(shard)
         seconds, micros = await shard.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         behind_ms = now_ms - Position.parse(page[0][0].decode()).ms
@@ -173,7 +173,7 @@ async def fold_to(shard: Shard, folder: Folder, end: Position, progress: Progres
             standing = await folder.begin()
 
 
-async def _events_added(shard: Shard) -> int:
+async def events_added(shard: Shard) -> int:
     """Since the shard was made, those that have been trimmed with them."""
     if not await shard.command("EXISTS", shard.keys.log):
         return 0

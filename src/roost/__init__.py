@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         on,
         shared,
     )
+    from roost.projections import Projection, Rows
     from roost.streams import (
         Conflict,
         EffectUnknown,
@@ -62,8 +63,10 @@ __all__ = [
     "Note",
     "NoteNotFound",
     "Position",
+    "Projection",
     "Retry",
     "RoostError",
+    "Rows",
     "Work",
     "event",
     "fingerprint",
@@ -78,7 +81,11 @@ _STREAMS = (
 )  # fmt: skip
 
 
+_PROJECTIONS = ("Projection", "Rows")
+
+
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("roost.streams" if name in _STREAMS else "roost.actors"), name)
+        room = "streams" if name in _STREAMS else "projections" if name in _PROJECTIONS else "actors"
+        return getattr(import_module(f"roost.{room}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

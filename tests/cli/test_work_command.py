@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
@@ -19,7 +20,7 @@ from roost_tests.command import RoostCommand
 from roost_tests.waiting import wait_until
 
 from roost.actors import Flock
-from roost.cli.actors_module import load_actors
+from roost.cli.actors_module import load_actors, load_projections
 from roost.streams import Event, Inbox, RoostError, SettingsError
 
 CLERKS = str(Path(roost_tests.__file__).with_name("clerks.py"))
@@ -30,6 +31,15 @@ from roost_tests.crew import Given
 class Clerk(Actor):
     @on(Given)
     async def answer(self, given, ctx): pass
+"""
+PROJECTION = """
+from roost import Event, Projection, Rows
+
+class Pages(Projection[int]):
+    name = "pages"
+
+    def evolve(self, event: Event, rows: Rows[int]) -> None:
+        rows[event.subject] = rows.get(event.subject, 0) + 1
 """
 READY = re.compile(r"roost: worker (\d+) \(process (\d+)\) works: (.*)")
 
@@ -227,6 +237,29 @@ def test_a_module_without_usable_actors_is_one_line_that_says_why(
         load_actors(target.replace("{}", str(file)))
     assert isinstance(failed.value, SettingsError) or "cannot be loaded" in str(failed.value)
     assert "\n" not in str(failed.value)
+
+
+async def test_projections_of_the_module_are_followed(roost: RoostCommand, flock: Flock, tmp_path: Path) -> None:
+    file = tmp_path / "some_projections.py"
+    file.write_text(PROJECTION)
+    (projection,) = load_projections(str(file))
+    async with working(roost, str(file)) as work:
+        await flock.append(Event(type="page.seen", subject="page/1"))
+        appended = await flock.append(Event(type="page.seen", subject="page/1"))
+        await flock.view(projection).wait(appended.positions, timeout=timedelta(seconds=20))
+        assert await flock.view(projection).get("page/1") == 2
+        shown = await roost("views")
+        assert [line.split() for line in shown.out.splitlines()[1:]] == [["pages", "1", "followed", "2", "0", "0"]]
+        assert await work.end() == 0
+    told = (await roost("views", "--json")).json["views"]
+    assert [(each["name"], each["state"], each["events"]) for each in told] == [("pages", "at rest", 2)]
+    refused = await roost("views", "--drop", "pages/1")
+    assert (refused.code, "is what is read: add --live" in refused.err) == (1, True)
+    assert (await roost("views", "--drop", "pages/1", "--live")).code == 0
+    assert (await roost("views", "--drop", "pages/1", "--live")).code == 1
+    assert (await roost("views", "--drop", "pages")).code == 2
+    assert (await roost("views", "--live")).code == 2
+    assert (await roost("views")).out.strip() == "no projection has been folded yet"
 
 
 async def _has(flock: Flock, count: int) -> bool:

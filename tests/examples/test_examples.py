@@ -71,6 +71,13 @@ async def test_words_are_counted_once_for_all_runs(newcomer: Newcomer, examples:
     ]  # fmt: skip
 
 
+async def test_a_projection_is_followed_and_read(newcomer: Newcomer, examples: Path) -> None:
+    for notes in (1, 2):  # a flock keeps what it has
+        lines = (await newcomer.python(examples / "16_projection.py")).splitlines()
+        alice, bob = f"alice: {2 * notes} notes, {32 * notes} bytes", f"bob: {notes} notes, {12 * notes} bytes"
+        assert lines == [alice, bob, "behind the log by 0 events"]
+
+
 async def test_of_three_processes_one_computes(newcomer: Newcomer, examples: Path) -> None:
     lines = (await newcomer.python(examples / "06_processes.py")).splitlines()
     computed = [line.removesuffix(" computes") for line in lines if line.endswith(" computes")]
