@@ -18,8 +18,8 @@ from roost.streams import RoostError, SettingsError
 def load_actors(target: str) -> list[Actor]:
     """The actors of `module`, `module:name`, `path/to/file.py` or `path/to/file.py:name`.
 
-    Without a name: all that the module itself defines; that may be none if it defines a projection. A name is that of an
-    actor or of several. Raises SettingsError when there is no such module, name or actor, RoostError when the module
+    Without a name: all that the module itself defines, which may be none if it defines a projection. A name is that of
+    an actor or of several. Raises SettingsError when there is no such module, name or actor, RoostError when the module
     fails while it is loaded.
     """
     module, name = _load(target)
