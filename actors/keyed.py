@@ -223,7 +223,11 @@ class KeyedWorker:
                 self._lines.held[lane] = HeldLane(generation)
         leaving = sorted(self._lines.held, key=lambda lane: len(self._lines.held[lane].lines))[: holding.surplus]
         for lane, held in self._lines.held.items():
+            stays = held.leaving and lane not in leaving
             held.leaving = lane in leaving
+            if stays:  # what was not to begin meanwhile: nobody else would let it
+                for line in list(held.lines.values()):
+                    self._lines.let_begin(line)
         if not self._stopping:
             self._sorter.sort(holding.front)
         if self._sorter.failed is not None:
@@ -235,11 +239,10 @@ class KeyedWorker:
 
     async def _look_through(self) -> None:
         """Take what is pending in lanes that are new, or in which something ended without the server's word."""
-        for lane, held in list(self._lines.held.items()):
-            if held.taken:
-                continue
-            if self._lines.unsettled:
-                await asyncio.sleep(min(0.05 * 2 ** min(self._lines.unsettled, 7), 5.0) * random.uniform(0.5, 1.0))
+        lanes = [(lane, held) for lane, held in self._lines.held.items() if not held.taken]
+        if lanes and self._lines.unsettled:  # once for all of them: there may be hundreds
+            await asyncio.sleep(min(0.05 * 2 ** min(self._lines.unsettled, 7), 5.0) * random.uniform(0.5, 1.0))
+        for lane, held in lanes:
             known = [place.entry for line in held.lines.values() for place in line.places]
             blocked = [line for line in held.lines.values() if line.blocked]
             held.taken = True  # from here on: what ends without the server's word meanwhile needs another look

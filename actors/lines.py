@@ -165,7 +165,7 @@ class Lines:
         while self._may_begin and self._running < self._most_running and (not breaker.troubled or breaker.room):
             line = self._may_begin.popleft()
             line.queued = False
-            if line.lane < 0 or not line.waits_for_nothing:
+            if line.lane < 0 or self.held[line.lane].leaving or not line.waits_for_nothing:
                 continue
             delivery = line.places[0].delivery
             line.running = True

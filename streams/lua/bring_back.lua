@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- bring_back: deliveries that were set aside go to the end of their lane, the first ones first, and a mark behind them. When
 -- the mark is met, all before it are done, and the next ones come; or, when there are none, the key is stalled no longer.
 -- Only the last mark counts, so that a repeat of this call, or an old mark, does nothing.

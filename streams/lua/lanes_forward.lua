@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- lanes_forward: entries of the front of a keyed inbox whose keys another shard has go into the outbox for that, in order.
 -- Done again, it finds them gone, and does nothing.
 -- KEYS[1]  the log

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- lanes_keep: a worker of a keyed actor says that it lives, keeps its lanes, and takes free ones up to its share. All
 -- workers have the same share, one lane more or less; who comes or goes is announced, so that the others look, too.
 -- KEYS[1]  the log

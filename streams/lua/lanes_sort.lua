@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- lanes_sort: move entries from the front of a keyed inbox into the lanes of their keys, in order. Done again, it finds them
 -- gone, and does nothing.
 -- KEYS[1]  the log

@@ -23,6 +23,15 @@ for _, old in ipairs(call('ZRANGE', calls, '-inf', now - window, 'BYSCORE', 'LIM
   call('ZREM', calls, old)
 end
 local sum = spent > 0 and call('HINCRBY', usage, ' tokens', -spent) or tonumber(call('HGET', usage, ' tokens') or 0)
+if sum ~= 0 and call('EXISTS', calls) == 0 then -- all have left, unseen, with their key: what they took left with them
+  local kept, left = call('HMGET', usage, ' pause', ' next', ' until'), call('PTTL', usage)
+  call('DEL', usage)
+  for i, field in ipairs({ ' pause', ' next', ' until' }) do
+    if kept[i] then call('HSET', usage, field, kept[i]) end
+  end
+  if left > 0 then call('PEXPIRE', usage, left) end
+  sum = 0
+end
 
 -- 2. A pause that the provider has asked for; and whoever needs much waits first in line, or would never have its turn.
 local stored = call('HMGET', usage, ' pause', ' next', ' until')

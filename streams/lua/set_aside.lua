@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- set_aside: deliveries of a key that cannot go on wait apart, in order, so that they take no other key's place. From the
 -- first of them on, all later ones of the key are to follow.
 -- KEYS[1]  the log

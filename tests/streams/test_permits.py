@@ -89,6 +89,27 @@ async def test_tokens_are_those_thought_of_until_it_is_known_how_many_they_were(
     assert why(await permits.take(MODEL, "c", 1, MINUTE)) == "tokens"
 
 
+@pytest.mark.parametrize("pause", [None, timedelta(milliseconds=300)])
+async def test_tokens_of_calls_long_past_hold_nobody_up_however_long_nobody_called(
+    permits: Permits, core: Core, pause: timedelta | None
+) -> None:
+    await permits.limit(MODEL, ModelLimits(tokens_per_minute=100, window=timedelta(milliseconds=100)))
+    assert await permits.take(MODEL, "a", 80, MINUTE) is None
+    await permits.give_back(MODEL, "a", None, pause)
+    calls = core.shard.keys.key("calls", MODEL)
+    await wait_until(lambda: is_gone(core, calls))
+    await wait_until(lambda: takes(permits, "b", 80), timeout=2)
+    assert why(await permits.take(MODEL, "c", 30, MINUTE)) == "tokens", "what is called now counts"
+
+
+async def is_gone(core: Core, key: str) -> bool:
+    return not await core.shard.command("EXISTS", key)
+
+
+async def takes(permits: Permits, name: str, tokens: int) -> bool:
+    return await permits.take(MODEL, name, tokens, MINUTE) is None
+
+
 async def test_a_call_that_needs_more_than_all_tokens_goes_alone_in_its_window(permits: Permits) -> None:
     await permits.limit(MODEL, ModelLimits(tokens_per_minute=100))
     assert await permits.take(MODEL, "large", 5000, MINUTE) is None
