@@ -175,7 +175,7 @@ def _deliveries(document: Document) -> Group:
         "Deliveries",
         (
             Fact("handled", f"{figures['deliveries']:,}", f"by {plural(len(document['waits']['by_actor']), 'agent')}"),
-            Fact("repeated", f"{figures['retries']:,}", "attempts that failed, and were followed by another"),
+            Fact("repeated", f"{figures['retries']:,}", "attempts that failed, and were made again"),
             Fact("given up", f"{figures['parked']:,}", "parked for a person" if figures["parked"] else ""),
             Fact("notes written", f"{figures['notes']:,}", f"{figures['reads']:,} reads, {figures['misses']:,} misses"),
             Fact("events", f"{figures['events']:,}"),

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from roost_tests.command import COLOUR, Ran, RoostCommand
+from roost_tests.command import COLOUR, DANGEROUS, RoostCommand
 from roost_tests.recorded_runs import EVIL, record_run
+from roost_tests.report_page import told_in
 
 from roost.actors import Flock
 from roost.cli.report.choice import choose_run
@@ -69,24 +69,29 @@ async def test_a_run_that_goes_on_or_misses_something_says_so(roost: RoostComman
     assert "page 3: no answer" in partial.out
 
 
-async def test_a_price_that_nobody_knows_is_unknown_and_never_nothing(roost: RoostCommand, flock: Flock) -> None:
+async def test_a_price_that_nobody_knows_is_unknown_and_never_nothing(
+    roost: RoostCommand, flock: Flock, tmp_path: Path
+) -> None:
     await record_run(flock, FIRST, cost=None)
-    table, markdown, data = await asyncio.gather(
-        roost("report"), roost("report", "--md", "-"), roost("report", "--json")
-    )
+    table, data = await asyncio.gather(roost("report"), roost("report", "--json", "--md", "run.md"))
     assert table.out.count("unknown") >= 2
-    assert "$0" not in table.out + markdown.out
-    assert data.json["figures"]["model"]["cost_usd"] is data.json["figures"]["saved"]["cost_usd"] is None
+    assert "$0" not in table.out + (tmp_path / "run.md").read_text("utf-8")
+    figures: dict[str, Any] = data.json["figures"]
+    assert figures["model"]["cost_usd"] is figures["saved"]["cost_usd"] is None
+    assert set(data.json) == told_in("The JSON document")[0]
 
 
-async def test_what_names_hold_commands_neither_the_terminal_nor_markdown(roost: RoostCommand, flock: Flock) -> None:
+async def test_what_names_hold_commands_neither_the_terminal_nor_markdown(
+    roost: RoostCommand, flock: Flock, tmp_path: Path
+) -> None:
     missing = [{"what": evil, "reason": evil} for evil in EVIL]
     await record_run(flock, FIRST, model=" ".join(EVIL), ended="partial", missing=missing)
-    ran: list[Ran] = await asyncio.gather(*[roost("report", *words) for words in ((), ("--json",), ("--md", "-"))])
-    assert [each.danger for each in ran] == [[], [], []]
-    kinds = {token.type for token in tokens_of(ran[2].out)}
+    table, data = await asyncio.gather(roost("report"), roost("report", "--json", "--md", "run.md"))
+    markdown = (tmp_path / "run.md").read_text("utf-8")
+    assert table.danger + data.danger + DANGEROUS.findall(markdown) == []
+    kinds = {token.type for token in tokens_of(markdown)}
     assert kinds.isdisjoint({"link_open", "image", "html_inline", "html_block", "em_open", "code_inline", "s_open"})
-    assert not [line for line in ran[2].out.splitlines() if line.startswith("|") and line.count("|") != 4]
+    assert not [line for line in markdown.splitlines() if line.startswith("|") and line.count("|") != 4]
 
 
 async def test_a_file_gets_markdown_and_one_that_cannot_be_written_is_a_line(
@@ -100,14 +105,3 @@ async def test_a_file_gets_markdown_and_one_that_cannot_be_written_is_a_line(
     assert (tmp_path / "run.md").read_text("utf-8").startswith(f"# Run {FIRST}")
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
     assert "no/such/folder/run.md cannot be written" in refused.err
-
-
-async def test_json_is_one_document(roost: RoostCommand, flock: Flock) -> None:
-    await record_run(flock, FIRST)
-    await record_run(flock, THIRD)
-    latest, first = await asyncio.gather(roost("report", "--json"), roost("report", "latest", "--json"))
-    document: dict[str, Any] = first.json
-    assert document["run"]["run"] == latest.json["run"]["run"] == THIRD
-    assert orjson.loads(orjson.dumps(document)) == document
-    assert document["run"]["status"] == "done"
-    assert document["figures"]["saved"]["calls"] == 2
