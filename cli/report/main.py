@@ -78,7 +78,7 @@ async def _document(common: Common, texts: Sequence[str]) -> Document:
                 raise no_runs(settings.flock)
             return everything.to_data(settings.flock)
         runs = RunsFold()
-        async for event in read_log(shards, until=ends, what="looking for the run"):
+        async for event in read_log(shards, until=ends, what="looking for the run", quiet=True):
             runs.evolve(event)
         chosen = [choose_run(list(runs.by_id.values()), text, settings.flock).id for text in texts]
         return {"flock": settings.flock, **await _read(shards, ends, chosen)}

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from roost.streams import Event, Position, Shard
 from roost.streams.merging import MergedLog
 
+from ..failure import tell
+
 QUIET_S = 1.0
 """A short wait needs no word."""
 EVERY = 500
@@ -20,14 +22,22 @@ EVERY = 500
 
 
 async def read_log(
-    shards: Sequence[Shard], *, until: Sequence[Position], what: str, after: Sequence[Position] = ()
+    shards: Sequence[Shard],
+    *,
+    until: Sequence[Position],
+    what: str,
+    after: Sequence[Position] = (),
+    quiet: bool = False,
 ) -> AsyncGenerator[Event]:
-    """The events behind `after` up to `until`, in order. From the second second on, a bar on standard error."""
+    """The events up to `until`, in order. From the second second on, a bar on standard error.
+
+    What the folds could not take is left out, and counted there, unless `quiet`.
+    """
     log = MergedLog(shards)
     total, bar, began = await log.length(), None, time.monotonic()
-    seen = 0
+    seen = strange = 0
     try:
-        reading = cast("AsyncGenerator[Event]", log.read(after or "0-0", until=until))
+        reading = cast("AsyncGenerator[Event]", log.read("0-0", until=until))
         async with aclosing(reading):
             async for event in reading:
                 seen += 1
@@ -37,10 +47,21 @@ async def read_log(
                     bar.add_task(what, total=max(total, seen))
                 if bar is not None and seen % EVERY == 0:
                     bar.update(bar.task_ids[0], completed=seen)
-                yield event
+                if _is_sound(event):
+                    yield event
+                else:
+                    strange += 1
     finally:
         if bar is not None:
             bar.stop()
+    if strange and not quiet:
+        tell(f"{strange:,} events are not as Roost writes them, and were left out")
+
+
+def _is_sound(event: Event) -> bool:
+    """Whoever reaches the log can write what he likes for a name; the folds take what names are for granted."""
+    written: tuple[object, ...] = (event.id, event.run or "", event.actor or "")
+    return all(isinstance(name, str) for name in written)
 
 
 def _bar() -> Progress:

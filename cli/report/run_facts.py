@@ -77,7 +77,11 @@ def _tiles(document: Document) -> tuple[Fact, ...]:
         Fact("Model calls saved", show_share(saved["calls"], asked), f"{saved['calls']:,} of {asked:,}"),
         Fact("Tokens saved", f"{saved['tokens']:,}", "estimated" if saved["tokens_estimated"] else ""),
         Fact("Money saved", show_money(saved["cost_usd"]), f"spent {show_money(model['cost_usd'])}"),
-        Fact("Wall time", show_seconds(clock["wall_s"]), f"critical path {show_seconds(path['length_s'])}"),
+        Fact(
+            "Wall time",
+            show_seconds(clock["wall_s"]),
+            f"critical path {show_seconds(path['length_s'])}" if path["first"] else "",
+        ),
     )
 
 
@@ -144,11 +148,12 @@ def _times(document: Document) -> Group:
     memory = {name.replace("_us", "_s"): number for name, number in document["memory"].items()}
     seconds = {name: _seconds(number) if name.endswith("_s") else number for name, number in memory.items()}
     spent = f"{show_seconds(path['handler_s'])} in handlers, {show_seconds(path['wait_s'])} in inboxes"
+    known = path["first"] is not None
     return Group(
         "Time",
         (
             Fact("wall time", show_seconds(clock["wall_s"]), "from its first event to its last"),
-            Fact("critical path", show_seconds(path["length_s"]) if path["first"] else NO_VALUE, spent),
+            Fact("critical path", show_seconds(path["length_s"]) if known else NO_VALUE, spent if known else ""),
             _speed_up(clock),
             Fact("inbox waiting", *show_quantiles(document["waits"])),
             Fact("memory", *show_quantiles(seconds)),

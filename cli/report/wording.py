@@ -36,6 +36,8 @@ def saved_sentence(figures: dict[str, Any]) -> str:
     model, saved, work = figures["model"], figures["saved"], figures["work"]
     asked, reused = model["calls"] + saved["calls"], work["found"] + work["joined"]
     if not saved["calls"]:
+        if not reused and not work["computed"]:
+            return "There was nothing to share: nobody has asked for work that can be."
         if not reused:
             return "Sharing saved nothing here: all that was asked for was asked for the first time."
         spared = f" and {show_seconds(saved['seconds'])} of computing" if saved["seconds"] else ""
