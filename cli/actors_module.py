@@ -37,15 +37,15 @@ def load_actors(target: str) -> list[Actor]:
 def load_projections(target: str) -> list[type[Projection[Any]]]:
     """The projections that the module of that target defines, if any. Raises as `load_actors`."""
     module, _ = _load(target)
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Projection)
-        and value.__module__ == module.__name__
-        and getattr(value, "name", None)  # without one it is there to be subclassed
-    ]
-    return list(dict.fromkeys(found))
+    found: list[type[Projection[Any]]] = []
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Projection) and value.__module__ == module.__name__:
+            projection = cast("type[Projection[Any]]", value)
+            if (
+                getattr(projection, "name", None) and projection not in found
+            ):  # without one it is there to be subclassed
+                found.append(projection)
+    return found
 
 
 def _load(target: str) -> tuple[ModuleType, str | None]:

@@ -254,7 +254,7 @@ async def test_projections_of_the_module_are_followed(roost: RoostCommand, flock
     told = (await roost("views", "--json")).json["views"]
     assert [(each["name"], each["state"], each["events"]) for each in told] == [("pages", "at rest", 2)]
     refused = await roost("views", "--drop", "pages/1")
-    assert (refused.code, "is what is read: add --live" in refused.err) == (1, True)
+    assert (refused.code, "is what is read: add --live" in refused.err) == (2, True)
     assert (await roost("views", "--drop", "pages/1", "--live")).code == 0
     assert (await roost("views", "--drop", "pages/1", "--live")).code == 1
     assert (await roost("views", "--drop", "pages")).code == 2
