@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roost.streams import Event
 
 from .critical_path import MAX_STEPS, CriticalPath, Step
-from .seen import AgentId, agent_of
+from .seen import AgentId
 
 MAX_HELD = 1_000_000
 """Events that are held, the last ones: about 400 bytes each."""
@@ -54,11 +54,11 @@ class Chain:
     def get(self, event_id: str) -> Link | None:
         return self._links.get(event_id)
 
-    def add(self, event: Event, at: int, what: str) -> None:
+    def add(self, event: Event, agent: AgentId | None, at: int, what: str) -> None:
         if event.id in self._links:
             return
         cause: object = event.cause  # as it was written, by whomever
-        link = Link(event.id, at, event.type, agent_of(event), cause if isinstance(cause, str) else None, what)
+        link = Link(event.id, at, event.type, agent, cause if isinstance(cause, str) else None, what)
         if link.cause in self._links and (link.type == ENDS or self._end is None or self._end.type != ENDS):
             self._end = link
         self._links[link.id] = link

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from roost.streams import Event, Position
@@ -48,6 +48,7 @@ class ReportFold:
         self._own: dict[str, AgentId] = {}
         self._foreign: dict[str, AgentId] = {}
         self._uses, self._course, self._chain, self._longest = UsesFold(), CourseFold(), Chain(), Longest()
+        self._agents: dict[str, AgentId] = {}
         self._claims: dict[str, _Claim] = {}
         self._keys: set[str] = set()
         self._keyed = self._handled = self._computed = self._odd = 0
@@ -55,6 +56,16 @@ class ReportFold:
         self._waits: dict[str, array[int]] = {}
         self._first: Position | None = None
         self._last: Position | None = None
+        self._takers: dict[str, Callable[[Event, AgentId | None, Data, int], None]] = {
+            "note.read": self._read,
+            "work.claimed": self._claimed_work,
+            "work.computed": self._computed_work,
+            "work.reused": self._reused_work,
+            "work.failed": self._failed_work,
+            "delivery.handled": self._delivery,
+            "delivery.retried": self._delivery,
+            "delivery.parked": self._delivery,
+        }
 
     def evolve(self, event: Event) -> None:
         """Take one event in."""
@@ -67,7 +78,8 @@ class ReportFold:
             return
         self._first, self._last = self._first or event.position, event.position
         odd = self._tally.odd
-        self._runs.evolve(event)
+        if event.type.startswith("run."):
+            self._runs.evolve(event)
         self._tally.evolve(event)
         try:
             self._take(event, event.position.ms * 1000)
@@ -82,30 +94,35 @@ class ReportFold:
                 del self._foreign[next(iter(self._foreign))]
 
     def _take(self, event: Event, at: int) -> None:
-        data = _data(event)
-        self._chain.add(event, at, what_of(event, data))
-        match event.type:
-            case "note.written":
-                author = agent_of(event)
-                if author is not None:
-                    self._own[event.id] = author
-            case "note.read":
-                note, count = text_of(data_of(event), "note"), count_of(data_of(event), "count")
-                self._pin(note)
-                self._uses.read(agent_of(event), note, count)
-            case "work.reused":
-                self._reused(event, data_of(event))
-            case "work.claimed":
-                key, what = _named(data_of(event))
-                self._claims[key] = _Claim(agent_of(event), at, what)
-            case "work.computed":
-                self._computed_work(event, data_of(event), at)
-            case "work.failed":
-                self._settled(event, *_named(data_of(event)), at, at, "failed")
-            case "delivery.handled" | "delivery.retried" | "delivery.parked":
-                self._delivery(event, data_of(event), at)
-            case _:
-                return
+        """What the facts need of it. Raises OddData."""
+        agent, data = self._agent_of(event), _object_of(event)
+        self._chain.add(event, agent, at, what_of(event, data))
+        if event.type == "note.written":
+            if agent is not None:
+                self._own[event.id] = agent
+            return
+        take = self._takers.get(event.type)
+        if take is not None:
+            if data is None:
+                raise OddData(f"{event.type} {event.id}: the data is no object")
+            take(event, agent, data, at)
+
+    def _agent_of(self, event: Event) -> AgentId | None:
+        """One and the same for all events of an agent: very many hold on to it."""
+        agent = agent_of(event)
+        return None if agent is None else self._agents.setdefault(agent.name, agent)
+
+    def _read(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
+        note, count = text_of(data, "note"), count_of(data, "count")
+        self._pin(note)
+        self._uses.read(agent, note, count)
+
+    def _claimed_work(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
+        key, what = _named(data)
+        self._claims[key] = _Claim(agent, at, what)
+
+    def _failed_work(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
+        self._settled(agent, *_named(data), at, at, "failed")
 
     def _pin(self, note: str) -> None:
         """Who wrote a note that this run reads is not forgotten."""
@@ -113,24 +130,24 @@ class ReportFold:
         if author is not None:
             self._own[note] = author
 
-    def _reused(self, event: Event, data: Data) -> None:
+    def _reused_work(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
         how, note, work = how_of(data), text_of(data, "note"), spared_work(data)
         self._pin(note)
-        self._uses.reused(agent_of(event), note, how, work)
+        self._uses.reused(agent, note, how, work)
         if work is not None:
             self._course.saved(self._after_ms(event.position), work)
 
-    def _computed_work(self, event: Event, data: Data, at: int) -> None:
+    def _computed_work(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
         work, (key, what) = RecordedWork.from_data(data), _named(data)
         self._computed += work.micros
         self._course.spent(self._after_ms(event.position), work)
         self._keyed += 1
         self._keys.add(key)
-        self._settled(event, key, what, at, at - work.micros, "late" if data.get("late") is True else "computed")
+        self._settled(agent, key, what, at, at - work.micros, "late" if data.get("late") is True else "computed")
 
-    def _settled(self, event: Event, key: str, what: str, at: int, since: int, outcome: str) -> None:
+    def _settled(self, agent: AgentId | None, key: str, what: str, at: int, since: int, outcome: str) -> None:
         """A computation, from its claim on; since `since` when its agent has no claim of the key."""
-        agent, claim = agent_of(event), self._claims.get(key)
+        claim = self._claims.get(key)
         if claim is not None and claim.agent == agent:
             del self._claims[key]
             since, what = claim.at, claim.what
@@ -141,9 +158,9 @@ class ReportFold:
             )
         )  # fmt: skip
 
-    def _delivery(self, event: Event, data: Data, at: int) -> None:
+    def _delivery(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
         handler, of, kind = text_of(data, "handler"), text_of(data, "event"), text_of(data, "type")
-        is_handled, agent, link = event.type == "delivery.handled", agent_of(event), self._chain.get(of)
+        is_handled, link = event.type == "delivery.handled", self._chain.get(of)
         took = 0 if data.get("ms") is None and not is_handled else micros_of(data, "ms")
         if is_handled:
             times = _times(data)
@@ -169,10 +186,14 @@ class ReportFold:
 
     def report(self) -> RunReport:
         """How it stands now."""
-        state = self._runs.by_id.get(self._run) or RunState(id=self._run)
         figures = self._tally.figures(more_odd=self._odd)
+        state = replace(
+            self._runs.by_id.get(self._run) or RunState(id=self._run), events=figures.events, notes=figures.notes,
+            deliveries=figures.deliveries, retries=figures.retries, parked=figures.parked,
+        )  # fmt: skip
         if self._first is None or self._last is None:
             return RunReport(run=state, figures=figures)
+        state = replace(state, first_ms=self._first.ms, last_ms=self._last.ms)
         began, wall_ms = self._first.ms * 1000, self._after_ms(self._last)
         edges = self._uses.edges(lambda note: self._own.get(note) or self._foreign.get(note))
         everything = measured()
@@ -231,7 +252,7 @@ def _times(data: Data) -> list[int]:
     return times
 
 
-def _data(event: Event) -> Data | None:
+def _object_of(event: Event) -> Data | None:
     """An event's data where it is an object: what a program appends may be anything."""
     try:
         return data_of(event)

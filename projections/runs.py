@@ -96,16 +96,16 @@ class RunsFold:
 
     def evolve(self, event: Event) -> None:
         """Take one event in."""
-        if event.run is None or event.position is None:
+        run_id: Any = event.run  # as it was written, by whomever
+        if not isinstance(run_id, str) or event.position is None:
             return
         ms = event.position.ms
-        run = self.by_id.get(event.run) or RunState(id=event.run, first_ms=ms)
-        run = replace(run, last_ms=max(run.last_ms, ms), events=run.events + 1)
+        run = self.by_id.get(run_id) or RunState(id=run_id, first_ms=ms)
         counted = COUNTED.get(event.type)
+        more = {} if counted is None else {counted: getattr(run, counted) + 1}
+        run = replace(run, last_ms=max(run.last_ms, ms), events=run.events + 1, **more)
         try:
-            if counted is not None:
-                run = replace(run, **{counted: getattr(run, counted) + 1})
-            elif event.type == "run.started":
+            if event.type == "run.started":
                 run = _started(run, data_of(event), ms)
             elif event.type == "run.halted":
                 run = replace(run, halted=text_of(data_of(event), "reason"))
@@ -113,7 +113,7 @@ class RunsFold:
                 run = _ended(run, data_of(event), ms)
         except OddData:
             self.odd += 1
-        self.by_id[event.run] = run
+        self.by_id[run_id] = run
 
 
 def _started(run: RunState, spec: Data, ms: int) -> RunState:

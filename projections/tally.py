@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from roost.streams import Event
 
@@ -73,7 +74,8 @@ class Tally:
         self._events += 1
         if event.type in COUNTED:
             self._types[event.type] += 1
-        if self._weighs_messages:
+        written: Any = event.id  # as it was written, by whomever
+        if self._weighs_messages and isinstance(written, str):
             self._messages.sent(event)
         if event.position is not None:
             ms = event.position.ms

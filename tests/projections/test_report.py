@@ -17,7 +17,7 @@ from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Computed, Context, Flock, Retry, Work, on
 from roost.cli.event_line import as_json
-from roost.projections import RunReport, compare, report_of
+from roost.projections import RunReport, RunsFold, Tally, compare, report_of
 from roost.projections import chain as chains
 from roost.projections import timeline as timelines
 from roost.projections.timeline import Interval, Longest
@@ -367,3 +367,17 @@ async def test_of_more_events_than_are_held_the_path_is_that_of_the_last(monkeyp
     path = (await reported(log.lines)).path
     assert (path.first, path.last, path.length, path.before) == ("e6", "e9", 30_000, 60_000)
     assert timelines.MAX_INTERVALS == 5000
+
+
+async def test_an_event_with_an_id_or_a_run_that_is_no_text_stops_no_report() -> None:
+    strange: list[tuple[Any, Any]] = [(["e"], RUN), (7, RUN), ("e1", ["r"]), ("e2", {})]  # as another program may write
+    odd = [
+        Event(type="work.computed", subject="s", id=event_id, run=run, position=Position(0, BEGAN, number))
+        for number, (event_id, run) in enumerate(strange)
+    ]
+    runs, tally = RunsFold(), Tally()
+    for each in odd:
+        runs.evolve(each)
+        tally.evolve(each)
+    assert (set(runs.by_id), tally.figures().events) == ({RUN}, 4)
+    assert (await report_of(odd, RUN)).figures.events == 0
