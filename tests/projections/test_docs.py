@@ -16,7 +16,8 @@ from roost_tests.session import Session
 
 import roost.actors.report
 from roost.actors import Flock
-from roost.projections import Figures, compare_with_server, figures_of
+from roost.projections import Figures, RunReport, RunState, compare_with_server, figures_of
+from roost.projections.comparison import COMPARED
 from roost.streams.declaration import DECLARED
 from roost.streams.event import Event
 from roost.streams.keys import KINDS
@@ -183,6 +184,25 @@ def test_every_figure_is_documented_and_no_other() -> None:
         figures |= {f"{name}.{part}" for part in parts} or {name}
     documented = [name for cells in rows(METRICS, "figure") for name in ticked(cells[0])]
     assert sorted(documented) == sorted(figures)
+
+
+def test_every_fact_of_a_report_is_documented_and_no_other() -> None:
+    facts: set[str] = set()
+    documented = {name for cells in rows(METRICS, "fact") for name in ticked(cells[0])}
+    report = RunReport(run=RunState(id="r")).to_data()
+    for name, value in report.items():
+        parts = list(cast("dict[str, object]", value)) if isinstance(value, dict) and name not in documented else []
+        facts |= {f"{name}.{part}" for part in parts} or {name}
+    of_others = {name for name in facts if name.startswith(("run.", "figures."))}
+    assert sorted(documented - {"phases"}) == sorted(facts - of_others)
+    parts_of = {"waits": report["waits"], "memory": report["memory"], "course": {"spent": 0, "saved": 0}}
+    told = {cells[0].strip("`"): " ".join(cells) for cells in rows(METRICS, "fact")}
+    assert {part for name, parts in parts_of.items() for part in parts if part not in told[name].lower()} == set()
+
+
+def test_every_figure_that_is_compared_is_documented() -> None:
+    section = METRICS.partition("### Two runs")[2].partition("## ")[0]
+    assert set(COMPARED) <= set(ticked(section))
 
 
 async def test_a_sessions_figures_are_what_happened_in_it(session: Session) -> None:
