@@ -82,6 +82,12 @@ def common_options(*, json: bool = False) -> Callable[[Callable[..., Any]], Call
     return decorate
 
 
+def fold_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command that folds the log anew the options which name a user's own code: `actors` and `module`."""
+    function = click.option("--module", metavar="MODULE", help="Where projections of your own are defined.")(function)
+    return click.option("--actors", metavar="MODULE[:NAME]", help="The keyed actors whose states are meant.")(function)
+
+
 def _options(json: bool) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     def option(*names: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return click.option(*names, cls=CommonOption, **settings)

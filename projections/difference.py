@@ -79,7 +79,7 @@ async def find_differences(
     more = max(0, len(suspects) - MAX_LOOKED_AT)
     async with holding(shard, new_id(), HOLD) as hold:
         await advance()
-        found = []
+        found = list[Difference]()
         for first in range(0, min(len(suspects), MAX_LOOKED_AT), 200):
             found += (await _look(served, suspects[first : first + 200]))[0]
             if await hold.take(HOLD):

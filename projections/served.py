@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -79,9 +79,9 @@ class Served:
                     told += [(Suspect(kind, ident), each) for each in self._judge(kind, ident, served)]
         return told
 
-    def _folded(self, kind: Kind) -> Iterable[str]:
+    def _folded(self, kind: Kind) -> Collection[str]:
         notes = self._notes
-        known: dict[Kind, Iterable[str]] = {
+        known: dict[Kind, Collection[str]] = {
             "note": notes.by_id, "key": notes.by_key, "deadline": notes.by_id, "expired": notes.expired,
             "refs": notes.names_of_blob, "blob": notes.names_of_blob,
             "version": () if self._versions is None else self._versions.by_subject,
@@ -128,7 +128,6 @@ class Served:
     async def _strangers(self, kind: Kind) -> AsyncIterator[str]:
         """What the server has and the log does not know."""
         key, ask, known = self._shard.keys.key, self._shard.command, self._folded(kind)
-        assert isinstance(known, (Mapping, tuple))
         if kind == "blob" or (kind == "version" and self._versions is None):
             return
         if kind == "note":
