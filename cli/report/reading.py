@@ -60,8 +60,11 @@ async def read_log(
 
 def _is_sound(event: Event) -> bool:
     """Whoever reaches the log can write what he likes for a name; the folds take what names are for granted."""
-    written: tuple[object, ...] = (event.id, event.run or "", event.actor or "")
-    return all(isinstance(name, str) for name in written)
+    return _is_text(event.id) and _is_text(event.run or "") and _is_text(event.actor or "")
+
+
+def _is_text(written: object) -> bool:
+    return isinstance(written, str)
 
 
 def _bar() -> Progress:

@@ -113,7 +113,7 @@ def _threads(document: Document, prefix: str) -> Chart | None:
 
 def _waits(document: Document, prefix: str) -> Chart | None:
     waits = [
-        Wait("waited in inbox", agent or NOBODY, times["count"], times["p50_s"], times["p99_s"])
+        Wait("inbox", agent or NOBODY, times["count"], times["p50_s"], times["p99_s"])
         for agent, times in document["waits"]["by_actor"].items()
         if times["count"]
     ]

@@ -29,14 +29,21 @@ POINT = 72.0
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
 _NOT_XML = re.compile("[\ufffe\uffff]")
-_FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;]*")
+_FONT = re.compile(r"(font: [^;']*px |font-family: )'[^;]*")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 def label(text: str, cells: int = 28) -> str:
-    """Text of others on one line, not wider than so many letters."""
+    """Text of others on one line, not wider than so many letters. Of what is longer its middle is left out: names often
+    differ at their ends."""
     line = _NOT_XML.sub("?", " ".join(printable(text).split()))
-    return line if cell_len(line) <= cells else f"{set_cell_size(line, cells - 1).rstrip()}…"
+    if cell_len(line) <= cells:
+        return line
+    room = cells // 3
+    tail = line[-room:]
+    while cell_len(tail) > room:
+        tail = tail[1:]
+    return f"{set_cell_size(line, cells - 1 - cell_len(tail)).rstrip()}…{tail.lstrip()}"
 
 
 @dataclass(slots=True)
@@ -124,7 +131,7 @@ def _adapt(part: ElementTree.Element, name: str, used: set[str], tips: Mapping[s
     target = part.attrib.pop(HREF, None)
     if target is not None:
         part.set("href", f"#{name}-{target[1:]}")
-    for attribute in ("clip-path", "style"):
+    for attribute in ("clip-path", "style", "fill", "stroke"):
         value = part.get(attribute)
         if value is not None:
             part.set(attribute, _adapt_style(_REFERENCE.sub(rf"url(#{name}-\1)", value)))
@@ -133,4 +140,4 @@ def _adapt(part: ElementTree.Element, name: str, used: set[str], tips: Mapping[s
 def _adapt_style(style: str) -> str:
     for role, colour in INKS.items():
         style = style.replace(colour, f"var(--{role})")
-    return _FONT.sub(lambda found: f"font: {found[1] or ''} {found[2]}px var(--letters)", style)
+    return _FONT.sub(r"\1var(--letters)", style)

@@ -11,14 +11,14 @@ SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From 0 to `most` between two pixels."""
+    """From 0 to `most` between two pixels. What is beyond either end stands at it."""
 
     first: float
     last: float
     most: float
 
     def __call__(self, value: float) -> float:
-        return self.first + (self.last - self.first) * value / self.most
+        return self.first + (self.last - self.first) * min(max(value / self.most, 0.0), 1.0)
 
 
 def ticks(most: float, count: int) -> list[float]:

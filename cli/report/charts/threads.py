@@ -91,7 +91,7 @@ def _place(made: Picture, side: Side, counts: Counter[str], unit: float, body: f
         made.axes.add_patch(Rectangle((edge, top), NODE, max(thick, 1.5), facecolor=INKS["ink"], linewidth=0))
         beside, middle = (edge - 8 if to_left else edge + NODE + 8), top + thick / 2
         how: dict[str, Any] = {"ha": "right" if to_left else "left", "va": "center_baseline"}
-        made.write(beside, middle - 8, label(name, 14 if made.width < NARROW else 30), **how)
+        made.write(beside, middle - 8, label(name, 12 if made.width < NARROW else 30), **how)
         made.write(beside, middle + 8, times_of(count), ink="soft", size=11, **how)
     return tops
 
