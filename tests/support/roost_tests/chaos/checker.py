@@ -91,7 +91,7 @@ def check(
     rules = {
         "log": _log, "commands": _commands, "deliveries": _deliveries, "poison": _poison, "effects": _effects,
         "timers": _timers, "outside": _outside, "order": _order, "ledger": _ledger, "states": _states, "once": _once,
-        "inboxes": _inboxes, "consumers": _consumers, "keys": _keys,
+        "inboxes": _inboxes, "consumers": _consumers, "keys": _keys, "verify": _verify,
     }  # fmt: skip
     return [Violation(name, text) for name, rule in rules.items() for text in rule(case)]
 
@@ -363,3 +363,8 @@ def _keys(case: Case) -> Iterator[str]:
         yield f"nothing is left to do, and there still is {key}"
     for key in case.evidence.claims:
         yield f"still claimed, and nobody computes: {key}"
+
+
+def _verify(case: Case) -> Iterator[str]:
+    """The log is whole, and what is read is what it makes of it."""
+    yield from case.evidence.findings

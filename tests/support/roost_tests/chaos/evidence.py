@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, cast
 
 import orjson
 
 from roost.actors import Flock
+from roost.actors.stored_states import StoredStates
+from roost.projections.verify import verify
 from roost.streams import CommandClient, Event, Inbox, InboxState, Keys, Shard
 from roost.streams.event import pairs
+from roost.streams.every_shard import find_shards
 from roost.streams.keys import KINDS
 from roost.streams.scan import scan_keys
 
@@ -66,6 +70,8 @@ class Evidence:
     """What still waits to be appended, by key: timers and outboxes."""
     claims: list[str] = field(default_factory=list[str])
     """Keys that are still claimed."""
+    findings: list[str] = field(default_factory=list[str])
+    """What `roost verify` would find: where the log, or what is read, is not what it must be."""
 
 
 async def gather_evidence(flock: Flock, directory: Path) -> Evidence:
@@ -76,7 +82,16 @@ async def gather_evidence(flock: Flock, directory: Path) -> Evidence:
     )  # fmt: skip
     for shard in shards_of(flock):
         await _look_into(shard, evidence)
+    evidence.findings.extend(await _findings(flock))
     return evidence
+
+
+async def _findings(flock: Flock) -> list[str]:
+    shards = await find_shards(cast(CommandClient, flock.shard.client), flock.name, patience=timedelta(seconds=30))
+    found = list((await verify(shards, content=True)).findings)
+    for actor in (actor for actor in ACTORS if actor.state is not None):
+        found += [difference async for difference in StoredStates(shards, actor()).differences()]
+    return [str(finding) for finding in found]
 
 
 def shards_of(flock: Flock) -> list[Shard]:
