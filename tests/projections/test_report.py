@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import orjson
@@ -153,6 +154,13 @@ async def test_two_runs_are_held_against_each_other_figure_by_figure() -> None:
     assert compared["memory_p99_us"] == {"first": 900, "second": None, "ratio": None}
 
 
+async def test_who_wrote_a_note_is_known_even_where_a_shards_clock_is_ahead_of_anothers() -> None:
+    log = Scribe()
+    log.tell(0, "note.read", {"note": "e1", "size": 9, "count": 2}, actor="reader")
+    log.tell(1, "note.written", actor="writer", run="another")
+    assert (await reported(log.lines)).sharing.referenced == recount(log.lines, RUN)["sharing"]["referenced"] == 2
+
+
 async def test_a_run_without_events_has_a_report_all_the_same() -> None:
     document = (await reported([])).to_data()
     assert (document["run"]["status"], document["figures"]["events"], document["first"]) == ("seen", 0, None)
@@ -244,11 +252,73 @@ def logs(draw: st.DrawFn) -> list[Line]:
     return lines
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(logs())
 async def test_a_report_agrees_with_a_count_by_other_means(lines: list[Line]) -> None:
     for run in {line["run"] for line in lines} - {None}:
         assert await told(lines, run) == recount(lines, run)
+
+
+def a_busy_run(seed: int) -> list[Line]:
+    """A log in which what happens has to do with what happened before: deliveries of events that were emitted, by three
+    agents who claim, compute, reuse and read the notes of one another, in two runs; and some of it odd."""
+    chance, log = Random(seed), Scribe()
+    ms, notes, sent = 0, list[str](), list[str]()
+    agents, keys = ("ann", "bob", "cay", None), ("k1", "k2", "k3")
+
+    def odd(value: Any) -> Any:
+        return value if chance.random() > 0.02 else chance.choice([None, -1, "odd", [], True])
+
+    def work() -> dict[str, Any]:
+        model = {name: odd(value) for name, value in MODEL.items()}
+        model |= {"cost_usd": chance.choice(["0.01", "0.02", "3"]), "calls": chance.choice([0, 1, 1, 2])}
+        if chance.random() < 0.5:
+            del model["cost_cached_usd"]
+        if chance.random() < 0.05:
+            model["cost_usd"] = None
+        return model if chance.random() < 0.8 else {"kind": "document", "seconds": chance.random()}
+
+    while len(log.lines) < 90:
+        ms += chance.choice([0, 0, 1, 7, 40])
+        whose = {"run": chance.choice([RUN] * 9 + ["another"]), "actor": chance.choice(agents)}
+        event = chance.choice(sent[-6:]) if sent else None
+        whose["cause"] = event if chance.random() < 0.9 else None
+        key, label = odd(chance.choice(keys)), {} if chance.random() < 0.5 else {"label": odd(f"label {ms}")}
+        delivered = {"event": event, "type": "part.offered", "handler": odd("act")}
+        match chance.randrange(11):
+            case 0:
+                notes.append(log.tell(ms, "note.written", {"key": key}, **whose))
+            case 1 | 2 if notes:
+                log.tell(ms, "note.read", {"note": chance.choice(notes), "size": 5, "count": odd(2)}, **whose)
+            case 3 if notes:
+                reused = {"key": key, "note": chance.choice(notes), "how": chance.choice(["found", "joined"])}
+                reused["work"] = work() if chance.random() < 0.8 else odd(None)
+                log.tell(ms, "work.reused", reused, **whose)
+                log.tell(ms, "note.read", {"note": reused["note"], "size": 5, "count": 1}, **whose)
+            case 4:
+                log.tell(ms, "work.claimed", {"key": key, **label}, **whose)
+            case 5:
+                late = {"late": chance.choice([True, 1])} if chance.random() < 0.2 else {}
+                log.tell(ms, "work.computed", {"key": key, **label, **work(), **late}, **whose)
+            case 6:
+                log.tell(ms, "work.failed", {"key": key, "error": "E", **label}, **whose)
+            case 7 | 8:
+                sent.append(log.tell(ms, "part.offered", {"title": f"part {ms}"}, **whose))
+                took = {"ms": odd(round(chance.random() * 50, 3)), "memory_us": [odd(chance.randrange(900))]}
+                log.tell(ms, "delivery.handled", {**delivered, **took}, **whose)
+            case 9:
+                kind = chance.choice(["delivery.retried", "delivery.parked"])
+                log.tell(ms, kind, {**delivered, "ms": chance.choice([None, 5, 2.5])}, **whose)
+            case _:
+                if chance.random() < 0.2:
+                    log.tell(ms, "run.ended", {"outcome": "done"}, **whose)
+    return log.lines
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_busy_runs_report_agrees_with_a_count_by_other_means(seed: int) -> None:
+    lines = a_busy_run(seed)
+    assert await told(lines) == recount(lines, RUN)
 
 
 # A flock with several shards.
