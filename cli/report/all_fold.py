@@ -68,10 +68,9 @@ class AllFold:
         """In the order of their first events."""
         return list(self._runs.by_id.values())
 
-    def to_data(self, flock: str) -> Document:
+    def to_data(self) -> Document:
         """As JSON holds it. Runs are in the order of their first events; days are those of UTC."""
         return {
-            "flock": flock,
             "runs": [
                 {"run": run.to_data(), "first_ms": run.first_ms, "figures": self._tallies[run.id].figures().to_data()}
                 for run in self.runs

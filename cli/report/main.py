@@ -69,19 +69,25 @@ async def _document(common: Common, texts: Sequence[str]) -> Document:
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
-        ends = await MergedLog(shards).ends()
+        ends, made_ms = await MergedLog(shards).ends(), await _now_ms(shards[0])
         if not texts:
             everything = AllFold()
             async for event in read_log(shards, until=ends, what="reading the log"):
                 everything.evolve(event)
             if not everything.runs:
                 raise no_runs(settings.flock)
-            return everything.to_data(settings.flock)
+            return {"flock": settings.flock, "made_ms": made_ms, **everything.to_data()}
         runs = RunsFold()
         async for event in read_log(shards, until=ends, what="looking for the run", quiet=True):
             runs.evolve(event)
         chosen = [choose_run(list(runs.by_id.values()), text, settings.flock).id for text in texts]
-        return {"flock": settings.flock, **await _read(shards, ends, chosen)}
+        return {"flock": settings.flock, "made_ms": made_ms, **await _read(shards, ends, chosen)}
+
+
+async def _now_ms(shard: Shard) -> int:
+    """By the server's clock, as all times in the log are."""
+    seconds, micros = await shard.command("TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 async def _read(shards: Sequence[Shard], ends: Sequence[Position], runs: Sequence[str]) -> Document:

@@ -54,9 +54,12 @@ def draw_chart(
 
 def need_page() -> None:
     """Raises RoostError, with what to do, when what draws the page is not installed."""
+    from .charts.drawing import quietly
+
     try:
-        import jinja2
-        import matplotlib
+        with quietly():
+            import jinja2
+            import matplotlib
     except ImportError as error:
         raise RoostError(
             f'the page needs {error.name}: pip install ".[report]" where Roost was installed from'

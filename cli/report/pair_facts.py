@@ -78,9 +78,10 @@ SHEETS: dict[str, dict[str, tuple[str, Show]]] = {
 """Each figure that is compared: its name here, and how it is shown. What is not here stands below the others."""
 
 
-def facts_of_pair(document: Document, *, now_ms: float | None = None) -> Facts:
+def facts_of_pair(document: Document) -> Facts:
     """What the document says, for people."""
-    pair = [facts_of({"flock": document["flock"], **document[which]}, now_ms=now_ms) for which in ("first", "second")]
+    shared = {name: document[name] for name in ("flock", "made_ms")}
+    pair = [facts_of(shared | document[which]) for which in ("first", "second")]
     ids = [document[which]["run"]["run"][:SHORT_ID] for which in ("first", "second")]
     compared = document["compared"]
     return Facts(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ..amounts import SHORT_ID, abridge, show_moment, show_money, show_seconds, show_share, show_size
@@ -15,10 +14,10 @@ SILENT_S = 60.0
 """A run that goes on, and of which nothing has been heard for so long, may have died."""
 
 
-def facts_of(document: Document, *, now_ms: float | None = None) -> Facts:
-    """What the document says, for people. `now_ms` is the server's time; without it, this machine's counts."""
+def facts_of(document: Document) -> Facts:
+    """What the document says, for people."""
     state = document["run"]
-    ending, tone = _ending(document, time.time() * 1000 if now_ms is None else now_ms)
+    ending, tone = _ending(document)
     return Facts(
         title=f"Run {state['run']}",
         about=_about(document),
@@ -45,13 +44,13 @@ def _about(document: Document) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _ending(document: Document, now_ms: float) -> tuple[str, Tone]:
+def _ending(document: Document) -> tuple[str, Tone]:
     state, figures = document["run"], document["figures"]
     troubles = troubles_of(figures, f"roost dead --run {state['run'][:SHORT_ID]}")
     also = f" {', '.join(troubles)}." if troubles else ""
     match state["status"]:
         case "running":
-            silent_s = (now_ms - state["last_ms"]) / 1000
+            silent_s = (document["made_ms"] - state["last_ms"]) / 1000
             if silent_s > SILENT_S:
                 return f"It has not ended, and was last heard of {show_seconds(silent_s)} ago.{also}", "poor"
             return f"It is still running: these are its figures up to now.{also}", "going"

@@ -81,29 +81,35 @@ def picture(width: int, height: float) -> Picture:
 
 
 @contextmanager
-def _as_always(salt: str) -> Generator[None]:
-    """matplotlib as it is without a user's settings. Its words are for programmers: letters that its own font lacks, a
-    cache that it makes."""
-    import matplotlib
-
-    plotting: Any = matplotlib
+def quietly() -> Generator[None]:
+    """Without matplotlib's words, which are for programmers: letters that its own font lacks, a cache that it makes."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), plotting.rc_context():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            plotting.rcdefaults()
-            plotting.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt})
             yield
     finally:
         logger.setLevel(level)
 
 
+@contextmanager
+def _as_always(salt: str) -> Generator[None]:
+    """matplotlib without a user's settings of it."""
+    import matplotlib
+
+    plotting: Any = matplotlib
+    with plotting.rc_context():
+        plotting.rcdefaults()
+        plotting.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt})
+        yield
+
+
 def to_svg(draw: Callable[[], Picture], name: str, title: str) -> str:
     """What `draw` draws, as an `svg` element for a page. `name` keeps its parts apart from those of others there."""
     written = io.StringIO()
-    with _as_always(name):
+    with quietly(), _as_always(name):
         made = draw()
         made.figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(written.getvalue())
