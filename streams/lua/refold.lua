@@ -51,9 +51,10 @@ local function is_optional(value) return value == nil or value == null or type(v
 
 local function is_count(value) return type(value) == 'number' and value >= 0 and value == math.floor(value) end
 
-local function is_texts(value)
+local function is_texts(value, text, name)
   if value == nil then return true end
   if type(value) ~= 'table' then return false end
+  if value[1] == nil then return not find(text, '"' .. name .. '"%s*:%s*{') end -- objects look like lists, decoded
   for _, each in ipairs(value) do
     if type(each) ~= 'string' then return false end
   end
@@ -117,7 +118,8 @@ local fold = {}
 fold['note.written'] = function(entry, data, _, text)
   local id, key, digest, ttl, written = data.note, data.key, data.digest, data.ttl_ms, data.written
   if not (is_text(id) and is_text(digest) and is_count(data.size) and is_optional(key) and is_optional(data.author)
-    and is_optional(data.run) and is_optional(data.form) and is_texts(data.tags) and is_texts(data.sources)
+    and is_optional(data.run) and is_optional(data.form) and is_texts(data.tags, text, 'tags')
+    and is_texts(data.sources, text, 'sources')
     and (written == nil or is_count(written)) and (ttl == nil or ttl == null or is_count(ttl))) then return end
   key = is_text(key) and key or nil
   ttl = ttl ~= null and ttl or nil
