@@ -17,8 +17,8 @@ ENDS = "run.ended"
 
 
 @dataclass(frozen=True, slots=True)
-class _Handled:
-    """A delivery that ended well: by whom, from when on, how long its handler took."""
+class _Ended:
+    """A delivery that was handled, or given up: by whom, from when on, how long its handler took in the end."""
 
     agent: AgentId | None
     handler: str
@@ -36,11 +36,11 @@ class Link:
     agent: AgentId | None
     cause: str | None
     what: str
-    handled: list[_Handled] | None = None
+    ended: list[_Ended] | None = None
 
-    def was_handled(self, agent: AgentId | None, handler: str, start: int, took: int) -> None:
-        self.handled = self.handled or []
-        self.handled.append(_Handled(agent, handler, start, took))
+    def has_ended(self, agent: AgentId | None, handler: str, start: int, took: int) -> None:
+        self.ended = self.ended or []
+        self.ended.append(_Ended(agent, handler, start, took))
 
 
 class Chain:
@@ -90,7 +90,7 @@ class Chain:
 def _step(cause: Link, link: Link) -> Step:
     """From an event to the one that its handling has led to."""
     total = max(0, link.at - cause.at)
-    done = next((each for each in cause.handled or () if each.agent == link.agent), None)
+    done = next((each for each in cause.ended or () if each.agent == link.agent), None)
     wait = worked = 0
     if done is not None:
         wait = min(max(0, done.start - cause.at), total)

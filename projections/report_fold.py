@@ -162,12 +162,13 @@ class ReportFold:
         handler, of, kind = text_of(data, "handler"), text_of(data, "event"), text_of(data, "type")
         is_handled, link = event.type == "delivery.handled", self._chain.get(of)
         took = 0 if data.get("ms") is None and not is_handled else micros_of(data, "ms")
+        times = _times(data) if is_handled else []
+        if link is not None and event.type != "delivery.retried":
+            link.has_ended(agent, handler, at - took, took)
         if is_handled:
-            times = _times(data)
             self._memory.extend(times)
             self._handled += took
             if link is not None:
-                link.was_handled(agent, handler, at - took, took)
                 name = agent.name if agent else ""
                 waits = self._waits.get(name)
                 if waits is None:

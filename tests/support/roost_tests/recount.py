@@ -415,12 +415,13 @@ def step(mine: list[Line], cause: Line, later: Line) -> dict[str, Any]:
     total = max(0, ms_of(later) - ms_of(cause)) * 1000
     ended = [
         line
-        for line in handled(mine)
+        for line in mine
+        if line in handled([line]) + of_type([line], "delivery.parked", FACTS)
         if line["data"]["event"] == cause["id"] and agent_of(line) == agent_of(later) and place(line) >= place(cause)
     ]
     wait = took = 0
     if ended:
-        ms = micros(ended[0]["data"]["ms"], 1000)
+        ms = micros(ended[0]["data"].get("ms") or 0, 1000)
         wait = min(total, max(0, ms_of(ended[0]) * 1000 - ms - ms_of(cause) * 1000))
         took = min(ms, total - wait)
     told = {
