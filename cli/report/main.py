@@ -18,6 +18,7 @@ from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common
 from ..terminal import write
+from ..whole_file import write_whole
 from .all_fold import AllFold
 from .choice import choose_run, no_runs
 from .facts import Document, Facts
@@ -141,7 +142,7 @@ def put(text: str, place: str) -> None:
         write(text.rstrip("\n"))
         return
     try:
-        Path(place).write_text(text, "utf-8")
+        write_whole(Path(place), text)
     except OSError as error:
         raise RoostError(f"{place} cannot be written: {error.strerror or error}") from error
     tell(f"wrote {place}")

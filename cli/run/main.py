@@ -25,6 +25,7 @@ from ..amounts import SHORT_ID
 from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common
+from ..whole_file import write_whole
 from .compare import WAYS, compare
 from .conduct import conduct
 from .interrupt import Interrupted, interruptible
@@ -273,17 +274,8 @@ def _write_out(out: str | None, report: str | None) -> RoostError | None:
     """Write the report, whole or not at all. The error, if it cannot be written: then it is shown instead."""
     if out is None or report is None:
         return None
-    place = Path(out)
     try:
-        if place.exists() and not place.is_file():  # a device or a pipe
-            place.write_text(report, "utf-8")
-        else:
-            beside = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-            try:
-                beside.write_text(report, "utf-8")
-                beside.replace(place)
-            finally:
-                beside.unlink(missing_ok=True)
+        write_whole(Path(out), report)
     except OSError as error:
         return RoostError(f"the report cannot be written to {out} ({error.strerror}), so it stands above")
     return None
