@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..amounts import SHORT_ID, abridge, show_moment, show_money, show_seconds, show_share, show_size
+from .agent_sheet import sheet_of
 from .facts import Document, Fact, Facts, Group, Tone
 from .wording import NO_VALUE, plural, saved_sentence, show_factor, show_quantiles, troubles_of
 
@@ -18,6 +19,7 @@ def facts_of(document: Document) -> Facts:
     """What the document says, for people."""
     state = document["run"]
     ending, tone = _ending(document)
+    agents = sheet_of(document)
     return Facts(
         title=f"Run {state['run']}",
         about=_about(document),
@@ -26,6 +28,7 @@ def facts_of(document: Document) -> Facts:
         tone=tone,
         tiles=_tiles(document),
         groups=(_saved(document), _spent(document), _reuse(document), _times(document), _deliveries(document)),
+        sheets=(agents,) if agents.rows else (),
         missing=tuple((each["what"], each["reason"]) for each in state["missing"]),
         unnamed=state["unnamed"],
     )
