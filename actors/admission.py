@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from roost.streams import InboxFull, Writer
+from roost.streams import InboxFull, SettingsError, Writer
 from roost.streams.answer import Answer, Full
 from roost.streams.unit import Unit
 
@@ -20,6 +20,7 @@ async def admit(
     Raises InboxFull, and has written nothing, where an inbox refuses instead of letting others wait, and after
     `timeout`. Not `refusable`: what it holds has been worked for, and waits in any case.
     """
+    _check(timeout)
     within = scope.reader.inbox is not None
     if scope.reader.inbox is not None:
         unit.within(scope.reader.inbox)
@@ -36,3 +37,8 @@ async def admit(
         if left_s is not None and left_s <= 0:
             raise InboxFull(answer.inbox, answer.limit)
         await writer.gates.wait(answer, since, twice=within, limit_s=left_s)
+
+
+def _check(timeout: object) -> None:
+    if timeout is not None and not isinstance(timeout, timedelta):
+        raise SettingsError(f"timeout= is a timedelta, such as timedelta(seconds=3): not {timeout!r}")

@@ -180,6 +180,8 @@ class Desk:
     async def _step_back(self, delivery: Delivery) -> Outcome:
         """It came when the circuit was open already: it comes again, and this was no attempt."""
         if delivery.generation:  # it stays the first of its key
+            if delivery.suspect or delivery.attempt >= self.actor.retry.attempts:  # it was said to begin
+                await self._settlement.take_back(delivery)
             self._worker.again(delivery, self.breaker.wait, 0)
             return Outcome.WAITS
         await self._settlement.step_back(delivery, self.breaker.wait)

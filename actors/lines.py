@@ -88,7 +88,8 @@ class Lines:
             for line in held.lines.values():
                 self._end_pause(line)
         self._may_begin.clear()
-        for delivery in [*self._slots.withdraw(self._handle), *self._suspects.withdraw(self._begin_suspect)]:
+        not_begun = [*self._slots.withdraw(self._handle), *self._slots.withdraw(self._carefully)]
+        for delivery in [*not_begun, *self._suspects.withdraw(self._begin_suspect)]:
             self._take_back(delivery)
         self._empty.clear()
         if self._running:
@@ -103,6 +104,8 @@ class Lines:
 
     def _take_back(self, delivery: Delivery) -> None:
         """It has not begun."""
+        if delivery.suspect:  # others of this process wait for their turn behind it
+            self._suspects.ended(delivery)
         line = self._given.pop(delivery.token, None)
         if line is not None:
             line.running = False
@@ -237,10 +240,11 @@ class Lines:
             return
         self.unsettled = 0
         stalled = held.stalled.get(line.key) if line.key is not None else None
-        if line.key is not None and self._actor.halt:
+        if line.key is not None:
             if outcome is Outcome.PARKED:
-                first = stalled.first if stalled is not None else entry_number(delivery.token.entry)
-                held.stalled[line.key] = Stalled(halted=True, marked=False, first=first)
+                if self._actor.halt:
+                    first = stalled.first if stalled is not None else entry_number(delivery.token.entry)
+                    held.stalled[line.key] = Stalled(halted=True, marked=False, first=first)
             elif stalled is not None and stalled.halted and delivery.mark in ("retry", "drop"):
                 held.stalled[line.key] = Stalled(halted=False, marked=False, first=stalled.first)
         self.drop_if_empty(line)

@@ -76,13 +76,15 @@ class Ringer:
                 look = await self._timers.look(self._who, self._lease, AT_ONCE, put_off=put_off, by=PUT_OFF)
                 put_off = await self._append(look.letters)
                 pause_s = await self._pause(look)
+                if put_off:  # at once, so that they are put off
+                    pause_s = 0
             except RoostError as error:
                 log.debug("timers could not be looked at", error=str(error))
                 pause_s = self._look_s
             except Exception as error:  # the others' events must not stay for it
                 log.error("timers could not be rung", error=str(error), exc_info=error)
                 pause_s = self._look_s
-            await self._rest(0 if put_off else pause_s)
+            await self._rest(pause_s)
 
     async def _pause(self, look: Look) -> float:
         """Seconds until the next look."""

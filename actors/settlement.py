@@ -99,7 +99,7 @@ class Settlement:
     ) -> Unit:
         delivery, state = call.delivery, call.state
         unit = _settled(delivery).acknowledge(delivery.token)
-        if delivery.mark == "retry" and self._actor.halt and call.key is not None:
+        if delivery.mark == "retry" and call.key is not None:  # though its actor may halt no more
             unit.go_on(delivery.token.inbox, call.key)
         for note, content in zip(staged, contents, strict=True):
             add_note(unit, note.note, note.event, content)
@@ -165,6 +165,11 @@ class Settlement:
         """Back into the inbox after a while, as if it had not come."""
         scope = Scope(self.reader(delivery), self._flock.shard)
         await self._write(scope, lambda: Unit().postpone(delivery.token, delay, delivery.attempt - 1))
+
+    async def take_back(self, delivery: Delivery) -> None:
+        """This attempt has not begun, though it was said to: whoever has the lane next must not count it."""
+        scope, token = Scope(self.reader(delivery), self._flock.shard), delivery.token
+        await self._write(scope, lambda: _settled(delivery).hold(token).begun(token, delivery.attempt - 1))
 
     async def record_retry(self, call: Call, error: Exception, delay: timedelta, *, spared: bool = False) -> int:
         """Only the record: a keyed delivery waits where it is, at the head of its key. How many attempts it was."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from roost.streams import Event, ServerUnavailable
+from roost.streams import Event, Inbox, ServerUnavailable
 from roost.streams.lanes import LaneLost, Lanes, lane_of
 from roost.streams.outbox import OUTBOX_MOST
 from roost.streams.patience import explain, is_passing
@@ -27,6 +27,8 @@ MAX_IN_LANES = 4096
 limit itself is for what is not sorted."""
 PAUSE_S = 0.05
 BLOCK = timedelta(seconds=5)
+OLD_S = 60.0
+"""Between looks at timers that workers without lanes may have set."""
 
 
 class Sorter:
@@ -40,6 +42,9 @@ class Sorter:
         self._most = MAX_IN_LANES if limit is None else min(MAX_IN_LANES, max(1, limit // 2))
         self._placement, self._number = flock.shard.placement, flock.shard.number
         self._actor = lanes.name.partition("@")[0]
+        self._timed = Inbox(flock.shard, lanes.name, lanes.consumer)
+        self._due_at = 0.0
+        """When to look at the inbox's timers next."""
         self._generation = 0
         self._task: asyncio.Task[None] | None = None
         self.failed: Exception | None = None
@@ -69,7 +74,8 @@ class Sorter:
         try:
             while True:
                 try:
-                    entries = await self._lanes.incoming(client, AT_ONCE, BLOCK)
+                    block = await self._bring_due()
+                    entries = await self._lanes.incoming(client, AT_ONCE, block)
                     away_since = None
                 except Exception as error:
                     away_since = away_since or time.monotonic()
@@ -88,6 +94,18 @@ class Sorter:
             self.failed = error
         finally:
             await client.aclose()
+
+    async def _bring_due(self) -> timedelta:
+        """What failed before its actor had keys waits in the inbox's timers, and comes in when its time has come.
+
+        For how long to wait then for what comes in.
+        """
+        left_s = self._due_at - time.monotonic()
+        if left_s <= 0:
+            moved, next_ms = await self._timed.due()
+            left_s = 0.0 if moved else min(OLD_S, next_ms / 1000) if next_ms >= 0 else OLD_S
+            self._due_at = time.monotonic() + left_s
+        return min(BLOCK, timedelta(seconds=left_s))
 
     async def _forward(
         self, generation: int, entries: list[tuple[str, Event | None]]

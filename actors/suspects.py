@@ -21,6 +21,7 @@ class Suspects:
     def __init__(self) -> None:
         self._waiting: deque[tuple[Delivery, Begin]] = deque()
         self._begun: Token | None = None
+        self._is_going_on = False
         self.turn = asyncio.Lock()
         """Held while a delivery is said to begin, until its handler has taken its first step. Otherwise one that kills
         the process at once would do so while others are on the record, and have not begun."""
@@ -47,7 +48,13 @@ class Suspects:
         return sum(whose == begin for _, whose in self._waiting)
 
     def _go_on(self) -> None:
-        while self._begun is None and self._waiting:
-            delivery, begin = self._waiting.popleft()
-            self._begun = delivery.token
-            begin(delivery)
+        if self._is_going_on:  # `begin` has found that one is no longer ours; hundreds may be so, one after the other
+            return
+        self._is_going_on = True
+        try:
+            while self._begun is None and self._waiting:
+                delivery, begin = self._waiting.popleft()
+                self._begun = delivery.token
+                begin(delivery)
+        finally:
+            self._is_going_on = False

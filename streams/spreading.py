@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
+from functools import partial
+
+import structlog
 
 from .answer import Answer, OutboxFull
-from .errors import ServerUnavailable
+from .errors import Closed, ServerUnavailable
 from .outbox import OUTBOX_MOST, spread
 from .placement import Placement
 from .shard import Shard
 from .unit import Unit
 from .writer import Answered, Writer
 
+log = structlog.get_logger(__name__)
+
+MOST_LEADS = 1000
+"""Leads that found no room in an outbox and wait for it, from which on nothing more is taken that has a lead."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before a unit is tried again that found no room in an outbox."""
 
@@ -28,11 +36,17 @@ class SpreadingWriter(Writer):
         self._most = most
         self._patience_s = shard.patience.total_seconds()
         self._again: set[asyncio.TimerHandle] = set()
+        self._leads: set[_Lead] = set()
+        """What tells of something that has happened, and is still to find room."""
+        self._lead_went = asyncio.Event()
 
     async def write(self, unit: Unit, *, lead: Unit | None = None) -> Answer:
         """As Writer's. Raises ServerUnavailable when an outbox stays full."""
         unit, lead = self._spread(unit), None if lead is None else self._spread(lead)
         started, pause = time.monotonic(), FIRST_PAUSE
+        while lead is not None and len(self._leads) >= MOST_LEADS and not self._closed:
+            self._lead_went.clear()
+            await self._lead_went.wait()
         while True:
             answer = await super().write(unit, lead=lead)
             if not isinstance(answer, OutboxFull):
@@ -45,18 +59,32 @@ class SpreadingWriter(Writer):
 
     def post(self, unit: Unit, answered: Answered, *, lead: Unit | None = None) -> None:
         """As Writer's. Who finds an outbox full is told ServerUnavailable when it stays so."""
+        if lead is not None and len(self._leads) >= MOST_LEADS and not self._closed:
+            self._later(FIRST_PAUSE, partial(self.post, unit, answered, lead=lead), answered)
+            return
         unit, lead = self._spread(unit), None if lead is None else self._spread(lead)
         super().post(unit, _Patient(self, unit, answered, time.monotonic() + self._patience_s), lead=lead)
 
-    def post_again(self, unit: Unit, patient: _Patient, pause: float) -> None:
+    def post_again(self, unit: Unit, patient: Answered, pause: float) -> None:
         """Post a unit after a pause, as it is."""
+        self._later(pause, partial(super().post, unit, patient), patient)
 
+    def _keep_lead(self, lead: Unit) -> None:
+        one = _Lead(self, lead)
+        self._leads.add(one)
+        self.post_again(lead, one, FIRST_PAUSE)
+
+    def lead_ended(self, lead: _Lead) -> None:
+        self._leads.discard(lead)
+        self._lead_went.set()
+
+    def _later(self, pause: float, call: Callable[[], None], answered: Answered) -> None:
         def again() -> None:
             self._again.discard(handle)
             try:
-                super(SpreadingWriter, self).post(unit, patient)
+                call()
             except Exception as error:  # closed, meanwhile
-                patient.set_exception(error)
+                answered.set_exception(error)
 
         handle = asyncio.get_running_loop().call_later(pause, again)
         self._again.add(handle)
@@ -64,7 +92,10 @@ class SpreadingWriter(Writer):
     async def close(self) -> None:
         for handle in self._again:
             handle.cancel()
+        self._lead_went.set()
         await super().close()
+        if self._leads:
+            log.error("what was read was not told to a shard that has no room for it", units=len(self._leads))
 
     def _spread(self, unit: Unit) -> Unit:
         return spread(unit, self._number, self._placement, self._most)
@@ -96,6 +127,32 @@ class _Patient:
 
     def set_exception(self, exception: Exception, /) -> None:
         self._answered.set_exception(exception)
+
+
+class _Lead:
+    """A lead that found no room: it goes by itself when there is some."""
+
+    __slots__ = ("_unit", "_writer")
+
+    def __init__(self, writer: SpreadingWriter, unit: Unit) -> None:
+        self._writer = writer
+        self._unit = unit
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, result: Answer, /) -> None:
+        if isinstance(result, OutboxFull):
+            self._writer.post_again(self._unit, self, LONGEST_PAUSE * random.uniform(0.5, 1.0))
+        else:
+            self._writer.lead_ended(self)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        if isinstance(exception, ServerUnavailable):  # nothing was written
+            self._writer.post_again(self._unit, self, LONGEST_PAUSE * random.uniform(0.5, 1.0))
+        elif not isinstance(exception, Closed):
+            log.error("nobody knows whether a shard was told what was read", error=str(exception))
+            self._writer.lead_ended(self)
 
 
 def _stays_full(answer: OutboxFull) -> ServerUnavailable:

@@ -55,6 +55,8 @@ class _Waiting:
     """Where it takes a place, to be given back."""
     sent: tuple[Unit, ...] = ()
     """What goes into the call: decided once, since a call is repeated byte for byte."""
+    left: Unit | None = None
+    """The lead, if it was refused: an outbox that it goes to has no room."""
 
     def wanted(self) -> tuple[Unit, ...]:
         """The lead and the unit; of an appender that has gone only the lead, which tells what has happened already."""
@@ -63,9 +65,11 @@ class _Waiting:
 
     def read(self, lines: Iterator[bytes], shard: int) -> Answer:
         """The unit's answer, or its lead's where that goes alone."""
-        for _ in self.sent[1:]:
-            next(lines)
         line = next(lines)
+        if self.lead is not None and line.startswith(b"outbox"):
+            self.left = self.lead
+        for _ in self.sent[1:]:
+            line = next(lines)
         # Who posts many asks of none where its events came to stand.
         return WRITTEN if self.room is None and line.startswith(b"ok") else parse_answer(line, shard)
 
@@ -194,7 +198,13 @@ class Writer:
                 raise
             else:
                 for waiting, answer in zip(batch, answers, strict=True):
+                    if waiting.left is not None:
+                        self._keep_lead(waiting.left)
                     _tell(waiting, answer)
+
+    def _keep_lead(self, lead: Unit) -> None:
+        """A lead had to stay behind. What it tells must get into the log, whatever became of the unit behind it."""
+        raise AssertionError("only who spreads units over shards has outboxes")
 
     def _fail(self, batch: Iterable[_Waiting], error: Exception) -> None:
         for waiting in batch:

@@ -241,6 +241,12 @@ async def test_an_append_waits_no_longer_than_it_was_told_to(flock: Flock) -> No
         late.gate.set()
 
 
+async def test_how_long_an_append_waits_is_a_timedelta(flock: Flock) -> None:
+    with pytest.raises(SettingsError, match=r"timeout= is a timedelta, such as timedelta\(seconds=3\): not 3"):
+        await flock.append(Third(1), timeout=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong
+    assert await events_of(flock, "test.third") == []
+
+
 async def test_notes_wait_too_and_what_was_computed_is_not_refused(flock: Flock) -> None:
     await subscribe(flock, "notes", "note.written", limit=2, when_full="refuse")
     await flock.memory.put("one")

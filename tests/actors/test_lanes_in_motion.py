@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from roost_tests.crew import Added, Sum, Summed, Summer, events_of, open_flock
 from roost_tests.waiting import wait_until
 
-from roost.actors import Context, Flock, Retry, on
+from roost.actors import Actor, Circuit, Context, Flock, Retry, on
 from roost.actors.keyed import KeyedWorker
-from roost.streams.lanes import Lanes
+from roost.streams import Inbox, Unit
+from roost.streams.answer import Written
+from roost.streams.lanes import Lanes, lane_of
 
 Join = Callable[..., Awaitable[Flock]]
 
@@ -99,3 +101,125 @@ async def test_many_lanes_are_looked_through_after_one_pause_not_each_after_its_
             held.taken = False
         worker._wake.set()
         await wait_until(lambda: all(held.taken for held in worker._lines.held.values()), timeout=2)
+
+
+class Fickle(Actor):
+    """Fails of its own the first time, then of an outage as long as there is one."""
+
+    lanes = 1
+    retry = Retry(attempts=2, first_delay=timedelta(milliseconds=1))
+    circuit = Circuit(failures=1, reset=timedelta(minutes=1))
+    is_down: ClassVar[bool] = True
+
+    @on(Added, key=lambda added: added.key)
+    async def add(self, added: Added, ctx: Context[None]) -> None:
+        if ctx.attempt == 1:
+            raise ValueError("the first time")
+        if self.is_down:
+            raise ConnectionError("nobody there")
+
+
+class Recovered(Fickle):
+    name = "Fickle"
+    is_down = False
+
+
+async def test_a_last_attempt_that_the_circuit_did_not_let_in_is_still_to_come_for_the_next_owner(join: Join) -> None:
+    flock, other = await join(lease_s=20), await join(lease_s=20)
+    async with flock.work(Fickle) as (any_worker,):
+        lines = keyed(any_worker)._lines
+        await flock.suspects.turn.acquire()  # last attempts come one after the other: none before both are there
+        await flock.append(Added("a", 1), Added("b", 2))
+        await wait_until(lambda: len(lines._given) == 2 and all(token.count == 1 for token in lines._given))
+        await wait_until(lambda: all(line.places[0].delivery.attempt == 2 for line in lines._given.values()))
+        flock.suspects.turn.release()
+        await wait_until(lambda: is_told(flock, "circuit.opened"))
+        await wait_until(lambda: not lines._given)
+    async with other.work(Recovered):
+        await wait_until(lambda: has_ended(flock, 2))
+    assert await events_of(flock, "delivery.parked") == []
+
+
+async def is_told(flock: Flock, kind: str) -> bool:
+    return bool(await events_of(flock, kind))
+
+
+async def has_ended(flock: Flock, count: int) -> bool:
+    return len(await events_of(flock, "delivery.handled", "delivery.parked")) >= count
+
+
+class Wide(Guarded):
+    lanes = 2
+    concurrency = 2
+    timeout = timedelta(minutes=1)
+
+
+async def test_a_suspect_whose_worker_stops_before_it_began_keeps_no_other_waiting(join: Join) -> None:
+    flock, actor = await join(lease_s=1), Wide()
+    async with flock.work(actor, grace=timedelta(seconds=0.2)) as (any_worker,):
+        worker = keyed(any_worker)
+        # 1. Another worker has a lane, and takes a delivery of it; here all slots are taken meanwhile.
+        other = Lanes(flock.shard, actor.name, "0", 2)
+        await wait_until(lambda: has_lanes(other, 1))
+        (lane, generation), *_ = (await other.keep(timedelta(seconds=20))).lanes.items()
+        there = next(f"k{n}" for n in range(99) if lane_of(f"k{n}", 2) == lane)
+        here = [f"k{n}" for n in range(99) if lane_of(f"k{n}", 2) != lane][:2]
+        await flock.append(*[Added(key, 1) for key in (there, *here)])
+        await wait_until(lambda: len(actor.begun) == 2)
+        await wait_until(lambda: has_read(other, lane, generation))
+        # 2. It dies: the delivery is a suspect, and waits for a slot.
+        key = flock.shard.keys.key
+        await flock.connection.client.execute_command("ZADD", key("crew", actor.name), 1, "0")
+        await flock.connection.client.hset(key("lanes", actor.name), mapping={str(lane): f"{generation} 1 0"})
+        await wait_until(lambda: flock.suspects._begun is not None)
+        assert worker.busy == 3
+    assert flock.suspects._begun is None
+
+
+async def has_lanes(lanes: Lanes, count: int) -> bool:
+    return len((await lanes.keep(timedelta(seconds=20))).lanes) == count
+
+
+async def has_read(lanes: Lanes, lane: int, generation: int) -> bool:
+    return bool((await lanes.read({lane: generation}, 10))[1])
+
+
+async def test_what_failed_before_its_actor_had_keys_comes_back_when_its_time_has_come(flock: Flock) -> None:
+    inbox = Inbox(flock.shard, "Summer", "before")
+    await inbox.subscribe(["crew.added"])
+    await flock.append(Added("k", 1))
+    (delivery,) = await inbox.read(flock.connection.client, 1, timedelta(seconds=1))
+    answer = await flock.writer.write(Unit().postpone(delivery.token, timedelta(milliseconds=300), 1, b"{}"))
+    assert isinstance(answer, Written)
+    async with flock.work(Summer):
+        await flock.append(Added("k", 2))
+        await wait_until(lambda: has_handled(flock, 2), timeout=8)
+    assert [event.data["attempt"] for event in await events_of(flock, "delivery.handled")] == [1, 2]
+
+
+class Strict(Summer):
+    """Halts."""
+
+    halt = True
+    retry = Retry(attempts=1)
+
+    @on(Added, key=lambda added: added.key)
+    async def add(self, added: Added, ctx: Context[Sum]) -> Summed:
+        raise ValueError("not today")
+
+
+class Mended(Summer):
+    """The same actor later, which does not halt."""
+
+    name = "Strict"
+
+
+async def test_a_key_that_halted_goes_on_when_it_is_retried_though_its_actor_halts_no_more(flock: Flock) -> None:
+    async with flock.work(Strict):
+        await flock.append(Added("k", 1), Added("k", 2))
+        await wait_until(lambda: is_told(flock, "delivery.parked"))
+    async with flock.work(Mended):
+        (parked,) = [each async for each in flock.dead.list()]
+        await flock.dead.retry(parked)
+        await wait_until(lambda: has_handled(flock, 2))
+    assert [event.data["n"] for event in await flock.log.subject("actor/Strict/k")] == [1, 2]

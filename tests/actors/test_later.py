@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -17,7 +17,7 @@ from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, Retry, on
-from roost.streams import Event, LimitExceeded, SettingsError, UndeclaredEvent, Unit
+from roost.streams import Event, LimitExceeded, ServerUnavailable, SettingsError, UndeclaredEvent, Unit
 from roost.streams.answer import Fenced, Written
 from roost.streams.timers import MAX_AHEAD, Timers, due
 
@@ -289,6 +289,28 @@ async def test_what_others_have_set_wrongly_keeps_nobody_else_waiting(flock: Flo
     await wait_until(is_rung)
     page = await flock.shard.client.execute_command("XRANGE", flock.shard.keys.log, "-", "+")
     assert [fields[b"meta"] for _, fields in page if fields[b"data"] == b"\xfe"] == [b"\xff{"]
+
+
+async def test_a_server_that_refuses_looks_is_not_asked_in_a_tight_circle(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with flock.work(Slow):
+        pass
+    await flock.append(*[Given(n) for n in range(5)])  # as many as it takes
+    look, looks = Timers.look, 0
+
+    async def refuse_what_is_put_off(timers: Timers, *args: Any, put_off: Sequence[str] = (), **more: Any) -> Any:
+        nonlocal looks
+        if put_off or looks:
+            looks += 1
+            raise ServerUnavailable("its disk is full")
+        return await look(timers, *args, **more)
+
+    monkeypatch.setattr(Timers, "look", refuse_what_is_put_off)
+    await flock.later(Given(10), delay=timedelta(0))
+    await wait_until(lambda: looks)
+    await asyncio.sleep(0.3)
+    assert looks < 10
 
 
 async def test_who_has_nothing_to_do_with_timers_asks_for_none(settings: dict[str, Any], proxy: Any) -> None:

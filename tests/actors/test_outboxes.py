@@ -228,6 +228,33 @@ async def test_who_finds_an_outbox_full_waits_and_nothing_is_lost(sides: list[Si
     assert len(await story(side.shards[1])) == 202
 
 
+@pytest.mark.parametrize("way", ["written", "posted"])
+async def test_what_leads_a_unit_is_not_lost_where_an_outbox_has_no_room_for_it(sides: list[Side], way: str) -> None:
+    (side, *_), here, there = sides, subject_in(0, "here"), subject_in(1, "there")
+    writer, answers = SpreadingWriter(side.shards[0], PLACEMENT, most=1), list[Any]()
+    await writer.write(unit_of(there))
+    answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    if way == "posted":
+        writer.post(unit_of(here), answered, lead=unit_of(there).past())
+    else:
+        answered = asyncio.ensure_future(writer.write(unit_of(here), lead=unit_of(there).past()))
+    await wait_until(lambda: has_come(side.shards[0], 1))
+    relay = side.relay(0)
+    relay.start()
+    try:
+        answers.append(await answered)
+        await wait_until(lambda: has_come(side.shards[1], 2))
+    finally:
+        await relay.close()
+        await writer.close()
+    assert isinstance(answers[0], Written)
+    assert [event.subject for event in await story(side.shards[0])] == [here]
+
+
+async def has_come(shard: Shard, count: int) -> bool:
+    return len(await story(shard)) >= count
+
+
 async def test_an_outbox_that_stays_full_is_a_server_that_is_away(connection: Connection, flock_name: str) -> None:
     shard = Shard(connection.client, Keys(flock_name, 0), patience=timedelta(milliseconds=200))
     await shard.open({"shards": 3})
