@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from roost.projections import RunState
-from roost.streams import RoostError
+from roost.streams import Event, RoostError
 
 LATEST = "latest"
 NAMED = 4
 """Runs that an error names."""
 
 
-def choose_run(runs: Sequence[RunState], text: str, flock: str) -> RunState:
+@dataclass(frozen=True, slots=True)
+class SeenRun:
+    """A run, and when it began: when it was first said to, or else with its first event."""
+
+    id: str
+    began_ms: int
+
+
+class SeenRuns:
+    """Folds a log into which runs there are, in the order of their first events; no more, so that it is quick."""
+
+    def __init__(self) -> None:
+        self._first_ms: dict[str, int] = {}
+        self._started_ms: dict[str, int] = {}
+
+    def evolve(self, event: Event) -> None:
+        """Take one event in."""
+        if event.run is not None and event.position is not None:
+            self._first_ms.setdefault(event.run, event.position.ms)
+            if event.type == "run.started":
+                self._started_ms.setdefault(event.run, event.position.ms)
+
+    @property
+    def runs(self) -> list[SeenRun]:
+        return [SeenRun(run, self._started_ms.get(run, first_ms)) for run, first_ms in self._first_ms.items()]
+
+
+def choose_run(runs: Sequence[SeenRun], text: str, flock: str) -> SeenRun:
     """The one that `text` names. Raises RoostError, which says what there is."""
     if not runs:
         raise no_runs(flock)
@@ -38,6 +65,6 @@ def no_runs(flock: str) -> RoostError:
     return RoostError(f"flock {flock} has no runs yet: `roost run PATH… -q QUESTION --flock {flock}` makes one")
 
 
-def latest_of(runs: Iterable[RunState]) -> RunState:
-    """The one that began last. A run that nobody has said to have begun did so with its first event."""
-    return max(runs, key=lambda run: run.started_ms if run.started_ms is not None else run.first_ms)
+def latest_of(runs: Iterable[SeenRun]) -> SeenRun:
+    """The one that began last."""
+    return max(runs, key=lambda run: run.began_ms)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roost.projections import ReportFold, RunsFold
+from roost.projections import ReportFold
 from roost.projections.comparison import compare
 from roost.streams import Position, RoostError, Shard
 from roost.streams.every_shard import find_shards
@@ -20,7 +20,7 @@ from ..options import Common
 from ..terminal import write
 from ..whole_file import write_whole
 from .all_fold import AllFold
-from .choice import choose_run, no_runs
+from .choice import SeenRuns, choose_run, no_runs
 from .facts import Document, Facts
 from .phases import PhasesFold
 from .reading import read_log
@@ -78,10 +78,10 @@ async def _document(common: Common, texts: Sequence[str]) -> Document:
             if not everything.runs:
                 raise no_runs(settings.flock)
             return {"flock": settings.flock, "made_ms": made_ms, **everything.to_data()}
-        runs = RunsFold()
+        seen = SeenRuns()
         async for event in read_log(shards, until=ends, what="looking for the run", quiet=True):
-            runs.evolve(event)
-        chosen = [choose_run(list(runs.by_id.values()), text, settings.flock).id for text in texts]
+            seen.evolve(event)
+        chosen = [choose_run(seen.runs, text, settings.flock).id for text in texts]
         return {"flock": settings.flock, "made_ms": made_ms, **await _read(shards, ends, chosen)}
 
 

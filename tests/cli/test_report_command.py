@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from roost_tests.command import COLOUR, DANGEROUS, RoostCommand
-from roost_tests.recorded_runs import EVIL, record_run
+from roost_tests.recorded_runs import EVIL, event, record_run
 from roost_tests.report_page import told_in
 
 from roost.actors import Flock
-from roost.cli.report.choice import choose_run
-from roost.projections import RunState
-from roost.streams import RoostError
+from roost.cli.report.choice import SeenRun, SeenRuns, choose_run
+from roost.streams import Position, RoostError
 
 FIRST, SECOND, THIRD = "5e" * 12, "5e7a" + "0" * 20, "7a" * 12
 
@@ -30,15 +30,19 @@ def tokens_of(markdown: str) -> list[Token]:
 
 
 def test_a_run_is_meant_by_its_id_by_how_it_begins_or_as_the_latest() -> None:
-    runs = [RunState(id=run, first_ms=number) for number, run in enumerate((FIRST, SECOND, THIRD))]
+    seen = SeenRuns()
+    for ms, run in enumerate((FIRST, SECOND, THIRD), 1):
+        seen.evolve(replace(event("note.read", "note/x", run, "ann"), position=Position(0, ms, 0)))
+    runs = seen.runs
     meant = [choose_run(runs, text, "owls").id for text in ("latest", FIRST, "5e7", "7")]
     assert meant == [THIRD, FIRST, SECOND, THIRD]
     with pytest.raises(RoostError, match=f"'5e' begins the IDs of 2 runs, give more of it: {FIRST}, {SECOND}"):
         choose_run(runs, "5e", "owls")
     with pytest.raises(RoostError, match="no run of flock owls has an ID that begins with 'ff'"):
         choose_run(runs, "ff", "owls")
-    again = RunState(id="aa", first_ms=0, started_ms=7)
-    assert choose_run([*runs, again], "latest", "owls") is again
+    for ms in (7, 8):
+        seen.evolve(replace(event("run.started", f"run/{FIRST}", FIRST, "ann"), position=Position(0, ms, 0)))
+    assert choose_run(seen.runs, "latest", "owls") == SeenRun(FIRST, 7)
 
 
 async def test_where_there_is_no_run_or_no_server_a_line_says_so(roost: RoostCommand) -> None:
@@ -59,12 +63,9 @@ async def test_first_stands_what_sharing_saved_and_how_the_run_ended(roost: Roos
     assert text.index("Sharing saved") < text.index("All went well") < text.index("Spent")
 
 
-async def test_a_run_that_goes_on_or_misses_something_says_so(roost: RoostCommand, flock: Flock) -> None:
-    missing = [{"what": "page 3", "reason": "no answer"}]
-    await record_run(flock, FIRST, ended=None)
-    await record_run(flock, SECOND, ended="partial", missing=missing)
-    running, partial = await asyncio.gather(roost("report", FIRST), roost("report", SECOND))
-    assert "still running" in running.out
+async def test_what_a_run_misses_is_named_with_its_reason(roost: RoostCommand, flock: Flock) -> None:
+    await record_run(flock, FIRST, ended="partial", missing=[{"what": "page 3", "reason": "no answer"}])
+    partial = await roost("report", FIRST)
     assert "1 part is missing" in partial.out
     assert "page 3: no answer" in partial.out
 
