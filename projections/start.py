@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from roost.streams import Position, RoostError, Shard
+from roost.streams.archive.manifest import Manifest
+from roost.streams.archive.shelf import Shelf, open_shelf
+from roost.streams.log import read_horizon
 from roost.streams.refold import What
 
 from .notes import NotesFold
@@ -30,6 +33,19 @@ class StartState:
             raise RoostError("a state that names no position is none")
         return cls(notes, versions, notes.position)
 
+    def trim(self, horizon: Position) -> None:
+        """The events up to there have left the log, and with them what only they were needed for."""
+        self.notes.trim(horizon)
+        for subject in [name for name in self.versions.by_subject if name.startswith("note/")]:
+            _, entry = self.versions.of(subject)
+            if subject[5:] not in self.notes.by_id and Position.parse(entry, shard=horizon.shard) <= horizon:
+                self.versions.drop(subject)
+
+    def dump(self) -> Iterator[bytes]:
+        """As lines, of which `load` makes it again."""
+        yield from self.notes.dump()
+        yield from self.versions.dump()
+
     def rows(self, what: What) -> Iterator[tuple[Any, ...]]:
         """As the script `refold_load` takes them."""
         if what != "versions":
@@ -44,11 +60,25 @@ FindStart = Callable[[Shard], Awaitable[StartState | None]]
 
 
 async def from_the_beginning(shard: Shard) -> StartState | None:
-    """The start of a log of which nothing was trimmed. Raises RoostError for others."""
-    horizon: bytes | None = await shard.command("HGET", shard.keys.key("meta"), "horizon")
+    """None for a log of which nothing was trimmed; for others the state that was stored before that, in its archive.
+
+    Raises DamagedArchive, ArchiveUnusable, SettingsError without the extra `archive`.
+    """
+    horizon = await read_horizon(shard)
     if horizon is None:
         return None
-    raise RoostError(
-        f"the log of flock {shard.keys.flock!r} was trimmed up to {horizon.decode()}: folding begins with the "
-        "state that is stored in its archive"
-    )
+    shelf, manifest = await open_shelf(shard)
+    state = await load_state(shelf, manifest)
+    if state is None or state.position < horizon:
+        raise RoostError(
+            f"flock {shard.keys.flock!r} was trimmed up to {horizon}, and its archive {shelf.store.place} has no state "
+            "as of then"
+        )
+    state.trim(horizon)
+    return state
+
+
+async def load_state(shelf: Shelf, manifest: Manifest) -> StartState | None:
+    """The newest state of an archive, as of its own position."""
+    lines = await shelf.read_state(manifest)
+    return None if lines is None else StartState.load(lines, manifest.shard)

@@ -54,6 +54,8 @@ KINDS = {
     "usage": "hash per model: call -> tokens; their sum, a pause, whose turn it is; expires",
     "refold": "hash per rebuild of inline projections: its checkpoint, how far it is",
     "fresh": "what such a rebuild has folded, until it takes the place of what is served",
+    "marks": "hash: what reads the log beside projections, an archive or a bridge -> the entry that it has come to",
+    "last": "hash: subject whose last event says how things stand, an effect -> that event, when it has been trimmed",
     "views": "hash: '<projection>/<version>' -> how far it has come; '<projection>' -> the version that is read",
     "view": "hash per projection and version: key of a row -> JSON",
     "order": "sorted set per projection and version: keys of its rows, in their order",
@@ -95,7 +97,7 @@ def lua_names(text: str) -> str:
     there."""
     plain = {
         "log", "meta", "versions", "routes", "bounds", "keys", "refs", "deadlines", "expired", "later", "letters",
-        "parked", "came", "views",
+        "parked", "came", "views", "marks", "last",
     }  # fmt: skip
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))

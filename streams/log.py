@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -15,6 +15,10 @@ from .event import DamagedEvent, Event, pairs
 from .patience import explain, patiently
 from .position import Position, start_of
 from .shard import Shard
+
+if TYPE_CHECKING:
+    from .archive.manifest import Manifest
+    from .archive.shelf import Shelf
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +42,7 @@ class Log:
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
+        self._archive: tuple[Shelf, Manifest] | None = None
 
     async def read(
         self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
@@ -52,38 +57,78 @@ class Log:
         self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
     ) -> AsyncGenerator[list[tuple[bytes, Any]]]:
         """The same as `read`, entry by entry as they are stored, with their fields, a page at a time."""
-        last = (after or start_of(self._shard.number)).entry
+        shard = self._shard
+        last, stands = after or start_of(shard.number), False
         end = until.entry if until else "+"
         left = limit
         while left is None or left > 0:
+            # 1. A page that begins with the last entry that was read has no gap before it.
             count = PAGE if left is None else min(PAGE, left)
-            page = await self._shard.command("XRANGE", self._shard.keys.log, f"({last}", end, "COUNT", count)
+            first = last.entry if stands else f"({last.entry}"
+            page = await shard.command("XRANGE", shard.keys.log, first, end, "COUNT", count + stands)
+            if stands and page and page[0][0].decode() == last.entry:
+                page = page[1:]
+            # 2. Another may: what was trimmed before the page was read shows now, and is in the archive.
+            elif (horizon := await read_horizon(shard)) is not None and last < horizon:
+                async for part in self._archived(last, min(horizon, until) if until else horizon, left):
+                    left = None if left is None else left - len(part)
+                    yield part
+                last, stands = horizon, False
+                if until is not None and until <= horizon:
+                    return
+                continue
             if page:
-                last = page[-1][0].decode()
+                last, stands = _place(shard.number, page[-1]), True
+                left = None if left is None else left - len(page)
                 yield page
             if len(page) < count:
                 return
-            left = None if left is None else left - len(page)
+
+    async def _archived(
+        self, after: Position, until: Position, limit: int | None
+    ) -> AsyncGenerator[list[tuple[bytes, Any]]]:
+        """Pages of what has left the server."""
+        shelf, manifest = await self._shelf()
+        left = limit
+        async with aclosing(shelf.pages(manifest, after, until)) as pages:
+            async for page in pages:
+                part = page if left is None else page[:left]
+                if part:
+                    yield part
+                left = None if left is None else left - len(part)
+                if left == 0:
+                    return
+
+    async def _shelf(self) -> tuple[Shelf, Manifest]:
+        """Of the archive as it is now; what was read of it before is kept while it is the same."""
+        from .archive.shelf import open_shelf
+
+        self._archive = await open_shelf(self._shard, self._archive)
+        return self._archive
 
     async def last(self) -> Position:
         """The position of the last event; the start when there is none."""
         page = await self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", 1)
         if not page:
-            return start_of(self._shard.number)
+            return await read_horizon(self._shard) or start_of(self._shard.number)
         return Position.parse(page[0][0].decode(), shard=self._shard.number)
 
     async def recent(self, limit: int) -> list[Event]:
-        """The last events, oldest first."""
+        """The last events that the server has, oldest first."""
         page = await self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", limit)
         return [event_of(self._shard.number, entry, fields) for entry, fields in reversed(page)]
 
     async def at(self, position: Position) -> Event | None:
         """The event at a position, or None."""
         page = await self._shard.command("XRANGE", self._shard.keys.log, position.entry, position.entry)
+        if not page and (horizon := await read_horizon(self._shard)) is not None and position <= horizon:
+            shelf, manifest = await self._shelf()
+            entry = await shelf.at(manifest, position)
+            page = [] if entry is None else [entry]
         return event_of(self._shard.number, *page[0]) if page else None
 
     async def length(self) -> int:
-        """How many events the log holds."""
+        """How many events of the log the server holds."""
         return int(await self._shard.command("XLEN", self._shard.keys.log))
 
     async def tail(
@@ -118,17 +163,42 @@ class Log:
     async def subject(self, subject: str, *, limit: int = MAX_SUBJECT_EVENTS) -> list[Event]:
         """A subject's events, oldest first; its last `limit` ones when it has more."""
         found: list[Event] = []
-        start = ""
-        while len(found) < limit:
+        start: str | None = ""
+        while start is not None and len(found) < limit:
             count = min(PAGE, limit - len(found))
             page = await self._shard.run("subject", subject, start, count)
+            if not page:  # none that the server has
+                page = await self._archived_of(subject, start)
+                if not page:
+                    break
             found.extend(event_of(self._shard.number, entry, flat) for entry, flat in page)
-            previous = pairs(page[-1][1]).get(b"prev") if page else None
-            if len(page) < count or previous is None:
-                break
-            start = previous.decode()
+            previous = pairs(page[-1][1]).get(b"prev")
+            start = None if previous is None else previous.decode()
         found.reverse()
         return found
+
+    async def _archived_of(self, subject: str, entry: str) -> list[tuple[bytes, Any]]:
+        """The event of a subject at that entry, or its last one, from the archive; nothing if it is not there."""
+        if await read_horizon(self._shard) is None:
+            return []
+        if not entry:
+            stored: bytes | None = await self._shard.command("HGET", self._shard.keys.key("versions"), subject)
+            if stored is None:
+                return []
+            entry = stored.decode().partition(" ")[2]
+        shelf, manifest = await self._shelf()
+        found = await shelf.at(manifest, Position.parse(entry, shard=self._shard.number))
+        return [] if found is None else [found]
+
+
+async def read_horizon(shard: Shard) -> Position | None:
+    """The last event that has left the server for the archive, if any has."""
+    stored: bytes | None = await shard.command("HGET", shard.keys.key("meta"), "horizon")
+    return None if stored is None else Position.parse(stored.decode(), shard=shard.number)
+
+
+def _place(shard: int, entry: tuple[bytes, Any]) -> Position:
+    return Position.parse(entry[0].decode(), shard=shard)
 
 
 def entries_of(reply: Any) -> list[tuple[bytes, Any]]:

@@ -12,7 +12,11 @@ end
 local found = {}
 while entry and entry ~= '' and #found < tonumber(ARGV[3]) do
   local event = redis.call('XRANGE', K.log, entry, entry)[1]
-  if not event then break end -- trimmed: older events are in the archive
+  if not event then -- trimmed: older events are in the archive, but for the last one of those that must be at hand
+    local kept = redis.call('HGET', K.last, ARGV[1])
+    event = kept and cjson.decode(kept)
+    if not event or event[1] ~= entry then break end
+  end
   found[#found + 1] = event
   entry = event[2][11] == 'prev' and event[2][12] or ''
 end

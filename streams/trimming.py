@@ -1,0 +1,55 @@
+"""Trimming: the oldest events leave the server, when everybody has passed them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from .errors import RoostError
+from .position import Position
+from .shard import Shard
+
+PAGE = 300
+
+
+class TrimRefused(RoostError):
+    """Somebody has not come so far yet. `keeper` is a mark or a view, `at` where it stands."""
+
+    def __init__(self, flock: str, keeper: str, at: Position) -> None:
+        if keeper == "archive":
+            what = "the archive has"
+        elif "/" in keeper and not keeper.startswith("bridge"):
+            what = f"projection {keeper} (follow it, or take it away by `roost views --drop {keeper}`) has"
+        else:
+            what = f"{keeper} has"
+        super().__init__(f"nothing of flock {flock!r} is trimmed beyond {at}: {what} not come further")
+        self.keeper = keeper
+        self.at = at
+
+
+@dataclass(slots=True)
+class Trimmed:
+    """How many events have left, and up to where."""
+
+    events: int = 0
+    horizon: Position | None = None
+
+
+async def trim(shard: Shard, until: Position) -> Trimmed:
+    """Take all events up to and with `until` out of the log, page by page. They must be in the archive, and a state as
+    of `until` or later with them.
+
+    Raises TrimRefused while the archive, a bridge or a view has not come so far, ServerUnavailable.
+    """
+    done = Trimmed()
+    while True:
+        answer = await shard.run("trim", until.entry, PAGE)
+        if answer[0] == b"kept":
+            at = Position.parse(answer[2].decode(), shard=shard.number)
+            raise TrimRefused(shard.keys.flock, answer[1].decode(), at)
+        done.events += int(answer[1])
+        if answer[2]:
+            done.horizon = Position.parse(answer[2].decode(), shard=shard.number)
+        if answer[3] == b"done":
+            return done
+        await asyncio.sleep(0)  # others' calls come in between
