@@ -71,9 +71,12 @@ async def search(
 async def newest_notes(shard: Shard, pages: int = MAX_PAGES) -> AsyncGenerator[NoteRecord | None]:
     """Records of live notes, the newest first. The log is read only as far back as the caller goes on, and at most so
     many pages of it: where there is more, the last that comes is None."""
-    end = "+"
-    for _ in range(pages):
-        page = await shard.command("XREVRANGE", shard.keys.log, end, "-", "COUNT", PAGE)
+    left = pages
+    async for page in _pages_back(shard):
+        if left == 0:
+            yield None
+            return
+        left -= 1
         found: list[NoteRecord] = []
         for entry, fields in page:
             try:
@@ -85,10 +88,20 @@ async def newest_notes(shard: Shard, pages: int = MAX_PAGES) -> AsyncGenerator[N
         for first in range(0, len(found), AT_ONCE):
             for record in await _live(shard, found[first : first + AT_ONCE]):
                 yield record
+
+
+async def _pages_back(shard: Shard) -> AsyncGenerator[list[tuple[bytes, Any]]]:
+    """The log's entries, the newest first, those that have left the server with them."""
+    end = "+"
+    while True:
+        page = await shard.command("XREVRANGE", shard.keys.log, end, "-", "COUNT", PAGE)
+        if page:
+            end = f"({page[-1][0].decode()}"
+            yield page
         if len(page) < PAGE:
-            return
-        end = f"({page[-1][0].decode()}"
-    yield None
+            break
+    async for page in archived_before(shard, end):
+        yield page
 
 
 async def _live(shard: Shard, records: Sequence[NoteRecord]) -> list[NoteRecord]:

@@ -40,10 +40,8 @@ def load_projections(target: str) -> list[type[Projection[Any]]]:
     found: list[type[Projection[Any]]] = []
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, Projection) and value.__module__ == module.__name__:
-            projection = cast("type[Projection[Any]]", value)
-            if (
-                getattr(projection, "name", None) and projection not in found
-            ):  # without one it is there to be subclassed
+            projection: Any = value
+            if getattr(projection, "name", None) and projection not in found:  # without one it is to be subclassed
                 found.append(projection)
     return found
 

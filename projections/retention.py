@@ -14,6 +14,7 @@ from roost.streams.client import CommandClient, ask_node_of
 from roost.streams.log import event_of
 from roost.streams.position import start_of
 from roost.streams.trimming import Trimmed, TrimRefused, trim
+from roost.streams.views import list_views
 
 from .notes import NotesFold
 from .projection import Projection
@@ -78,8 +79,8 @@ async def archive(
 
 
 async def retain(
-    shard: Shard, store: Store, retention: Retention, *, projections: Iterable[Projection[Any]] = (),
-    progress: Progress | None = None,
+    shard: Shard, store: Store, retention: Retention, *, keep: bool = False,
+    projections: Iterable[Projection[Any]] = (), progress: Progress | None = None,
 ) -> Retained:  # fmt: skip
     """One round of a policy in one shard: what may leave is archived, and leaves. Raises as `archive`."""
     ends: list[Position] = []
@@ -90,7 +91,7 @@ async def retain(
         ends += [] if end is None else [end]
     if not ends or max(ends) == start_of(shard.number):
         return Retained()
-    return await archive(shard, store, max(ends), projections=projections, progress=progress)
+    return await archive(shard, store, max(ends), keep=keep, projections=projections, progress=progress)
 
 
 async def _store_state(shard: Shard, archivist: Archivist, at: Position) -> None:
@@ -140,6 +141,18 @@ async def used_memory(shard: Shard) -> int:
     """Bytes that the shard's server uses, whoever uses them."""
     info = await ask_node_of(cast(CommandClient, shard.client), shard.keys.log, "INFO", "memory")
     return int(cast("dict[str, Any]", info)["used_memory"])
+
+
+async def memory_limit(shard: Shard) -> int:
+    """Bytes that the shard's server may use; 0 for no limit."""
+    info = await ask_node_of(cast(CommandClient, shard.client), shard.keys.log, "INFO", "memory")
+    return int(cast("dict[str, Any]", info)["maxmemory"])
+
+
+async def views_among(shard: Shard, projections: Iterable[Projection[Any]]) -> list[Projection[Any]]:
+    """Those of these projections that the shard has a view of: others need not be caught up."""
+    stored = await list_views(shard)
+    return [each for each in projections if f"{each.name}/{each.version}" in stored]
 
 
 async def _nth(shard: Shard, number: int) -> Position:

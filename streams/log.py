@@ -197,6 +197,23 @@ async def read_horizon(shard: Shard) -> Position | None:
     return None if stored is None else Position.parse(stored.decode(), shard=shard.number)
 
 
+async def archived_before(shard: Shard, end: str) -> AsyncGenerator[list[tuple[bytes, Any]]]:
+    """Pages of what has left the server, the newest first: up to an entry, or to what is before `(entry`; `+`: all."""
+    horizon = await read_horizon(shard)
+    if horizon is None:
+        return
+    from .archive.shelf import open_shelf
+
+    shelf, manifest = await open_shelf(shard)
+    last = horizon
+    if end != "+":
+        place = Position.parse(end.removeprefix("("), shard=shard.number)
+        last = min(horizon, place.before() if end.startswith("(") else place)
+    async with aclosing(shelf.pages_back(manifest, last)) as pages:
+        async for page in pages:
+            yield page
+
+
 def _place(shard: int, entry: tuple[bytes, Any]) -> Position:
     return Position.parse(entry[0].decode(), shard=shard)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -45,6 +45,28 @@ class Wanted:
             if not kind or "," in kind:
                 raise LimitExceeded(f"{kind!r} is no type of event")
 
+    def takes(self, event: Event) -> bool:
+        """Whether the event is wanted. The server looks for itself; this is for events that have left it."""
+        if (self.types and event.type not in self.types) or (self.subject and event.subject != self.subject):
+            return False
+        if (self.run and event.run != self.run) or (self.actor and event.actor != self.actor):
+            return False
+        if not (self.author or self.prefix or self.tags):
+            return True
+        try:
+            data = event.data
+        except ValueError:
+            return True
+        if not isinstance(data, dict):
+            return True
+        told = cast("dict[str, Any]", data)
+        key, tags = told.get("key"), told.get("tags")
+        if (self.author and told.get("author") != self.author) or (
+            self.prefix and not (isinstance(key, str) and key.startswith(self.prefix))
+        ):
+            return False
+        return not self.tags or (isinstance(tags, list) and set(self.tags) <= set(cast("list[Any]", tags)))
+
     def arguments(self) -> tuple[str, ...]:
         return (",".join(self.types), self.run, self.actor, self.subject, self.author, self.prefix, *self.tags)
 
@@ -56,18 +78,22 @@ class Matches:
     events: list[Event]
     last: str | None
     more: bool
+    horizon: Position | None = None
 
 
 async def matching(shard: Shard, wanted: Wanted, after: str) -> Matches:
     """Wanted events after an entry: up to a hundred or about 1 MiB, from a thousand entries at most."""
-    last, more, entries = await shard.run("matching", after, LOOKED_AT_ONCE, FOUND_AT_ONCE, *wanted.arguments())
+    last, more, entries, horizon = await shard.run(
+        "matching", after, LOOKED_AT_ONCE, FOUND_AT_ONCE, *wanted.arguments()
+    )
     events: list[Event] = []
     for entry, fields in entries:
         try:
             events.append(event_of(shard.number, entry, fields))
         except DamagedEvent as error:  # who follows the log must not stand before it for ever
             log.warning("an entry of the log is passed over", error=str(error))
-    return Matches(events, last.decode() or None, more == b"1")
+    passed = Position.parse(horizon.decode(), shard=shard.number) if horizon else None
+    return Matches(events, last.decode() or None, more == b"1", passed)
 
 
 async def follow(
@@ -81,6 +107,13 @@ async def follow(
     block_ms = round(block.total_seconds() * 1000)
     while True:
         matches = await matching(shard, wanted, last)
+        if matches.horizon is not None and Position.parse(last, shard=shard.number) < matches.horizon:
+            # What was asked for has left the server, or has left it just now.
+            async for event in Log(shard).read(Position.parse(last, shard=shard.number), until=matches.horizon):
+                if wanted.takes(event):
+                    yield event
+            last = matches.horizon.entry
+            continue
         last = matches.last or last
         for event in matches.events:
             yield event

@@ -19,6 +19,12 @@ class Position(NamedTuple):
         """The Redis Stream ID, `<milliseconds>-<sequence>`."""
         return f"{self.ms}-{self.seq}"
 
+    def before(self) -> Position:
+        """The place right before this one."""
+        if self.seq:
+            return Position(self.shard, self.ms, self.seq - 1)
+        return Position(self.shard, max(0, self.ms - 1), 2**64 - 1 if self.ms else 0)
+
     def __str__(self) -> str:
         return self.entry if self.shard == 0 else f"{self.shard}/{self.entry}"
 

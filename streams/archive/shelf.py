@@ -77,6 +77,16 @@ class Shelf:
             for start in range(first, end, PAGE):
                 yield entries[start : min(start + PAGE, end)]
 
+    async def pages_back(self, manifest: Manifest, until: Position) -> AsyncGenerator[list[Entry]]:
+        """Entries up to and with `until`, the newest first. Raises DamagedArchive."""
+        for segment in reversed(manifest.segments):
+            if _place(segment.first) > until[1:]:
+                continue
+            entries = await self.entries_of(segment)
+            end = bisect_right([_place(entry[0].decode()) for entry in entries], until[1:])
+            for stop in range(end, 0, -PAGE):
+                yield entries[max(0, stop - PAGE) : stop][::-1]
+
     async def at(self, manifest: Manifest, position: Position) -> Entry | None:
         """The entry at a position, if there is one."""
         lasts = [_place(segment.last) for segment in manifest.segments]

@@ -4,8 +4,10 @@
 -- ARGV     1 the entry after which to look, 2 most entries to look at, 3 most events to answer,
 --          4 types, joined by commas ('' = all), 5 run, 6 actor, 7 subject ('' = any),
 --          8 author of a note, 9 what its key begins with ('' = any), 10… its tags, all of them
--- Answer   the last entry looked at ('' = there is none), '1' if there may be more behind it, the events
+-- Answer   the last entry looked at ('' = there is none), '1' if there may be more behind it, the events, the horizon
+--          ('' = nothing was trimmed): what stands between it and the entry after which to look is in the archive
 
+local horizon = redis.call('HGET', K.meta, 'horizon') or ''
 local CHUNK, MAX_BYTES, MAX_LOOKED_BYTES = 20, 1048576, 4194304
 
 local types
@@ -61,8 +63,8 @@ while true do
       found[#found + 1] = event
       bytes = bytes + size
     end
-    if #found >= limit or bytes >= MAX_BYTES or seen >= MAX_LOOKED_BYTES then return { last, '1', found } end
+    if #found >= limit or bytes >= MAX_BYTES or seen >= MAX_LOOKED_BYTES then return { last, '1', found, horizon } end
   end
-  if #page < CHUNK then return { looked > 0 and last or '', '', found } end
-  if looked >= most then return { last, '1', found } end
+  if #page < CHUNK then return { looked > 0 and last or '', '', found, horizon } end
+  if looked >= most then return { last, '1', found, horizon } end
 end

@@ -305,3 +305,20 @@ async def test_what_is_kept_is_chosen_by_age_and_by_memory(flock: Flock, store: 
     used = await used_memory(flock.shard)
     assert (await retain(flock.shard, store, Retention(place=store.place, memory_bytes=2 * used))).trimmed.events == 0
     assert (await retain(flock.shard, store, Retention(place=store.place, memory_bytes=1))).trimmed.events == 400
+
+
+async def test_who_watches_from_before_the_horizon_gets_everything(flock: Flock, store: Store) -> None:
+    begun = await flock.log.last()
+    await flock.memory.put("one", tags=["owl"], key="a/1")
+    await flock.memory.put("two", key="b/1")
+    await fill(flock, 20)
+    await archive(flock.shard, store)
+    await flock.memory.put("three", tags=["owl"], key="a/2")
+    seen_keys: list[str | None] = []
+    async for note in flock.memory.watch("a/", tags=["owl"], since=begun):
+        seen_keys.append(note.key)
+        if len(seen_keys) == 2:
+            break
+    assert seen_keys == ["a/1", "a/2"]
+    found = await flock.wait_for("page.seen", since=begun, timeout=timedelta(seconds=5))
+    assert found.subject == "page/0"

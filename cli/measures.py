@@ -1,0 +1,45 @@
+"""Durations and sizes as options take them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import click
+
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES = {"b": 1, "kb": 1024, "kib": 1024, "mb": 1024**2, "mib": 1024**2, "gb": 1024**3, "gib": 1024**3}
+MOST = timedelta(days=36_500)
+
+
+class Duration(click.ParamType[timedelta]):
+    """7d, 12h, 30m, 45s."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)", str(value).strip().lower())
+        if match is None or float(match[1]) * _SECONDS[match[2]] > MOST.total_seconds():
+            self.fail(f"{value!r} is no duration; write 7d, 12h, 30m or 45s", param, ctx)
+        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+
+
+class Amount(click.ParamType[int]):
+    """A number of bytes, 512mb, or a share of what the server may use, 70%: that is a negative number of percent."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower()
+        share = re.fullmatch(r"(\d{1,2})\s*%", text)
+        if share is not None and int(share[1]):
+            return -int(share[1])
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(b|kb|kib|mb|mib|gb|gib)", text)
+        if match is None or float(match[1]) * _BYTES[match[2]] < 1:
+            self.fail(f"{value!r} is no amount of memory; write 512mb, 2gb, or 70% of the server's limit", param, ctx)
+        return round(float(match[1]) * _BYTES[match[2]])
