@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
 
 from roost.projections.folder import ProjectionStopped
 from roost.projections.follower import LEASE, Follower
 from roost.projections.projection import Projection
 from roost.projections.view import View, ViewReplaced, view_of
-from roost.streams import Shard
+from roost.streams import RoostError, Shard
 from roost.streams.views import StoredView
 
 from .ending import end, ended_by
 from .parts import Parts
 
+if TYPE_CHECKING:
+    from roost.projections.retention import Retained, Retention
+
+log = structlog.get_logger(__name__)
 Row = TypeVar("Row")
 
 __all__ = ["Projected", "ProjectionStopped", "ViewReplaced"]
@@ -57,6 +63,44 @@ class Projected:
                 yield
         finally:
             await end(tasks)
+
+    async def retain(self, retention: Retention, *, projections: Iterable[Projection[Any]] = ()) -> Retained:
+        """Archive what may leave the server, and let it leave: one round. What was done in all shards together.
+
+        Views of these projections are caught up first; others keep what they have not folded: see `kept_by`. Raises
+        ArchiveBusy, DamagedArchive, ArchiveUnusable, SettingsError without the extra `archive`, ServerUnavailable.
+        """
+        from roost.projections.retention import Retained, retain
+        from roost.streams.archive.store import Store
+
+        store, known = Store(retention.place), list(projections)
+        whole = Retained()
+        for shard in self._all_shards():
+            whole.add(await retain(shard, store, retention, projections=known))
+        return whole
+
+    @asynccontextmanager
+    async def retaining(
+        self, retention: Retention, *, every: timedelta = timedelta(minutes=10),
+        projections: Iterable[Projection[Any]] = (),
+    ) -> AsyncGenerator[None]:  # fmt: skip
+        """Do so again and again while the block runs. Of several processes that do, one does it at a time; what fails
+        is logged, and tried again the next time."""
+        known = list(projections)
+
+        async def again() -> None:
+            while True:
+                try:
+                    await self.retain(retention, projections=known)
+                except RoostError as error:
+                    log.warning("events could not be archived this time", error=str(error))
+                await asyncio.sleep(every.total_seconds())
+
+        task = asyncio.create_task(again(), name="roost retain")
+        try:
+            yield
+        finally:
+            await end([task])
 
     async def drop_view(self, name: str, version: int, *, live: bool = False) -> bool:
         """Take a version of a projection away, whose rows nobody needs; whether it was there. Its events stay.

@@ -13,7 +13,7 @@ import orjson
 from roost.projections.notes import record_of
 from roost.projections.recorded import OddData
 from roost.streams import DamagedEvent, NoteRecord, Shard
-from roost.streams.log import PAGE, event_of
+from roost.streams.log import PAGE, archived_before, event_of
 
 from .models.words import content_words
 

@@ -48,6 +48,18 @@ class Retained:
     trimmed: Trimmed = field(default_factory=Trimmed)
     kept_by: TrimRefused | None = None
 
+    def add(self, other: Retained) -> None:
+        """What was done in another shard."""
+        wrote, more = self.archived, other.archived
+        wrote.segments += more.segments
+        wrote.events += more.events
+        wrote.blobs += more.blobs
+        wrote.gone += more.gone
+        wrote.bytes += more.bytes
+        self.trimmed.events += other.trimmed.events
+        self.trimmed.horizon = other.trimmed.horizon or self.trimmed.horizon
+        self.kept_by = self.kept_by or other.kept_by
+
 
 async def archive(
     shard: Shard, store: Store, until: Position | None = None, *, keep: bool = False,

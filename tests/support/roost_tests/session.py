@@ -17,10 +17,14 @@ from roost.actors import Actor, Circuit, Computed, Context, Flock, Retry, Work, 
 from roost.actors.documents import Source
 from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
+from roost.projections import Projection, Rows
+from roost.projections.retention import archive
 from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Unit
+from roost.streams.archive.store import Store
 from roost.streams.dead import Release
 from roost.streams.declaration import event
 from roost.streams.permits import ModelLimits
+from roost.streams.refold import Refold
 from roost_tests.waiting import wait_until
 
 PAGE = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
@@ -185,7 +189,30 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
             await each.flush()
         session.events = [event async for event in flock.log.read()]
         await session.look()
+        await _fold(session)
+        await archive(flock.shard, Store(str(place / "archive")))
+        await session.look()
         return session
+
+
+class Picky(Projection[int]):
+    """Cannot fold everything."""
+
+    name = "picky"
+    on_poison = "skip"
+
+    def evolve(self, event: Event, rows: Rows[int]) -> None:
+        if event.type == "note.forgotten":
+            raise ValueError("that is not to be forgotten")
+        rows[event.type] = rows.get(event.type, 0) + 1
+
+
+async def _fold(session: Session) -> None:
+    """Folds that go on, and one that was cut short."""
+    await session.flock.view(Picky).catch_up()
+    await Refold(session.flock.shard, "both").fold("")
+    await session.look()
+    await session.flock.drop_view("picky", 1, live=True)
 
 
 async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
