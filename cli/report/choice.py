@@ -14,10 +14,11 @@ NAMED = 4
 
 @dataclass(frozen=True, slots=True)
 class SeenRun:
-    """A run, and when it began: when it was first said to, or else with its first event."""
+    """A run. It began when it was first said to, or else with its first event; `last_ms` is when its last one came."""
 
     id: str
     began_ms: int
+    last_ms: int
 
 
 class SeenRuns:
@@ -26,17 +27,22 @@ class SeenRuns:
     def __init__(self) -> None:
         self._first_ms: dict[str, int] = {}
         self._started_ms: dict[str, int] = {}
+        self._last_ms: dict[str, int] = {}
 
     def evolve(self, event: Event) -> None:
         """Take one event in."""
         if event.run is not None and event.position is not None:
             self._first_ms.setdefault(event.run, event.position.ms)
+            self._last_ms[event.run] = event.position.ms  # shards are read in the order of time
             if event.type == "run.started":
                 self._started_ms.setdefault(event.run, event.position.ms)
 
     @property
     def runs(self) -> list[SeenRun]:
-        return [SeenRun(run, self._started_ms.get(run, first_ms)) for run, first_ms in self._first_ms.items()]
+        return [
+            SeenRun(run, self._started_ms.get(run, first_ms), self._last_ms[run])
+            for run, first_ms in self._first_ms.items()
+        ]
 
 
 def choose_run(runs: Sequence[SeenRun], text: str, flock: str) -> SeenRun:

@@ -20,7 +20,7 @@ from ..options import Common
 from ..terminal import write
 from ..whole_file import write_whole
 from .all_fold import AllFold
-from .choice import SeenRuns, choose_run, no_runs
+from .choice import SeenRun, SeenRuns, choose_run, no_runs
 from .facts import Document, Facts
 from .phases import PhasesFold
 from .reading import read_log
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(seconds=10)
 STANDARD_OUTPUT = "-"
+LAST = 2**63
+"""Behind all events of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ async def _document(common: Common, texts: Sequence[str]) -> Document:
         seen = SeenRuns()
         async for event in read_log(shards, until=ends, what="looking for the run", quiet=True):
             seen.evolve(event)
-        chosen = [choose_run(seen.runs, text, settings.flock).id for text in texts]
-        return {"flock": settings.flock, "made_ms": made_ms, **await _read(shards, ends, chosen)}
+        chosen = [choose_run(seen.runs, text, settings.flock) for text in texts]
+        return {"flock": settings.flock, "made_ms": made_ms, **await _read(shards, chosen)}
 
 
 async def _now_ms(shard: Shard) -> int:
@@ -91,10 +93,12 @@ async def _now_ms(shard: Shard) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def _read(shards: Sequence[Shard], ends: Sequence[Position], runs: Sequence[str]) -> Document:
+async def _read(shards: Sequence[Shard], runs: Sequence[SeenRun]) -> Document:
     """Of one run what there is to tell; of two the same of each, and what is compared."""
-    folds = [(ReportFold(run), PhasesFold(run)) for run in runs]
-    async for event in read_log(shards, until=ends, what="reading the run"):
+    last_ms = max(run.last_ms for run in runs)
+    until = [Position(shard.number, last_ms, LAST) for shard in shards]  # from the start: for who wrote what they reuse
+    folds = [(ReportFold(run.id), PhasesFold(run.id)) for run in runs]
+    async for event in read_log(shards, until=until, what="reading the run"):
         for report, phases in folds:
             report.evolve(event)
             phases.evolve(event)

@@ -42,7 +42,7 @@ def test_a_run_is_meant_by_its_id_by_how_it_begins_or_as_the_latest() -> None:
         choose_run(runs, "ff", "owls")
     for ms in (7, 8):
         seen.evolve(replace(event("run.started", f"run/{FIRST}", FIRST, "ann"), position=Position(0, ms, 0)))
-    assert choose_run(seen.runs, "latest", "owls") == SeenRun(FIRST, 7)
+    assert choose_run(seen.runs, "latest", "owls") == SeenRun(FIRST, 7, 8)
 
 
 async def test_where_there_is_no_run_or_no_server_a_line_says_so(roost: RoostCommand) -> None:
