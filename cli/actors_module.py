@@ -8,7 +8,7 @@ import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from roost.actors import Actor
 from roost.projections import Projection
@@ -39,11 +39,14 @@ def load_projections(target: str) -> list[type[Projection[Any]]]:
     module, _ = _load(target)
     found: list[type[Projection[Any]]] = []
     for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Projection) and value.__module__ == module.__name__:
-            projection: Any = value
-            if getattr(projection, "name", None) and projection not in found:  # without one it is to be subclassed
-                found.append(projection)
+        if is_projection(value) and value.__module__ == module.__name__ and value not in found:
+            found.append(value)
     return found
+
+
+def is_projection(value: Any) -> TypeGuard[type[Projection[Any]]]:
+    """Whether it is a projection's class that has a name: without one it is there to be subclassed."""
+    return isinstance(value, type) and issubclass(value, Projection) and hasattr(cast(Any, value), "name")
 
 
 def _load(target: str) -> tuple[ModuleType, str | None]:

@@ -9,7 +9,7 @@ from roost.actors import Actor
 from roost.projections import Projection
 from roost.streams import SettingsError, Shard
 
-from .actors_module import load_actors, load_projections
+from .actors_module import is_projection, load_actors, load_projections
 
 INLINE = ("notes", "versions")
 STATES = "states"
@@ -19,15 +19,11 @@ def find_projections(module: str | None) -> dict[str, Projection[Any]]:
     """Those that Roost ships, and those that the module itself defines, by name. Raises SettingsError."""
     import roost.projections
 
-    shipped = [each for each in vars(roost.projections).values() if _is_named(each)]
+    shipped = [each for each in vars(roost.projections).values() if is_projection(each)]
     own = [] if module is None else load_projections(module)
     if module is not None and not own:
         raise SettingsError(f"{module} defines no projection: subclass roost.projections.Projection with a name")
     return {each.name: each() for each in [*shipped, *own]}
-
-
-def _is_named(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, Projection) and hasattr(value, "name")
 
 
 def find_keyed(target: str | None) -> list[Actor]:

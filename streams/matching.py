@@ -65,7 +65,8 @@ class Wanted:
             self.prefix and not (isinstance(key, str) and key.startswith(self.prefix))
         ):
             return False
-        return not self.tags or (isinstance(tags, list) and set(self.tags) <= set(tags))
+        given: Any = tags
+        return not self.tags or (isinstance(tags, list) and set(self.tags) <= set(given))
 
     def arguments(self) -> tuple[str, ...]:
         return (",".join(self.types), self.run, self.actor, self.subject, self.author, self.prefix, *self.tags)
