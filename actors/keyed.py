@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from roost.streams import Event, Inbox, RoostError, Shard
+from roost.streams import Event, Inbox, RoostError, Shard, Token
 from roost.streams.inbox import InboxGone
 from roost.streams.lanes import MAX_SEEN, Arrival, LaneLost, Lanes, entry_number
 from roost.streams.patience import explain, is_passing
@@ -61,6 +61,8 @@ class KeyedWorker:
         self._heard = True
         """It is to be looked at again which lanes are ours."""
         self._keep_at = 0.0
+        self._asked: Collection[int] = ()
+        """Lanes that are being read: whoever stops meanwhile has perhaps been given something."""
         self._listening: asyncio.Task[tuple[set[int], str]] | None = None
         self._stopping = False
         self._gone = False
@@ -124,10 +126,20 @@ class KeyedWorker:
                 tokens = [
                     place.delivery.token for line in held.lines.values() for place in line.places if not line.running
                 ]
-                await self._lanes.lay_down(lane, tokens)
+                unheard = await self._unheard(lane, held) if lane in self._asked else []
+                await self._lanes.lay_down(lane, tokens, unheard=unheard)
             await self._lanes.leave()
         except RoostError as error:
             log.warning("a worker left without a word; its lanes are free when its lease is over", error=str(error))
+
+    async def _unheard(self, lane: int, held: HeldLane) -> list[Token]:
+        """What a read that was cut off has given us."""
+        try:
+            known = [place.entry for line in held.lines.values() for place in line.places]
+            _, arrivals, _ = await self._lanes.take(lane, held.generation, known)
+        except LaneLost:
+            return []
+        return [arrival.delivery.token for arrival in arrivals]
 
     async def _guard(self) -> None:
         try:
@@ -265,7 +277,9 @@ class KeyedWorker:
         held, lanes = self._lines.held, list(self._lines.unread)
         random.shuffle(lanes)  # none of them is always the last
         asked = {lane: held[lane].generation for lane in lanes if lane in held and held[lane].taken}
+        self._asked = asked.keys()
         lost, arrivals = await self._lanes.read(asked, free)
+        self._asked = ()
         if len(arrivals) < free:
             self._lines.unread -= asked.keys()
         for lane in lost:

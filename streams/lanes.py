@@ -223,9 +223,11 @@ class Lanes:
             raise LaneLost("front")
         return sent == 1
 
-    async def lay_down(self, lane: int, tokens: Sequence[Token]) -> None:
-        """Leave deliveries that were not begun to whoever owns the lane next."""
-        flat = [word for token in tokens for word in (token.entry, token.count)]
+    async def lay_down(self, lane: int, tokens: Sequence[Token], *, unheard: Sequence[Token] = ()) -> None:
+        """Leave deliveries that were not begun to whoever owns the lane next. `unheard` were given to this worker
+        twice, since it did not hear of the first time."""
+        given = [*((token, 1) for token in tokens), *((token, 2) for token in unheard)]
+        flat = [word for token, times in given for word in (token.entry, token.count, max(0, token.count - times))]
         if flat:
             await self._shard.run("lay_down", f"{lane}/{self.name}", self.consumer, *flat)
 

@@ -16,6 +16,7 @@ for i = 6, #ARGV do
     call('XADD', K.aside .. name .. '/' .. key, '*', unpack(entry[2]))
     call('XACK', stream, GROUP, ARGV[i])
     call('XDEL', stream, ARGV[i])
+    call('HDEL', K.tries .. name, ARGV[i])
     first, moved = first or ARGV[i], moved + 1
   end
 end

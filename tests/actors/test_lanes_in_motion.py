@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
+import pytest
 from roost_tests.crew import Added, Sum, Summed, Summer, events_of, open_flock
 from roost_tests.waiting import wait_until
 
@@ -223,3 +224,28 @@ async def test_a_key_that_halted_goes_on_when_it_is_retried_though_its_actor_hal
         await flock.dead.retry(parked)
         await wait_until(lambda: has_handled(flock, 2))
     assert [event.data["n"] for event in await flock.log.subject("actor/Strict/k")] == [1, 2]
+
+
+async def test_what_was_read_by_one_who_stops_before_it_heard_of_it_has_lost_no_attempt(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, other = await join(lease_s=20), await join(lease_s=20)
+    read, unheard = Lanes.read, asyncio.Event()
+
+    async def read_unheard(lanes: Lanes, *args: Any) -> Any:
+        answer = await read(lanes, *args)
+        if answer[1]:
+            unheard.set()
+            await asyncio.Event().wait()
+        return answer
+
+    monkeypatch.setattr(Lanes, "read", read_unheard)
+    async with flock.work(Summer):
+        await flock.append(*[Added("k", n) for n in range(3)])
+        await unheard.wait()
+    monkeypatch.setattr(Lanes, "read", read)
+    async with other.work(Summer) as (worker,):
+        await wait_until(lambda: has_handled(flock, 3))
+        assert worker.busy == 0
+    handled = await events_of(flock, "delivery.handled")
+    assert [event.data["attempt"] for event in handled] == [1, 1, 1]
