@@ -315,11 +315,12 @@ local function push_of(argv, i, entry, left)
   return format('note %s %s %s %d %d\n', argv[i], left, entry, #record, #work) .. record .. work .. content
 end
 
--- The note of a part `n` of `write`, whose words begin at argv[i]; its time to live runs from `base`. Digests that are
--- named by one event less are added to `unnamed`.
-local function put_note(argv, i, entry, base, now, unnamed)
+-- The note of a part `n` of `write`, whose words begin at argv[i]. Its time to live runs from its claim, if it had one,
+-- or else from its event, by the time in the entry: some servers' clocks go on within a script, and the log must tell
+-- the deadline. Digests that are named by one event less are added to `unnamed`.
+local function put_note(argv, i, entry, claimed, now, unnamed)
   local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
-  local deadline = ttl == '' and '' or base + tonumber(ttl)
+  local deadline = ttl == '' and '' or (claimed or string.match(entry, '^%d+')) + tonumber(ttl)
   local before = call('HGET', K.note .. id, 'digest') or call('HGET', K.expired, id)
   if before then -- written again under the same ID: what it held must not outlive `forget`
     drop_note(id)
@@ -338,7 +339,7 @@ local function put_note(argv, i, entry, base, now, unnamed)
   if key ~= '' then
     local left = deadline == '' and '-' or deadline - now
     call('HSET', K.keys, key, id)
-    call('SPUBLISH', K.bell .. key, base < now and push_of(argv, i, entry, left) or 'note ' .. id)
+    call('SPUBLISH', K.bell .. key, claimed and push_of(argv, i, entry, left) or 'note ' .. id)
   end
 end
 

@@ -426,8 +426,8 @@ local unnamed = {}
 local function grant(i)
   local subject = 'key/' .. argv[i]
   load(subject)
-  put_event(i + 5) -- first: it may be about the key itself
-  call('HSET', K.claim .. argv[i], 'nonce', argv[i + 1], 'entry', stored_entry[subject], 'at', now, 'owner', argv[i + 4])
+  local at = string.match(put_event(i + 5), '^%d+') -- first: it may be about the key itself
+  call('HSET', K.claim .. argv[i], 'nonce', argv[i + 1], 'entry', stored_entry[subject], 'at', at, 'owner', argv[i + 4])
   call('PEXPIRE', K.claim .. argv[i], argv[i + 2])
 end
 
@@ -439,13 +439,13 @@ end
 -- Answers the unit's line. `line` is what has been judged of its claim.
 local function write(from, to, line)
   local first = said + 1
-  local i, entry, base = from, nil, now
+  local i, entry, claimed = from, nil, nil
   while i <= to do
     local part = argv[i]
     if part == 'e' then
       entry = put_event(i + 1)
     elseif part == 'n' then
-      put_note(argv, i + 1, entry, base, now, unnamed)
+      put_note(argv, i + 1, entry, claimed, now, unnamed)
     elseif part == 'D' then
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'P' then
@@ -461,7 +461,7 @@ local function write(from, to, line)
     elseif part == 'o' then
       let_go_on(argv[i + 1], argv[i + 2])
     elseif part == 'C' then
-      base = tonumber(call('HGET', K.claim .. argv[i + 1], 'at')) or now -- the ttl runs from the claim
+      claimed = tonumber(call('HGET', K.claim .. argv[i + 1], 'at')) -- the ttl runs from it
       call('DEL', K.claim .. argv[i + 1])
     elseif part == 'c' then
       if granted[i] then grant(i + 1) end
