@@ -70,9 +70,11 @@ class Log:
                 page = page[1:]
             # 2. Another may: what was trimmed before the page was read shows now, and is in the archive.
             elif (horizon := await read_horizon(shard)) is not None and last < horizon:
-                async for part in self._archived(last, min(horizon, until) if until else horizon, left):
-                    left = None if left is None else left - len(part)
-                    yield part
+                old = self._archived(last, min(horizon, until) if until else horizon, left)
+                async with aclosing(old) as parts:
+                    async for part in parts:
+                        left = None if left is None else left - len(part)
+                        yield part
                 last, stands = horizon, False
                 if until is not None and until <= horizon:
                     return
@@ -114,8 +116,15 @@ class Log:
         return Position.parse(page[0][0].decode(), shard=self._shard.number)
 
     async def recent(self, limit: int) -> list[Event]:
-        """The last events that the server has, oldest first."""
-        page = await self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", limit)
+        """The last events, oldest first."""
+        page = list(await self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", limit))
+        if len(page) < limit:
+            end = f"({page[-1][0].decode()}" if page else "+"
+            async with aclosing(archived_before(self._shard, end)) as older:
+                async for part in older:
+                    page += part[: limit - len(page)]
+                    if len(page) == limit:
+                        break
         return [event_of(self._shard.number, entry, fields) for entry, fields in reversed(page)]
 
     async def at(self, position: Position) -> Event | None:
@@ -139,18 +148,29 @@ class Log:
 
         `client` is a connection of the caller's own: it blocks. Without a position, from when the first is asked for.
         """
-        last = (after or await self.last()).entry
+        last = after or await self.last()
         block_ms = round(block.total_seconds() * 1000)
+        is_first = True
         while True:
-            try:
-                command = ("XREAD", "COUNT", PAGE, "BLOCK", block_ms, "STREAMS", self._shard.keys.log, last)
-                reply = await patiently(partial(client.execute_command, *command), self._shard.patience)
-            except Exception as error:
-                raise explain(error) from error
-            entries = entries_of(reply)
-            if entries:
-                last = entries[-1][0].decode()
-            yield list(self._undamaged(entries))
+            entries: list[tuple[bytes, Any]] = []
+            if not is_first:
+                try:
+                    command = ("XREAD", "COUNT", PAGE, "BLOCK", block_ms, "STREAMS", self._shard.keys.log, last.entry)
+                    reply = await patiently(partial(client.execute_command, *command), self._shard.patience)
+                except Exception as error:
+                    raise explain(error) from error
+                entries = entries_of(reply)
+            # What was trimmed before it was read shows when it has been looked for, and is in the archive.
+            if (horizon := await read_horizon(self._shard)) is not None and last < horizon:
+                async with aclosing(self.pages(last, until=horizon)) as pages:
+                    async for page in pages:
+                        yield list(self._undamaged(page))
+                last = horizon
+            elif not is_first:
+                if entries:
+                    last = _place(self._shard.number, entries[-1])
+                yield list(self._undamaged(entries))
+            is_first = False
 
     def _undamaged(self, entries: list[tuple[bytes, Any]]) -> Iterator[Event]:
         """Who follows the log must not stand before a damaged entry for ever."""

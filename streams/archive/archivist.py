@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -53,7 +53,7 @@ class Archivist:
         self.shard = shard
         self.shelf = Shelf(store, shard.keys)
         self.manifest = Manifest(shard.keys.flock, shard.keys.shard)
-        self._mark = ""
+        self._record = b""
         self._who = new_id()
 
     @asynccontextmanager
@@ -61,11 +61,20 @@ class Archivist:
         """While the block runs nobody else archives this shard. Raises ArchiveBusy, DamagedArchive, SettingsError."""
         if not await self._lease(LEASE):
             raise ArchiveBusy(f"another process is archiving flock {self.shard.keys.flock!r}; wait until it has ended")
+        renewing = asyncio.create_task(self._renew(), name="roost archive lease")
         try:
             await self._begin()
             yield self
         finally:
+            renewing.cancel()
             await self._lease(timedelta(0))
+
+    async def _renew(self) -> None:
+        """Large contents take their time. Whoever loses the lease all the same is refused by `_tell`."""
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            with suppress(RoostError):  # whoever archives meets it, too
+                await self._lease(LEASE)
 
     async def _lease(self, lease: timedelta) -> bool:
         return bool(await self.shard.run("lease", "archive", self._who, round(lease.total_seconds() * 1000)))
@@ -73,22 +82,32 @@ class Archivist:
     async def _begin(self) -> None:
         """Where the last one came to, and whether that is this log's."""
         record = await ArchiveRecord.read(self.shard)
-        stored = await self.shelf.read_manifest()
         if record is not None and record.place != self.shelf.store.place:
             raise SettingsError(f"flock {self.shard.keys.flock!r} is archived in {record.place}: archive it there")
-        where = f"{self.shelf.store.place}/{self.shelf.manifest_path}"
-        if record is not None and stored is None:
-            raise DamagedArchive(f"{where} is missing")
-        if record is not None and stored is not None and record.manifest not in (stored.digest, stored.before):
-            raise DamagedArchive(f"{where} is not the manifest that this flock has written last")
-        if stored is not None:
-            if record is None and stored.before != self.manifest.digest:
-                raise DamagedArchive(f"{where} is of another flock of this name: choose another place")
-            self.manifest = stored
-        self._mark = (await self.shard.command("HGET", self.shard.keys.key("marks"), "archive") or b"").decode()
+        # 1. What the server knows counts; but for what its writer could not tell it any more, or it has lost.
+        newest = await self.shelf.read_manifest()
+        if record is not None:
+            self._record = record.to_json()
+            self.manifest = await self.shelf.recorded(record.manifest)
+        known = self.manifest
+        if newest is not None and newest.number > known.number:
+            self.manifest = newest
         await self._check_tail()
-        if stored is not None and (record is None or record.manifest != stored.digest):
-            await self._tell(stored)  # its writer died before it could
+        strays = await self.shelf.strays(self.manifest)
+        if newest is None and not known.segments and sum("--" in path for path in strays) > 1:
+            raise DamagedArchive(
+                f"{self.shelf.store.place} has segments of flock {self.shard.keys.flock!r} and no manifest: "
+                "choose another place, or put the manifest back"
+            )
+        # 2. From here on one that was held up is refused, whatever it has written meanwhile.
+        if record is None or self.manifest is not known:
+            await self.shelf.store.put(self.shelf.recorded_path(self.manifest.digest), self.manifest.to_json())
+        await self._tell(self.manifest)
+        if newest is None or newest.digest != self.manifest.digest:
+            await self.shelf.store.put(self.shelf.manifest_path, self.manifest.to_json())
+        # 3. What nobody has named will be written again, and a segment perhaps ends elsewhere then.
+        for path in await self.shelf.strays(self.manifest):
+            await self.shelf.store.delete(path)
 
     async def _check_tail(self) -> None:
         """The log must have what was archived last: one that has lost its tail goes on with other events."""
@@ -103,7 +122,8 @@ class Archivist:
         if not page or line_of(page[0]) != line_of(archived):
             raise DamagedArchive(
                 f"the archive {self.shelf.store.place} has an event at {last} that the log of flock "
-                f"{self.shard.keys.flock!r} has not: the server has lost events that it had acknowledged"
+                f"{self.shard.keys.flock!r} has not: the server has lost events that it had acknowledged, or the "
+                "archive is of another flock of this name"
             )
 
     async def archive(self, until: Position, *, progress: Progress | None = None) -> Archived:
@@ -113,8 +133,8 @@ class Archivist:
         async for entries in self._batches(until):
             if not await self._lease(LEASE):
                 raise ArchiveBusy("another process has taken the archiving over")
-            await self._write_blobs(entries, done)
-            await self._write_segment(entries, done)
+            gone = await self._write_blobs(entries, done)
+            await self._write_segment(entries, gone, done)
             if progress is not None:
                 progress(done.events)
         return done
@@ -136,36 +156,44 @@ class Archivist:
         if batch:
             yield batch
 
-    async def _write_blobs(self, entries: Iterable[Entry], done: Archived) -> None:
-        """Each content once; a segment is only written when all that it names are safe."""
-        wanted = {digest for entry in entries if (digest := _digest_in(entry)) is not None}
+    async def _write_blobs(self, entries: Iterable[Entry], done: Archived) -> tuple[str, ...]:
+        """Each content once; a segment is only written when all that it names are safe, but for what is gone."""
+        wanted = {digest for entry in entries if (digest := digest_in(entry)) is not None}
         limit = asyncio.Semaphore(AT_ONCE)
+        gone: list[str] = []
 
         async def write(digest: str) -> None:
             async with limit:
-                await self._write_blob(digest, done)
+                if not await self._write_blob(digest, done):
+                    gone.append(digest)
 
-        async with asyncio.TaskGroup() as group:
-            for digest in sorted(wanted):
-                group.create_task(write(digest))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for digest in sorted(wanted):
+                    group.create_task(write(digest))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        done.gone += len(gone)
+        return tuple(sorted(gone))
 
-    async def _write_blob(self, digest: str, done: Archived) -> None:
+    async def _write_blob(self, digest: str, done: Archived) -> bool:
+        """False: it has been forgotten."""
         path = self.shelf.blob_path(digest)
         if await self.shelf.store.has(path):
-            return
+            return True
         key = self.shard.keys.key
         content: bytes | None = await self.shard.command("GET", key("blob", digest))
         if content is None:
             if await self.shard.command("HEXISTS", key("refs"), digest):
                 raise RoostError(f"content {digest} is missing, and nobody has forgotten it: it cannot be archived")
-            done.gone += 1
-            return
+            return False
         packed = await asyncio.to_thread(pack, content)
         await self.shelf.store.put(path, packed)
         done.blobs += 1
         done.bytes += len(packed)
+        return True
 
-    async def _write_segment(self, entries: list[Entry], done: Archived) -> None:
+    async def _write_segment(self, entries: list[Entry], gone: tuple[str, ...], done: Archived) -> None:
         first, last = entries[0][0].decode(), entries[-1][0].decode()
         path = self.shelf.segment_path(first, last)
         packed = await asyncio.to_thread(lambda: pack(joined(map(line_of, entries))))
@@ -175,7 +203,7 @@ class Archivist:
         before = self.manifest.segments[-1].chain if self.manifest.segments else ""
         segment = SegmentEntry(
             path=path, first=first, last=last, events=len(entries), passed=self.manifest.passed + len(entries),
-            size=len(packed), digest=digest, chain=chain_of(before, digest),
+            size=len(packed), digest=digest, chain=chain_of(before, digest), gone=gone,
         )  # fmt: skip
         await self._write_manifest(self.manifest.with_segment(segment))
         done.segments += 1
@@ -192,19 +220,24 @@ class Archivist:
         await self._write_manifest(self.manifest.with_state(StateEntry(path, at.entry, len(packed), digest)))
 
     async def _write_manifest(self, manifest: Manifest) -> None:
-        """First the file, then the server's word for it: a manifest that it does not know yet names the one before."""
-        await self.shelf.store.put(self.shelf.manifest_path, manifest.to_json())
+        """First under its digest, then the server's word for it, then for people: whoever dies in between leaves one
+        that the server knows, and whoever was held up cannot put an older one in its place."""
+        before = self.manifest.before
+        await self.shelf.store.put(self.shelf.recorded_path(manifest.digest), manifest.to_json())
         await self._tell(manifest)
+        await self.shelf.store.put(self.shelf.manifest_path, manifest.to_json())
+        if before:  # not the last one: a reader may be about to read it
+            await self.shelf.store.delete(self.shelf.recorded_path(before))
 
     async def _tell(self, manifest: Manifest) -> None:
-        record = ArchiveRecord(self.shelf.store.place, manifest.digest)
-        answer = await self.shard.run("archived", self._mark, manifest.last, record.to_json())
+        record = ArchiveRecord(self.shelf.store.place, manifest.digest, self._who).to_json()
+        answer = await self.shard.run("archived", self._record, manifest.last, record)
         if answer[0] == b"stale":
             raise ArchiveBusy(f"another process has archived up to {answer[1].decode()} meanwhile: archive again")
-        self.manifest, self._mark = manifest, manifest.last
+        self.manifest, self._record = manifest, record
 
 
-def _digest_in(entry: Entry) -> str | None:
+def digest_in(entry: Entry) -> str | None:
     """The content that an event names, if it wrote a note."""
     fields = pairs(entry[1])
     if fields.get(b"type") != b"note.written":

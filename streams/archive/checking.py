@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import orjson
-
 from ..errors import RoostError
-from ..event import pairs
 from ..shard import Shard
+from .archivist import digest_in
 from .manifest import chain_of
 from .shelf import open_shelf
 
@@ -56,14 +54,14 @@ async def check_archive(shard: Shard, *, begin: Callable[[str, int], None], prog
         except RoostError as error:
             found.add(str(error))
             continue
-        for entry, fields in entries:
-            ms, _, seq = entry.partition(b"-")
+        for entry in entries:
+            ms, _, seq = entry[0].partition(b"-")
             place = (int(ms), int(seq))
             if place <= last:
-                found.add(f"{segment.path}: {entry.decode()} does not come after the event before it")
+                found.add(f"{segment.path}: {entry[0].decode()} does not come after the event before it")
             last = place
-            digest = _digest(pairs(fields))
-            if digest is not None:
+            digest = digest_in(entry)
+            if digest is not None and digest not in segment.gone:
                 contents.add(digest)
         found.segments += 1
         found.events += len(entries)
@@ -72,8 +70,8 @@ async def check_archive(shard: Shard, *, begin: Callable[[str, int], None], prog
         try:
             if await shelf.blob(digest) is not None:
                 found.blobs += 1
-            elif await shard.command("HEXISTS", shard.keys.key("refs"), digest):
-                found.add(f"content {digest} is missing, and a note that lives has it")
+            else:
+                found.add(f"content {digest} is missing, which an event in the archive names")
         except RoostError as error:
             found.add(str(error))
     try:
@@ -81,13 +79,3 @@ async def check_archive(shard: Shard, *, begin: Callable[[str, int], None], prog
     except RoostError as error:
         found.add(str(error))
     return found
-
-
-def _digest(fields: dict[bytes, bytes]) -> str | None:
-    if fields.get(b"type") != b"note.written":
-        return None
-    try:
-        digest = orjson.loads(fields[b"data"])["digest"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return digest if isinstance(digest, str) and len(digest) == 64 and digest.isalnum() else None

@@ -20,7 +20,8 @@ class DamagedArchive(RoostError):
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
     """A segment: its first and last entry, how many events, the size and SHA-256 of its file, and the chain: the digest
-    over the chain of the segment before it and its own. `passed` counts all events of the log up to its end."""
+    over the chain of the segment before it and its own. `passed` counts all events of the log up to its end. `gone` are
+    digests of contents that its events name, and that were no more when it was written."""
 
     path: str
     first: str
@@ -30,6 +31,7 @@ class SegmentEntry:
     size: int
     digest: str
     chain: str
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,13 @@ class StateEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Of one shard of a flock. `before` is the digest of the manifest that this one follows."""
+    """Of one shard of a flock. `number` counts its manifests, `before` is the digest of the one before this."""
 
     flock: str
     shard: int
     segments: tuple[SegmentEntry, ...] = ()
     state: StateEntry | None = None
+    number: int = 0
     before: str = ""
     format: int = FORMAT
 
@@ -64,10 +67,10 @@ class Manifest:
         return self.segments[-1].passed if self.segments else 0
 
     def with_segment(self, segment: SegmentEntry) -> Manifest:
-        return replace(self, segments=(*self.segments, segment), before=self.digest)
+        return replace(self, segments=(*self.segments, segment), number=self.number + 1, before=self.digest)
 
     def with_state(self, state: StateEntry) -> Manifest:
-        return replace(self, state=state, before=self.digest)
+        return replace(self, state=state, number=self.number + 1, before=self.digest)
 
     def to_json(self) -> bytes:
         return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
@@ -87,8 +90,9 @@ class Manifest:
             return cls(
                 flock=told["flock"],
                 shard=told["shard"],
-                segments=tuple([SegmentEntry(**each) for each in told["segments"]]),
+                segments=tuple([SegmentEntry(**{**each, "gone": tuple(each["gone"])}) for each in told["segments"]]),
                 state=None if state is None else StateEntry(**state),
+                number=told["number"],
                 before=told["before"],
                 format=told["format"],
             )

@@ -31,7 +31,12 @@ class Shelf:
 
     @property
     def manifest_path(self) -> str:
+        """The newest manifest, for people, and for who looks whether the server has forgotten some."""
         return f"{self._prefix}/manifest.json"
+
+    def recorded_path(self, digest: str) -> str:
+        """A manifest under its digest: no archivist that was held up can put an older one in its place."""
+        return f"{self._prefix}/manifest-{digest}.json"
 
     def segment_path(self, first: str, last: str) -> str:
         return f"{self._prefix}/{first}--{last}.jsonl.zst"
@@ -46,9 +51,35 @@ class Shelf:
         """As it stands there; None in an archive that has nothing of this shard. Raises DamagedArchive."""
         where = f"{self.store.place}/{self.manifest_path}"
         try:
-            manifest = Manifest.parse(await self.store.get(self.manifest_path), where)
+            return self._parsed(await self.store.get(self.manifest_path), where)
         except NotInArchive:
             return None
+
+    async def recorded(self, digest: str) -> Manifest:
+        """The manifest that the server knows by this digest. Raises DamagedArchive."""
+        where = f"{self.store.place}/{self.recorded_path(digest)}"
+        try:
+            content = await self.store.get(self.recorded_path(digest))
+        except NotInArchive:
+            raise DamagedArchive(f"{where} is missing") from None
+        if sha256(content).hexdigest() != digest:
+            raise DamagedArchive(f"{where} is not the manifest that this flock has written last")
+        return self._parsed(content, where)
+
+    async def strays(self, manifest: Manifest) -> list[str]:
+        """Segments behind the archive's end, and manifests: of archivists that died before the server knew of them."""
+        known = {self.recorded_path(manifest.digest), self.recorded_path(manifest.before)}
+        found: list[str] = []
+        for path in await self.store.list(self._prefix):
+            name = path.rpartition("/")[2]
+            first, dashes, _ = name.partition("--")
+            is_segment = dashes != "" and _place(first) > _place(manifest.last)
+            if is_segment or (name.startswith("manifest-") and path not in known):
+                found.append(path)
+        return found
+
+    def _parsed(self, content: bytes, where: str) -> Manifest:
+        manifest = Manifest.parse(content, where)
         if (manifest.flock, manifest.shard) != (self.keys.flock, self.keys.shard):
             raise DamagedArchive(f"{where} is of flock {manifest.flock!r}, not of {self.keys.flock!r}")
         return manifest
@@ -121,14 +152,15 @@ class Shelf:
 
 
 class ArchiveRecord:
-    """What a shard remembers of its archive: its place, and the digest of the manifest that it has written last."""
+    """What a shard remembers of its archive: its place, the digest of the manifest written last, and by whom."""
 
-    def __init__(self, place: str, manifest: str) -> None:
+    def __init__(self, place: str, manifest: str, writer: str) -> None:
         self.place = place
         self.manifest = manifest
+        self.writer = writer
 
     def to_json(self) -> bytes:
-        return orjson.dumps({"place": self.place, "manifest": self.manifest})
+        return orjson.dumps({"place": self.place, "manifest": self.manifest, "writer": self.writer})
 
     @classmethod
     async def read(cls, shard: Shard) -> ArchiveRecord | None:
@@ -136,7 +168,7 @@ class ArchiveRecord:
         if stored is None:
             return None
         told = orjson.loads(stored)
-        return cls(told["place"], told["manifest"])
+        return cls(told["place"], told["manifest"], told["writer"])
 
 
 async def open_shelf(shard: Shard, known: tuple[Shelf, Manifest] | None = None) -> tuple[Shelf, Manifest]:
@@ -145,20 +177,18 @@ async def open_shelf(shard: Shard, known: tuple[Shelf, Manifest] | None = None) 
     Raises DamagedArchive, ArchiveUnusable, RoostError where it has none, SettingsError without the extra `archive`.
     """
     record = await ArchiveRecord.read(shard)
-    if record is None:
-        raise RoostError(f"flock {shard.keys.flock!r} has no archive")
-    if known is not None and known[0].store.place == record.place and known[1].digest == record.manifest:
-        return known
-    shelf = Shelf(Store(record.place), shard.keys)
-    manifest = await shelf.read_manifest()
-    if manifest is None:
-        raise DamagedArchive(f"{record.place}/{shelf.manifest_path} is missing")
-    if record.manifest not in (manifest.digest, manifest.before):  # before: its writer died before it could say so
-        raise DamagedArchive(
-            f"{record.place}/{shelf.manifest_path} is not the manifest that this flock has written last: "
-            "is it another flock's, or a copy from before?"
-        )
-    return shelf, manifest
+    while record is not None:
+        if known is not None and known[0].store.place == record.place and known[1].digest == record.manifest:
+            return known
+        shelf = Shelf(Store(record.place), shard.keys)
+        try:
+            return shelf, await shelf.recorded(record.manifest)
+        except DamagedArchive:
+            read, record = record, await ArchiveRecord.read(shard)
+            if record is not None and record.manifest == read.manifest:
+                raise
+            # The archive has gone on meanwhile, and has taken an old manifest away.
+    raise RoostError(f"flock {shard.keys.flock!r} has no archive")
 
 
 def _place(entry: str) -> tuple[int, int]:

@@ -76,6 +76,25 @@ class Store:
         except Exception as error:
             raise self._failed(f"{path} cannot be written", error) from error
 
+    async def list(self, prefix: str) -> list[str]:
+        """Paths of the files right under a prefix. Raises ArchiveUnusable."""
+        try:
+            found = await self._library.list_with_delimiter_async(self._store, prefix)
+            return [str(each["path"]) for each in found["objects"]]
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise self._failed(f"{prefix} cannot be listed", error) from error
+
+    async def delete(self, path: str) -> None:
+        """Take a file away, if it is there. Raises ArchiveUnusable."""
+        try:
+            await self._library.delete_async(self._store, path)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._failed(f"{path} cannot be deleted", error) from error
+
     def _failed(self, what: str, error: Exception) -> ArchiveUnusable:
         return ArchiveUnusable(f"archive {self.place}: {what}: {_first_line(error)}")
 
