@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from roost.streams import Bell, RoostError, Shard, Unit, Writer, new_id
-from roost.streams.answer import Fenced, Written
+from roost.streams.answer import Answer, Fenced, Written
 from roost.streams.bell import Rung
 from roost.streams.event import now_ms
 from roost.streams.timers import Letter, Look, Timers
@@ -107,17 +107,21 @@ class Ringer:
 
     async def _append(self, letters: Sequence[Letter]) -> list[str]:
         """Append these; those that could not be."""
-        answers = await asyncio.gather(
-            *[self._writer.write(_unit_of(letter)) for letter in letters], return_exceptions=True
-        )
+        answers = await asyncio.gather(*[self._ring_one(letter) for letter in letters], return_exceptions=True)
         left: list[str] = []
         for letter, answer in zip(letters, answers, strict=True):
-            if isinstance(answer, BaseException) and not isinstance(answer, RoostError):
+            if isinstance(answer, BaseException) and not isinstance(answer, RoostError | TimeoutError):
                 raise answer
             if not isinstance(answer, (Written, Fenced)):  # fenced: another has rung it, or it was cancelled
-                log.warning("an event that is due could not be appended yet", letter=letter.id, answer=str(answer))
+                log.warning("an event that is due could not be appended yet", letter=letter.id,
+                            answer=str(answer) or type(answer).__name__)  # fmt: skip
                 left.append(letter.id)
         return left
+
+    async def _ring_one(self, letter: Letter) -> Answer:
+        """What finds no room in an outbox for a while is put off, too. Cut off amid its call, it may be appended."""
+        async with asyncio.timeout(self._lease.total_seconds()):
+            return await self._writer.write(_unit_of(letter))
 
 
 def _unit_of(letter: Letter) -> Unit:

@@ -61,8 +61,8 @@ if most_tokens and sum > 0 and sum + tokens > most_tokens then
       break
     end
   end
-  -- Its place in line is kept for as long as it may take to come back.
-  call('HSET', usage, ' next', id, ' until', now + wait + 1000)
+  -- Its place in line is kept until it asks again, which who lives does within five seconds, and a moment longer.
+  call('HSET', usage, ' next', id, ' until', now + math.min(wait, 5000) + 1000)
   call('PEXPIRE', usage, 2 * window + 10000)
   return { 'wait', wait, 'tokens' }
 end

@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as LostReply
 from roost_tests.waiting import wait_until
 
 from roost.actors.relay import Relay
+from roost.actors.ringer import Ringer
 from roost.streams import (
     Connection,
     Event,
@@ -34,6 +35,7 @@ from roost.streams.note import NoteRecord
 from roost.streams.outbox import Outbox, part_sizes, spread
 from roost.streams.placement import MAX_SHARDS, Placement, check_shards, one_shard, stays
 from roost.streams.spreading import SpreadingWriter
+from roost.streams.timers import due
 from roost.streams.unit import StoredContent
 
 PLACEMENT = Placement(3)
@@ -249,6 +251,22 @@ async def test_what_leads_a_unit_is_not_lost_where_an_outbox_has_no_room_for_it(
         await writer.close()
     assert isinstance(answers[0], Written)
     assert [event.subject for event in await story(side.shards[0])] == [here]
+
+
+async def test_an_outbox_without_room_keeps_no_timers_waiting_but_those_that_go_there(sides: list[Side]) -> None:
+    (side, *_) = sides
+    writer = SpreadingWriter(side.shards[0], PLACEMENT, most=1)
+    await writer.write(unit_of(subject_in(1, "there")))
+    for subject, ms in ((subject_in(1, "stays"), 0), (subject_in(0, "here"), 300)):
+        event = Event(type="thing.happened", subject=subject)
+        await writer.write(Unit().later(event, due(timedelta(milliseconds=ms), None)))
+    ringer = Ringer(side.shards[0], writer, cast(Any, Silent()), LEASE)
+    ringer.start()
+    try:
+        await wait_until(lambda: has_come(side.shards[0], 1), timeout=2.5)
+    finally:
+        await ringer.close()
+        await writer.close()
 
 
 async def has_come(shard: Shard, count: int) -> bool:

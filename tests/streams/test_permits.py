@@ -125,6 +125,19 @@ async def test_whoever_needs_much_is_not_overtaken_for_ever(permits: Permits) ->
     await wait_until(lambda: got(permits, "much", 90))
 
 
+async def test_who_needs_much_and_has_died_keeps_its_place_for_a_moment_not_for_the_window(
+    permits: Permits, core: Core
+) -> None:
+    await permits.limit(MODEL, ModelLimits(tokens_per_minute=100))
+    assert await permits.take(MODEL, "a", 50, MINUTE) is None
+    hold = await permits.take(MODEL, "dead", 90, MINUTE)
+    assert hold is not None
+    assert hold.ms > 50_000
+    until_ms = int(await core.shard.command("HGET", core.shard.keys.key("usage", MODEL), " until"))
+    seconds, _ = await core.shard.command("TIME")
+    assert 5_000 < until_ms - int(seconds) * 1000 < 8_000
+
+
 async def got(permits: Permits, name: str, tokens: int) -> bool:
     return await permits.take(MODEL, name, tokens, MINUTE) is None
 
