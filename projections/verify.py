@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from roost.streams import Log, Shard
+from roost.streams import Log, RoostError, Shard
+from roost.streams.log import read_horizon
 
 from .difference import Difference, find_differences
 from .log_check import LogCheck, LogDamage, known_ids
 from .start import FindStart, from_the_beginning
 
 MAX_FINDINGS = 100
+ATTEMPTS = 5
+"""The log may be trimmed meanwhile: then it begins again, from the state of then."""
 Progress = Callable[[int], None]
 """Told of how many more events have been read."""
 
@@ -41,6 +44,14 @@ class Verdict:
     def is_clean(self) -> bool:
         return self.count == 0
 
+    def take(self, found: Verdict, shard: int | None) -> None:
+        """What was found in one shard, named where there are several."""
+        for finding in found.findings:
+            self.tell(finding if shard is None else replace(finding, what=f"shard {shard}: {finding.what}"))
+        self.count += found.count - len(found.findings)
+        if found.contents is not None:
+            self.contents = (self.contents or 0) + found.contents
+
     def tell(self, finding: Difference) -> None:
         self.count += 1
         if len(self.findings) < MAX_FINDINGS:
@@ -63,20 +74,10 @@ async def verify(
     begun, verdict = time.monotonic(), Verdict(len(shards))
     checks: list[LogCheck] = []
     for shard in shards:
-        tell = verdict.tell if len(shards) == 1 else _tell_of(shard, verdict)
-        state = await start(shard)
-        check = LogCheck(shard, state, tell)
+        check, found = await _verify_shard(shard, start, content, progress)
         checks.append(check)
-        verdict.causes_checked = verdict.causes_checked and state is None
-        await check.advance(progress)
-        found = await find_differences(shard, check.notes, check.versions, check.advance)
-        for difference in found.found:
-            for finding in await _named(shard, difference):
-                tell(finding)
-        verdict.count += found.more
-        await check.check_ends()
-        if content:
-            verdict.contents = (verdict.contents or 0) + await _check_contents(shard, check, tell)
+        verdict.causes_checked = verdict.causes_checked and await read_horizon(shard) is None
+        verdict.take(found, shard.number if len(shards) > 1 else None)
     if verdict.causes_checked:
         await _check_causes(checks, shards, verdict)
     verdict.events = sum(check.events for check in checks)
@@ -87,11 +88,25 @@ async def verify(
     return verdict
 
 
-def _tell_of(shard: Shard, verdict: Verdict) -> Callable[[Difference], None]:
-    def tell(finding: Difference) -> None:
-        verdict.tell(replace(finding, what=f"shard {shard.number}: {finding.what}"))
-
-    return tell
+async def _verify_shard(
+    shard: Shard, start: FindStart, content: bool, progress: Progress | None
+) -> tuple[LogCheck, Verdict]:
+    for _ in range(ATTEMPTS):
+        found = Verdict()
+        horizon = await read_horizon(shard)
+        check = LogCheck(shard, await start(shard), found.tell)
+        await check.advance(progress)
+        differences = await find_differences(shard, check.notes, check.versions, check.advance)
+        for difference in differences.found:
+            for finding in await _named(shard, difference):
+                found.tell(finding)
+        found.count += differences.more
+        await check.check_ends()
+        if content:
+            found.contents = await _check_contents(shard, check, found.tell)
+        if await read_horizon(shard) == horizon:
+            return check, found
+    raise RoostError("the log is trimmed again and again: verify when that has ended")
 
 
 async def _named(shard: Shard, difference: Difference) -> list[Difference]:

@@ -44,6 +44,9 @@ async def trim(shard: Shard, until: Position) -> Trimmed:
     done = Trimmed()
     while True:
         answer = await shard.run("trim", until.entry, PAGE)
+        if answer[0] == b"held":
+            await shard.reopen()
+            continue
         if answer[0] == b"kept":
             at = Position.parse(answer[2].decode(), shard=shard.number)
             raise TrimRefused(shard.keys.flock, answer[1].decode(), at)

@@ -3,7 +3,7 @@
 -- that was folded of them is there, too.
 -- KEYS[1]  the log
 -- ARGV     1 entry up to which (with it), 2 most events to take
--- Answer   'ok' number_of_events entry 'more'|'done' | 'kept' who entry (who has not come so far)
+-- Answer   'ok' number_of_events entry 'more'|'done' | 'kept' who entry (who has not come so far) | 'held': ask again
 
 local MAX_BYTES = 4194304
 local to_ms, to_seq = string.match(ARGV[1], '^(%d+)-(%d+)$')
@@ -34,6 +34,9 @@ for i = 1, #views, 2 do
     end
   end
 end
+
+-- A rebuild that is putting projections in their places goes by the events that are there.
+if is_held() then return { 'held' } end
 
 -- 2. What the events that leave have named. Of an event that Roost did not write nothing is known, and nothing is done.
 local function decoded(text)

@@ -22,6 +22,7 @@ from roost.projections.rebuild import rebuild
 from roost.projections.rebuilding import verify_view
 from roost.projections.retention import Retention, archive, retain, used_memory
 from roost.projections.start import from_the_beginning
+from roost.projections.verify import verify
 from roost.streams import Event, Log, NoteNotFound, RoostError, SettingsError, Shard
 from roost.streams.archive.archivist import Archivist
 from roost.streams.archive.line import entry_of, line_of
@@ -222,12 +223,16 @@ async def test_rebuild_and_verify_work_across_the_trim(flock: Flock, store: Stor
     assert await read_horizon(flock.shard) is not None
     assert await compare_with_server(flock.shard, await _start(flock)) is None
     key = flock.shard.keys.key
-    await flock.shard.command("HSET", key("note", notes[-1]), "size", "7")
+    await flock.shard.command("HSET", key("note", notes[-1]), "size", "99")
     await flock.shard.command("HDEL", key("versions"), "page/0")
     await flock.shard.command("HSET", key("keys"), "key/strange", notes[-1])
     assert await compare_with_server(flock.shard, await _start(flock)) is not None
+    found = {finding.what for finding in (await verify([flock.shard])).findings}
+    assert found == {f"size of note {notes[-1]}", "version of page/0", "key key/strange"}
     await rebuild(flock.shard)
     assert await compare_with_server(flock.shard, await _start(flock)) is None
+    verdict = await verify([flock.shard], content=True)
+    assert (verdict.is_clean, verdict.causes_checked) == (True, False)
     assert await flock.shard.command("HGET", key("versions"), "page/0")
 
 

@@ -87,7 +87,7 @@ async def test_the_servers_fold_is_that_of_python(server_url: str, flock_name: s
         assert position is not None
         await trim(shard, position, len(events))
         lines = await state_of(events, position)
-        with pytest.raises(RoostError, match="was trimmed"):
+        with pytest.raises(RoostError):  # it has no archive
             await rebuild(shard)
         await rebuild(shard, start=lambda _: loaded(lines))
         assert await differences(shard, await loaded(lines)) == []
