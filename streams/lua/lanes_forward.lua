@@ -26,6 +26,7 @@ for _, entry in ipairs(call('XRANGE', front, ARGV[7], ARGV[#ARGV])) do
   end
 end
 if #moved > 0 then
+  call('XACK', front, GROUP, unpack(moved)) -- as in lanes_sort
   call('XDEL', front, unpack(moved))
   call('SPUBLISH', K.bell .. ' outbox', target)
 end

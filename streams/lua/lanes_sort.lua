@@ -18,7 +18,10 @@ if #ARGV > 4 then
     end
   end
 end
-if #moved > 0 then call('XDEL', front, unpack(moved)) end
+if #moved > 0 then
+  call('XACK', front, GROUP, unpack(moved)) -- a worker of the time before there were lanes may have it in hand
+  call('XDEL', front, unpack(moved))
+end
 local length = 0
 for lane = 0, tonumber(call('HGET', K.lanes .. inbox, 'count')) - 1 do
   length = length + call('XLEN', K.inbox .. lane .. '/' .. inbox)

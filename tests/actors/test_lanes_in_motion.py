@@ -17,7 +17,7 @@ from roost_tests.waiting import wait_until
 from roost.actors import Actor, Circuit, Context, Flock, Retry, on
 from roost.actors.keyed import KeyedWorker
 from roost.streams import Inbox, Unit
-from roost.streams.answer import Written
+from roost.streams.answer import Fenced, Written
 from roost.streams.lanes import Lanes, lane_of
 
 Join = Callable[..., Awaitable[Flock]]
@@ -196,6 +196,20 @@ async def test_what_failed_before_its_actor_had_keys_comes_back_when_its_time_ha
         await flock.append(Added("k", 2))
         await wait_until(lambda: has_handled(flock, 2), timeout=8)
     assert [event.data["attempt"] for event in await events_of(flock, "delivery.handled")] == [1, 2]
+
+
+async def test_what_a_worker_without_keys_has_in_hand_is_not_settled_twice_when_its_actor_gets_keys(
+    flock: Flock,
+) -> None:
+    inbox = Inbox(flock.shard, "Summer", "before")
+    await inbox.subscribe(["crew.added"])
+    await flock.append(Added("k", 1))
+    (delivery,) = await inbox.read(flock.connection.client, 1, timedelta(seconds=1))
+    async with flock.work(Summer):
+        await wait_until(lambda: has_handled(flock, 1))
+        answer = await flock.writer.write(Unit().acknowledge(delivery.token))
+    assert isinstance(answer, Fenced)
+    assert (await inbox.state()).pending == 0
 
 
 class Strict(Summer):
