@@ -23,6 +23,18 @@ from .rows import HeldRows, Rows
 from .runs import RunsFold, RunState
 from .seen import AgentCounts, AgentId, AgentState, SeenNote, Task, Thread
 from .sharing import Sharing
+from .shipped import (
+    Agents,
+    AgentSeen,
+    Lineages,
+    Reuse,
+    ReuseBetween,
+    Runs,
+    Usage,
+    UsageKey,
+    UsageRow,
+    read_lineage,
+)  # fmt: skip
 from .tally import Tally, figures_of
 from .timeline import Interval, Timeline
 from .versions import VersionsFold
@@ -32,7 +44,9 @@ __all__ = [
     "Activity",
     "AgentCounts",
     "AgentId",
+    "AgentSeen",
     "AgentState",
+    "Agents",
     "Ancestor",
     "Branch",
     "ByteFigures",
@@ -48,6 +62,7 @@ __all__ = [
     "Interval",
     "Lag",
     "Lineage",
+    "Lineages",
     "ListedNote",
     "ModelFigures",
     "NotesFold",
@@ -59,10 +74,13 @@ __all__ = [
     "Quantiles",
     "RecordedWork",
     "ReportFold",
+    "Reuse",
+    "ReuseBetween",
     "ReuseEdge",
     "Rows",
     "RunReport",
     "RunState",
+    "Runs",
     "RunsFold",
     "SavedFigures",
     "SeenNote",
@@ -72,6 +90,9 @@ __all__ = [
     "Task",
     "Thread",
     "Timeline",
+    "Usage",
+    "UsageKey",
+    "UsageRow",
     "Use",
     "VersionsFold",
     "View",
@@ -82,6 +103,7 @@ __all__ = [
     "figures_of",
     "fold",
     "lapsed",
+    "read_lineage",
     "recent_activity",
     "recent_events",
     "report_of",

@@ -65,6 +65,19 @@ class DescentFold:
         except OddData:
             self.odd += 1
 
+    def know(
+        self, facts: Ancestor, *, sources: Iterable[str] = (), built: Iterable[str] = (),
+        uses: Iterable[tuple[str | None, str | None, How | Literal["read"], int]] = (),
+    ) -> None:  # fmt: skip
+        """Take in what has been folded elsewhere of a note; its neighbours need not be known yet."""
+        known = self._known(facts.id)
+        known.facts = facts
+        known.sources = tuple(sources) or known.sources
+        known.built = list(built) or known.built
+        known.uses = Counter({(actor, run, how): count for actor, run, how, count in uses})
+        for each in (*known.sources, *known.built):
+            self._known(each)
+
     def _known(self, note_id: str) -> _Known:
         known = self._notes.get(note_id)
         if known is None:
