@@ -15,9 +15,12 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
-    from roost.projections import Lineage
+    from roost.projections import Lineage, View
+    from roost.projections.shipped.lineages import LineageRow
     from roost.streams import Note, Shard
 
+LONG = 20_000
+"""Events that take long enough for progress to be shown."""
 PATIENCE = timedelta(seconds=10)
 READER = "cli"
 """Who reads, in the events of the read."""
@@ -69,24 +72,55 @@ async def _note(common: Common, text: str, with_lineage: bool, raw: bool) -> Non
 
 async def _read(shards: Sequence[Shard], text: str, with_lineage: bool) -> Shown:
     """Raises NoteNotFound; with its lineage asked for, only when the log does not know it either."""
-    from roost.projections import DescentFold, fold
     from roost.streams import NoteNotFound, Notes, Reader
     from roost.streams.every_shard import shard_of_note
-    from roost.streams.merging import MergedLog
 
     from .live_notes import look_up
 
-    descent = await fold(MergedLog(shards).read(), DescentFold()) if with_lineage else None
+    view = await _lineages(shards) if with_lineage else None
     try:
         note_id = await look_up(shards, text)
         found = await Notes(shard_of_note(shards, note_id)).get(note_id, Reader(READER))
         if found is None:
             raise NoteNotFound(text)
     except NoteNotFound:
-        if descent is None:
+        if view is None:
             raise
-        return Shown(None, descent.lineage(descent.resolve(text)))
-    return Shown(found, None if descent is None else descent.lineage(note_id))
+        return Shown(None, await _lineage(view, text))
+    return Shown(found, None if view is None else await _lineage(view, note_id))
+
+
+async def _lineages(shards: Sequence[Shard]) -> View[LineageRow]:
+    """The index of all notes, brought up to the log's end: quickly, unless nobody has asked for long."""
+    from roost.projections import Lineages, View
+
+    from .reading_progress import show_reading
+
+    for shard in shards:
+        if await shard.command("EXISTS", shard.keys.key("meta")):  # who only looks makes no flock
+            await shard.open()
+    view = View(shards, Lineages())
+    behind = (await view.lag()).events
+    if behind < LONG:
+        await view.catch_up()
+        return view
+    with show_reading() as reading:
+        reading.begin("reading the log", behind)
+        first: list[int] = []
+
+        def tell(done: int, _: int) -> None:
+            first[:] = first or [done]
+            reading.reach(done - first[0])
+
+        await view.catch_up(tell)
+    return view
+
+
+async def _lineage(view: View[LineageRow], text: str) -> Lineage:
+    from roost.projections import read_lineage
+    from roost.projections.shipped.lineages import resolve
+
+    return await read_lineage(view, await resolve(view, text))
 
 
 def _write_raw(raw: bytes) -> Any:

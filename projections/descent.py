@@ -171,5 +171,10 @@ class DescentFold:
 
     def _ancestor(self, note_id: str, breadth: int) -> Ancestor:
         known = self._notes[note_id]
-        uses = tuple([Use(*who, count) for who, count in known.uses.most_common(breadth)])
+        uses = tuple([Use(*who, count) for who, count in sorted(known.uses.items(), key=_most_first)[:breadth]])
         return replace(known.facts, uses=uses, more_uses=len(known.uses) - len(uses))
+
+
+def _most_first(use: tuple[Who, int]) -> tuple[int, str, str, str]:
+    (actor, run, how), count = use
+    return -count, actor or "", run or "", how

@@ -12,6 +12,7 @@ from ..recorded import OddData, RecordedWork, count_of, data_of, how_of, optiona
 from ..report_fold import micros_of
 from ..rows import Rows
 from ..seen import agent_of, clip
+from .part import part
 
 COUNTS = {
     "note.written": "notes",
@@ -59,7 +60,7 @@ class AgentSeen:
 
 def key_of(agent: str, run: str = "") -> str:
     """Of an agent's row."""
-    return f"agent/{agent}\t{run}"
+    return f"agent/{part(agent)}\t{part(run)}"
 
 
 class Agents(Projection[AgentSeen]):
@@ -92,22 +93,22 @@ class Agents(Projection[AgentSeen]):
                 key = optional_text(data_of(event), "key")
                 about = key or text_of(data_of(event), "note")
                 if key is not None:
-                    del rows[f"task/{clip(key)}"]  # whatever claim it had has ended
+                    del rows[f"task/{part(key)}"]  # whatever claim it had has ended
             case "note.read":
                 data = data_of(event)
                 about, more["reads"] = text_of(data, "note"), seen.reads + count_of(data, "count")
             case "work.claimed":
                 about = text_of(data_of(event), "key")
                 label = optional_text(data_of(event), "label")
-                rows[f"task/{clip(about)}"] = AgentSeen(
+                rows[f"task/{part(about)}"] = AgentSeen(
                     agent=seen.agent, run=seen.run, about=clip(label or ""), first_ms=seen.last_ms
                 )
             case "work.computed" | "work.failed":
                 data = data_of(event)
                 about = text_of(data, "key")
-                task = rows.get(f"task/{clip(about)}")
+                task = rows.get(f"task/{part(about)}")
                 if task is not None and (task.agent, task.run) == (seen.agent, seen.run):
-                    del rows[f"task/{clip(about)}"]
+                    del rows[f"task/{part(about)}"]
                 if event.type == "work.computed":
                     work = RecordedWork.from_data(data)
                     more |= {"computed": seen.computed + 1, "worked_us": seen.worked_us + work.micros}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from roost.streams import Event
 
 from ..recorded import How, count_of, data_of, how_of, text_of
-from ..seen import AgentId, agent_of, clip
+from ..seen import AgentId, agent_of
+from .part import part
 
 MAX_READERS = 1000
 """Of one note. What further ones read by its ID is not counted."""
@@ -52,7 +53,7 @@ class Used:
     def of(cls, event: Event) -> Used:
         """Of `note.read` or `work.reused`. Raises OddData."""
         data, reader = data_of(event), who_of(agent_of(event))
-        note = clip(text_of(data, "note"))
+        note = part(text_of(data, "note"))
         if event.type == "note.read":
             return cls(note, reader, count_of(data, "count"), None)
         return cls(note, reader, 0, how_of(data))

@@ -11,8 +11,9 @@ from roost.streams import Event
 from ..projection import Projection
 from ..recorded import EXACT, Data, OddData, RecordedWork, data_of, text_of
 from ..rows import Rows
-from ..seen import agent_of, clip
+from ..seen import agent_of
 from .note_uses import NoteUses, Used, Who, who_of
+from .part import part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,10 @@ class Reuse(Projection[ReuseBetween | NoteUses]):
         try:
             match event.type:
                 case "note.written":
-                    note = clip(text_of(data_of(event), "note"))
+                    note = part(text_of(data_of(event), "note"))
                     rows[f"note/{note}"] = NoteUses(who_of(agent_of(event)))
                 case "note.expired" | "note.forgotten":
-                    del rows[f"note/{clip(text_of(data_of(event), 'note'))}"]
+                    del rows[f"note/{part(text_of(data_of(event), 'note'))}"]
                 case _:
                     self._used(event, rows)
         except OddData:
@@ -90,7 +91,7 @@ class Reuse(Projection[ReuseBetween | NoteUses]):
 
 
 def edge_key(reader: Who, author: Who) -> str:
-    return "edge/" + "\t".join([*reader, *author])
+    return "edge/" + "\t".join(map(part, [*reader, *author]))
 
 
 def _with_work(edge: ReuseBetween, recorded: object) -> ReuseBetween:

@@ -9,7 +9,7 @@ from roost.streams import Event
 from ..projection import Projection
 from ..rows import Rows
 from ..runs import RunsFold, RunState
-from ..seen import clip
+from .part import part
 
 
 class Runs(Projection[RunState]):
@@ -22,7 +22,7 @@ class Runs(Projection[RunState]):
         run_id: object = event.run  # as it was written, by whomever
         if not isinstance(run_id, str) or not run_id:
             return
-        key, fold = clip(run_id), RunsFold()
+        key, fold = part(run_id), RunsFold()
         before = rows.get(key)
         if before is not None:
             fold.by_id[run_id] = before

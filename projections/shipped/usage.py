@@ -12,8 +12,9 @@ from roost.streams import Event
 from ..projection import Projection
 from ..recorded import EXACT, Data, OddData, RecordedWork, data_of, how_of, text_of
 from ..rows import Rows
-from ..seen import agent_of, clip
+from ..seen import agent_of
 from .note_uses import NoteUses, Used, who_of
+from .part import part
 
 
 class UsageKey(NamedTuple):
@@ -95,9 +96,9 @@ class Usage(Projection[UsageRow | NoteUses]):
         try:
             match event.type:
                 case "note.written":
-                    rows[f"note/{clip(text_of(data_of(event), 'note'))}"] = NoteUses(who_of(agent_of(event)))
+                    rows[f"note/{part(text_of(data_of(event), 'note'))}"] = NoteUses(who_of(agent_of(event)))
                 case "note.expired" | "note.forgotten":
-                    del rows[f"note/{clip(text_of(data_of(event), 'note'))}"]
+                    del rows[f"note/{part(text_of(data_of(event), 'note'))}"]
                 case "work.computed":
                     work = RecordedWork.from_data(data_of(event))
                     key, row = self._row(event, work.model, rows)
@@ -142,8 +143,7 @@ class Usage(Projection[UsageRow | NoteUses]):
         who = who_of(agent_of(event))
         ms = event.position.ms if event.position is not None else 0
         day = datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()
-        words = [each.replace("\t", " ") for each in (who[1], who[0], clip(model or ""))]
-        key = UsageKey(day, *words).to_text()
+        key = UsageKey(day, part(who[1]), part(who[0]), part(model)).to_text()
         row = rows.get(key)
         return key, row if isinstance(row, UsageRow) else UsageRow()
 
