@@ -119,8 +119,9 @@ class Desk:
         self.breaker = Breaker(actor.circuit, actor.retry.attempts, actor.longest(), worker.circuit_changed)
         self.passed_at = -inf
         """When a handler has last done well, by `time.perf_counter`."""
-        self._failures: dict[str, Exception] = {}
-        """What handlers failed with, by entry, where that could not be settled: the cause, should it be parked."""
+        self._failures: dict[tuple[str, str], Exception] = {}
+        """What handlers failed with, where that could not be settled: the cause, should it be parked. By inbox and
+        entry: lanes have entries of the same name."""
 
     def close(self) -> None:
         """What is on its way to the server and has not left this process is not to leave it any more."""
@@ -137,7 +138,7 @@ class Desk:
             ended = await steps
         except Exception as error:
             return self._not_settled(delivery, error)
-        self._failures.pop(delivery.token.entry, None)
+        self._failures.pop(_place_of(delivery), None)
         return ended
 
     def _bind(self, delivery: Delivery) -> None:
@@ -199,7 +200,7 @@ class Desk:
     def _begin(self, delivery: Delivery, reading: Reading) -> Outcome | Steps[Outcome]:
         attempt, handler = delivery.attempt, reading.handler
         if handler is not None and attempt > self.actor.retry.attempts:
-            cause = self._failures.get(delivery.token.entry) or WorkersDied(attempt - 1)
+            cause = self._failures.get(_place_of(delivery)) or WorkersDied(attempt - 1)
             if delivery.suspect and attempt > self.actor.retry.attempts + 1:
                 # What it tells when it is parked has killed one, too.
                 bare = Scope(self._settlement.reader(delivery), self.flock.shard)
@@ -366,7 +367,7 @@ class Desk:
         return Outcome.WAITS
 
     def _remember(self, delivery: Delivery, error: Exception) -> None:
-        self._failures[delivery.token.entry] = error
+        self._failures[_place_of(delivery)] = error
         if len(self._failures) > MAX_REMEMBERED:
             del self._failures[next(iter(self._failures))]
 
@@ -409,6 +410,10 @@ class Desk:
         bare = Scope(parking.reader, parking.shard, pending=parking.pending)
         await self._settlement.park(delivery, handler, failure, [], bare, key)
         return Outcome.PARKED
+
+
+def _place_of(delivery: Delivery) -> tuple[str, str]:
+    return delivery.token.inbox, delivery.token.entry
 
 
 def check_key(key: Any) -> str:
