@@ -28,8 +28,9 @@ class FetchedRows:
     before it is called again leaves no trace.
     """
 
-    def __init__(self, adapter: TypeAdapter[Any], *, max_held: int = MAX_HELD) -> None:
+    def __init__(self, adapter: TypeAdapter[Any], *, max_held: int = MAX_HELD, compact: bool = False) -> None:
         self._adapter = adapter
+        self._compact = compact
         self._max_held = max_held
         self._held: OrderedDict[str, bytes] = OrderedDict()
         self._changes: dict[str, bytes] = {}
@@ -93,7 +94,7 @@ class FetchedRows:
         LimitExceeded for one that is too large; then nothing of them is kept."""
         kept: dict[str, bytes] = {}
         for key, row in self._of_event.items():
-            kept[key] = GONE if row is None else self._adapter.dump_json(row)
+            kept[key] = GONE if row is None else self._adapter.dump_json(row, exclude_defaults=self._compact)
             if len(kept[key]) > MAX_ROW_BYTES:
                 raise LimitExceeded(
                     f"row {key[:100]!r} has {len(kept[key]):,} bytes, over the bound of {MAX_ROW_BYTES:,}: "

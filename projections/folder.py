@@ -57,7 +57,7 @@ class Folder:
         self._shard = shard
         self._projection = projection
         self._view: StoredView | HeldView = view or StoredView(shard, projection.name, projection.version)
-        self._rows = FetchedRows(projection.adapter(), max_held=max_held)
+        self._rows = FetchedRows(projection.adapter(), max_held=max_held, compact=projection.compact)
         self._text: str | None = None
         self.standing = Standing.start(shard.number)
         types = projection.types

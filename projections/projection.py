@@ -42,6 +42,9 @@ class Projection(Generic[Row]):
     """Raise it when `evolve` changes: the new one is built beside the old, and takes over when it has caught up."""
     types: ClassVar[frozenset[str] | None] = None
     """The types of events that it wants; None: all."""
+    compact: ClassVar[bool] = False
+    """Members of a row that are as its type has them by default are not stored: less memory. A default that changes
+    needs a new version then."""
     on_poison: ClassVar[OnPoison] = "stop"
     """What becomes of an event on which `evolve` fails: it is recorded, and then the projection stops, or goes on."""
 

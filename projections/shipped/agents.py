@@ -67,6 +67,7 @@ class Agents(Projection[AgentSeen]):
     """A row for each agent in each run."""
 
     name = "agents"
+    compact = True
     on_poison = "skip"
 
     def evolve(self, event: Event, rows: Rows[AgentSeen]) -> None:

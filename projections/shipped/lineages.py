@@ -50,6 +50,7 @@ class Lineages(Projection[LineageRow]):
 
     name = "lineages"
     types = frozenset({"note.written", "work.computed", "note.read", "work.reused", "note.expired", "note.forgotten"})
+    compact = True
     on_poison = "skip"
 
     def evolve(self, event: Event, rows: Rows[LineageRow]) -> None:

@@ -40,6 +40,7 @@ class Reuse(Projection[ReuseBetween | NoteUses]):
 
     name = "reuse"
     types = frozenset({"note.written", "note.read", "work.reused", "note.expired", "note.forgotten"})
+    compact = True
     on_poison = "skip"
 
     def evolve(self, event: Event, rows: Rows[ReuseBetween | NoteUses]) -> None:

@@ -16,6 +16,7 @@ class Runs(Projection[RunState]):
     """A row for each run. `first_ms` and `last_ms` tell which stretch of the log it is in."""
 
     name = "runs"
+    compact = True
     on_poison = "skip"
 
     def evolve(self, event: Event, rows: Rows[RunState]) -> None:

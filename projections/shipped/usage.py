@@ -90,6 +90,7 @@ class Usage(Projection[UsageRow | NoteUses]):
     types = frozenset(
         {"work.computed", "work.reused", "work.failed", "note.written", "note.read", "note.expired", "note.forgotten"}
     )
+    compact = True
     on_poison = "skip"
 
     def evolve(self, event: Event, rows: Rows[UsageRow | NoteUses]) -> None:

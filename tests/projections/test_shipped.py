@@ -179,7 +179,7 @@ def test_rows_that_are_fetched_give_the_same_as_rows_that_are_held(listed: list[
         made = projection()
         adapter = made.adapter()
         stored: dict[str, bytes] = {}
-        rows = FetchedRows(adapter, max_held=3)
+        rows = FetchedRows(adapter, max_held=3, compact=True)
         for first in range(0, len(placed), page):
             for event in placed[first : first + page]:
                 if made.types is not None and event.type not in made.types:
