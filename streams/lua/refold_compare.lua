@@ -12,11 +12,16 @@ if stored[2] or stored[1] ~= base then return { 'spoiled' } end
 if ARGV[2] ~= (stored[3] or '') then return { 'ok', stored[3] or '' } end
 
 local page = call('ZSCAN', F .. 'deadlines', stored[3] or '0', 'COUNT', 200)
-for i = 1, #page[2], 2 do
-  local id = page[2][i]
+local ids, known_of = {}, {}
+for i = 1, #page[2], 2 do ids[#ids + 1] = page[2][i] end
+for first = 1, #ids, 500 do
+  local last = math.min(first + 499, #ids)
+  local known = call('HMGET', F .. 'index', unpack(ids, first, last))
+  for i = first, last do known_of[i] = known[i - first + 1] end
+end
+for i, id in ipairs(ids) do
   local served = call('HMGET', K.note .. id, 'record', 'digest', 'size', 'deadline', 'key', 'entry', 'work')
-  local known = call('HGET', F .. 'index', id)
-  local note = known and parse_indexed(known) or {}
+  local note = known_of[i] and parse_indexed(known_of[i]) or {}
   if not (served[1] and served[7] and check_of(served[1], served[7]) == note.check and served[2] == note.digest
     and served[3] == note.size and served[4] == (note.deadline == '-' and '' or note.deadline)
     and served[5] == note.key and served[6] == note.entry) then

@@ -7,7 +7,7 @@
 
 local what, state, F = ARGV[1], K.refold .. ARGV[1], K.fresh .. ARGV[1] .. '/'
 local PAGE = 500
-local stored = call('HMGET', state, 'base', 'phase', 'token')
+local stored = call('HMGET', state, 'base', 'phase', 'token', 'laid')
 if not stored[1] then return { 'gone' } end
 local phase, base = stored[2], refold_base()
 if phase == 'swap' then
@@ -24,11 +24,14 @@ if phase ~= 'done' then call('HSET', state, 'phase', 'drop') end
 -- 1. What is kept of notes whose events were trimmed; notes that were served and are not any more.
 local listed = F .. (phase == 'done' and 'old/' or '') .. 'deadlines'
 local ids = call('ZRANGE', listed, 0, PAGE - 1)
-for _, id in ipairs(ids) do
-  call('UNLINK', F .. 'note/' .. id)
-  if phase == 'done' and not call('ZSCORE', K.deadlines, id) then call('UNLINK', K.note .. id) end
-end
 if #ids > 0 then
+  local live = phase == 'done' and call('ZMSCORE', K.deadlines, unpack(ids)) or {}
+  local gone = {}
+  for i, id in ipairs(ids) do
+    gone[i] = F .. 'note/' .. id
+    if phase == 'done' and not live[i] then call('UNLINK', K.note .. id) end
+  end
+  if stored[4] then call('UNLINK', unpack(gone)) end
   call('ZREMRANGEBYRANK', listed, 0, #ids - 1)
   return { 'more' }
 end

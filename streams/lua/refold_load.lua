@@ -19,7 +19,7 @@ if ARGV[2] == '0' then
   local ms, seq = number(ARGV[3])
   local last_ms, last_seq = number(horizon or '0-0')
   if ms < last_ms or (ms == last_ms and seq < last_seq) then return { 'trimmed', horizon } end
-  call('HSET', state, 'base', base, 'phase', 'load', 'loaded', 0)
+  call('HSET', state, 'base', base, 'phase', 'load', 'loaded', 0, 'laid', 1)
 elseif call('HGET', state, 'phase') ~= 'load' or call('HGET', state, 'loaded') ~= ARGV[2] then
   return { 'stale' }
 end
