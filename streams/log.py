@@ -58,7 +58,7 @@ class Log:
     ) -> AsyncGenerator[list[tuple[bytes, Any]]]:
         """The same as `read`, entry by entry as they are stored, with their fields, a page at a time."""
         shard = self._shard
-        last, stands = after or start_of(shard.number), False
+        last, stands = after or start_of(shard.number), after is not None
         end = until.entry if until else "+"
         left = limit
         while left is None or left > 0:
@@ -79,6 +79,8 @@ class Log:
                 if until is not None and until <= horizon:
                     return
                 continue
+            elif stands:
+                page = page[:count]  # it was asked for one more, to begin with the last, which has left
             if page:
                 last, stands = _place(shard.number, page[-1]), True
                 left = None if left is None else left - len(page)
