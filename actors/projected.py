@@ -86,12 +86,16 @@ class Projected:
     ) -> AsyncGenerator[None]:  # fmt: skip
         """Do so again and again while the block runs. Of several processes that do, one does it at a time; what fails
         is logged, and tried again the next time."""
+        from roost.streams.archive.archivist import ArchiveBusy
+
         known = list(projections)
 
         async def again() -> None:
             while True:
                 try:
                     await self.retain(retention, projections=known)
+                except ArchiveBusy:  # another process does it
+                    pass
                 except RoostError as error:
                     log.warning("events could not be archived this time", error=str(error))
                 await asyncio.sleep(every.total_seconds())

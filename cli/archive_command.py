@@ -176,6 +176,7 @@ def _show(common: Common, place: str, rows: list[tuple[Shard, Retained]]) -> Non
                 "trimmed": done.trimmed.events,
                 "horizon": None if done.trimmed.horizon is None else str(done.trimmed.horizon),
                 "kept_by": None if done.kept_by is None else done.kept_by.keeper,
+                "above_bytes": done.above_bytes,
             }
             for shard, done in rows
         ]
@@ -191,6 +192,12 @@ def _show(common: Common, place: str, rows: list[tuple[Shard, Retained]]) -> Non
     for _, done in rows:
         if done.kept_by is not None:
             tell(str(done.kept_by))
+    above = max((done.above_bytes for _, done in rows), default=0)
+    if above:
+        tell(
+            f"the server still uses {show_size(above)} more than it may, and no event can leave that would make room: "
+            "notes with their contents, inboxes and states need it; forget notes, let them expire, or raise --memory"
+        )
 
 
 async def _check(common: Common, shards: list[Shard]) -> int:

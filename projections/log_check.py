@@ -69,7 +69,7 @@ class LogCheck:
             return
         before, last = self.versions.of(event.subject)
         previous = pairs(flat).get(b"prev", b"").decode(errors="replace")
-        if event.version != before + 1 or previous != last:
+        if (event.version != before + 1 or previous != last) and not self._begins_anew(event, last, previous):
             self._tell(_gap(event, before, last, previous))
         self.notes.evolve(event)
         self.versions.evolve(event)
@@ -77,6 +77,15 @@ class LogCheck:
         if event.cause is not None:
             self._causes.append(_number(event.cause))
             self._caused.extend((self.position.ms, self.position.seq))
+
+    def _begins_anew(self, event: Event, last: str, previous: str) -> bool:
+        """Versions of a key that nothing has begin anew when its events leave; the log does not tell when that was."""
+        horizon = self.notes.horizon
+        if horizon is None or not event.subject.startswith("key/"):
+            return False
+        if not previous:
+            return event.version == 1 and _stands(last, self._shard.number) <= horizon
+        return not last and _stands(previous, self._shard.number) <= horizon
 
     async def check_ends(self) -> None:
         """Whether all that was ever added is there, from the first to the last. Raises RoostError for a log that is
@@ -140,6 +149,13 @@ def _number(ident: str) -> int:
 
 def _digest(ident: str) -> int:
     return int.from_bytes(blake2b(ident.encode(), digest_size=8).digest())
+
+
+def _stands(entry: str, shard: int) -> Position:
+    try:
+        return Position.parse(entry, shard=shard)
+    except (RoostError, ValueError):
+        return Position(shard, 2**63, 0)  # beyond all that was trimmed
 
 
 def _position(entry: Any, shard: int) -> Position:

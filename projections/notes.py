@@ -103,6 +103,10 @@ class NotesFold:
         note_id = self.by_key.get(key)
         return None if note_id is None else self.by_id.get(note_id)
 
+    def is_claimed(self, key: str) -> bool:
+        """Whether somebody has begun to compute it, of whose end the log does not tell."""
+        return key in self._claims
+
     def evolve(self, event: Event) -> None:
         """Take one event in."""
         if event.position is not None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
-from roost.streams import DamagedEvent, Log, Position, Shard
+import structlog
+
+from roost.streams import DamagedEvent, Log, Position, ServerFull, Shard
 from roost.streams.archive.archivist import Archived, Archivist
 from roost.streams.archive.store import Store
 from roost.streams.client import CommandClient, ask_node_of
@@ -16,16 +18,19 @@ from roost.streams.position import start_of
 from roost.streams.trimming import Trimmed, TrimRefused, trim
 from roost.streams.views import list_views
 
+from .folder import ProjectionStopped
 from .notes import NotesFold
 from .projection import Projection
 from .start import StartState, load_state
 from .versions import VersionsFold
-from .view import View
+from .view import View, ViewReplaced
+
+log = structlog.get_logger(__name__)
 
 MARGIN = 0.9
 """Of the memory that is allowed: trimming goes below it, so that it need not begin again at once."""
 SAMPLE = 200
-ROUNDS = 50
+ROUNDS = 10
 
 Progress = Callable[[int], None]
 
@@ -47,6 +52,8 @@ class Retained:
     archived: Archived = field(default_factory=Archived)
     trimmed: Trimmed = field(default_factory=Trimmed)
     kept_by: TrimRefused | None = None
+    above_bytes: int = 0
+    """How much more the server uses than it may, though nothing more can leave it."""
 
     def add(self, other: Retained) -> None:
         """What was done in another shard."""
@@ -59,6 +66,7 @@ class Retained:
         self.trimmed.events += other.trimmed.events
         self.trimmed.horizon = other.trimmed.horizon or self.trimmed.horizon
         self.kept_by = self.kept_by or other.kept_by
+        self.above_bytes = max(self.above_bytes, other.above_bytes)
 
 
 async def archive(
@@ -79,15 +87,28 @@ async def archive(
         if keep or to == start_of(shard.number):
             return done
         for projection in projections:
-            await View([shard], projection).catch_up()
+            await _catch_up(shard, projection)
         await _store_state(shard, archivist, to)
-        try:
-            done.trimmed = await trim(shard, to)
-        except TrimRefused as refused:
-            done.kept_by = refused
-            if refused.at > start_of(shard.number):
-                done.trimmed = await trim(shard, refused.at)
+        await _trim(shard, to, done)
     return done
+
+
+async def _catch_up(shard: Shard, projection: Projection[Any]) -> None:
+    """As far as it goes. Where it does not go on it keeps what it needs, and nothing else is kept for it."""
+    try:
+        await View([shard], projection).catch_up()
+    except (ProjectionStopped, ViewReplaced, ServerFull) as error:
+        log.warning("a projection could not be caught up", projection=projection.name, error=str(error))
+
+
+async def _trim(shard: Shard, to: Position, done: Retained) -> None:
+    """Up to there, or as far as all others have come."""
+    while to > start_of(shard.number):
+        try:
+            await trim(shard, to, done.trimmed)
+            return
+        except TrimRefused as refused:  # who is furthest behind; another may begin behind it meanwhile
+            done.kept_by, to = refused, min(to, refused.at)
 
 
 async def retain(
@@ -95,15 +116,25 @@ async def retain(
     projections: Iterable[Projection[Any]] = (), progress: Progress | None = None,
 ) -> Retained:  # fmt: skip
     """One round of a policy in one shard: what may leave is archived, and leaves. Raises as `archive`."""
-    ends: list[Position] = []
+    done, known = Retained(), list(projections)
+
+    async def leave(end: Position) -> int:
+        more = await archive(shard, store, end, keep=keep, projections=known, progress=progress)
+        done.add(more)
+        return more.trimmed.events
+
     if retention.older_than is not None:
-        ends.append(await _before(shard, retention.older_than))
-    if retention.memory_bytes is not None:
-        end = await _to_make_room(shard, retention.memory_bytes)
-        ends += [] if end is None else [end]
-    if not ends or max(ends) == start_of(shard.number):
-        return Retained()
-    return await archive(shard, store, max(ends), keep=keep, projections=projections, progress=progress)
+        end = await _before(shard, retention.older_than)
+        if end != start_of(shard.number):
+            await leave(end)
+    if retention.memory_bytes is None:
+        return done
+    for _ in range(ROUNDS):  # how much room an event makes is an estimate
+        room = await _to_make_room(shard, retention.memory_bytes)
+        if room is None or not await leave(room):
+            break
+    done.above_bytes = max(0, await used_memory(shard) - retention.memory_bytes)
+    return done
 
 
 async def _store_state(shard: Shard, archivist: Archivist, at: Position) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from roost.streams import Shard
+from roost.streams import Position, Shard
 from roost.streams.event import pairs
 from roost.streams.scan import scan_keys
 
@@ -121,9 +121,21 @@ class Served:
                 folded = str(count) if count else None
             case "version":
                 folded = None if self._versions is None else self._versions.by_subject.get(ident)
+                if folded != served and self._may_be_over(ident, folded, served):
+                    return []
             case _:
                 folded = (notes.by_key if kind == "key" else notes.expired).get(ident)
         return [] if folded == served else [(f"{NAMES[kind]} {ident}", folded, served)]
+
+    def _may_be_over(self, subject: str, folded: str | None, served: str | None) -> bool:
+        """Versions of a key that means nothing go when its events have left: when that was the log does not tell."""
+        horizon = self._notes.horizon
+        if horizon is None or not subject.startswith("key/") or subject[4:] in self._notes.by_key:
+            return False
+        if folded is not None and served is not None:
+            return False
+        entry = (folded or served or "").partition(" ")[2]
+        return entry.replace("-", "", 1).isdigit() and Position.parse(entry, shard=horizon.shard) <= horizon
 
     async def _strangers(self, kind: Kind) -> AsyncIterator[str]:
         """What the server has and the log does not know."""

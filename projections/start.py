@@ -40,6 +40,15 @@ class StartState:
             _, entry = self.versions.of(subject)
             if subject[5:] not in self.notes.by_id and Position.parse(entry, shard=horizon.shard) <= horizon:
                 self.versions.drop(subject)
+        self._trim_keys(horizon)
+
+    def _trim_keys(self, horizon: Position) -> None:
+        """Versions of keys that mean nothing any more begin anew, as soon as their events have left."""
+        for subject in [name for name in self.versions.by_subject if name.startswith("key/")]:
+            key, (_, entry) = subject.removeprefix("key/"), self.versions.of(subject)
+            is_over = key not in self.notes.by_key and not self.notes.is_claimed(key)
+            if is_over and Position.parse(entry, shard=horizon.shard) <= horizon:
+                self.versions.drop(subject)
 
     def dump(self) -> Iterator[bytes]:
         """As lines, of which `load` makes it again."""

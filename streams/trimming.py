@@ -16,8 +16,8 @@ class TrimRefused(RoostError):
     """Somebody has not come so far yet. `keeper` is a mark or a view, `at` where it stands."""
 
     def __init__(self, flock: str, keeper: str, at: Position) -> None:
-        if keeper == "archive":
-            what = "the archive has"
+        if keeper in ("archive", "state"):
+            what = "the archive has" if keeper == "archive" else "the state that is stored in the archive has"
         elif "/" in keeper and not keeper.startswith("bridge"):
             what = f"projection {keeper} (follow it, or take it away by `roost views --drop {keeper}`) has"
         else:
@@ -35,13 +35,13 @@ class Trimmed:
     horizon: Position | None = None
 
 
-async def trim(shard: Shard, until: Position) -> Trimmed:
+async def trim(shard: Shard, until: Position, done: Trimmed | None = None) -> Trimmed:
     """Take all events up to and with `until` out of the log, page by page. They must be in the archive, and a state as
-    of `until` or later with them.
+    of `until` or later with them. What was done before an error stands in `done`.
 
     Raises TrimRefused while the archive, a bridge or a view has not come so far, ServerUnavailable.
     """
-    done = Trimmed()
+    done = Trimmed() if done is None else done
     while True:
         answer = await shard.run("trim", until.entry, PAGE)
         if answer[0] == b"held":

@@ -231,7 +231,9 @@ class Archivist:
 
     async def _tell(self, manifest: Manifest) -> None:
         record = ArchiveRecord(self.shelf.store.place, manifest.digest, self._who).to_json()
-        answer = await self.shard.run("archived", self._record, manifest.last, record)
+        answer = await self.shard.run(
+            "archived", self._record, manifest.last, record, "" if manifest.state is None else manifest.state.at
+        )
         if answer[0] == b"stale":
             raise ArchiveBusy(f"another process has archived up to {answer[1].decode()} meanwhile: archive again")
         self.manifest, self._record = manifest, record

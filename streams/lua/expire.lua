@@ -7,19 +7,9 @@
 
 if not routes_fit(ARGV[1]) then return stale_routes() end
 local now = clock()
-local horizon_ms, horizon_seq = string.match(redis.call('HGET', K.meta, 'horizon') or '', '^(%d+)-(%d+)$')
-horizon_ms, horizon_seq = tonumber(horizon_ms), tonumber(horizon_seq)
-
-local function is_trimmed(entry)
-  if not horizon_ms then return false end
-  local ms, seq = string.match(entry or '', '^(%d+)-(%d+)$')
-  ms, seq = tonumber(ms), tonumber(seq)
-  return ms and (ms < horizon_ms or (ms == horizon_ms and seq <= horizon_seq))
-end
-
 local due = redis.call('ZRANGE', K.deadlines, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[2]))
 for _, id in ipairs(due) do
-  local note = redis.call('HMGET', K.note .. id, 'digest', 'deadline', 'entry')
+  local note = redis.call('HMGET', K.note .. id, 'digest', 'deadline', 'entry', 'key')
   if note[1] then
     local event_id = string.sub(redis.sha1hex('expired ' .. id .. ' ' .. note[2]), 1, 24)
     local meta = string.format('{"id":"%s","time":%d}', event_id, now)
@@ -32,5 +22,6 @@ for _, id in ipairs(due) do
     end
   end
   drop_note(id)
+  close_key(note[4])
 end
 return #due

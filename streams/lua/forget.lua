@@ -8,13 +8,15 @@
 
 if not routes_fit(ARGV[1]) then return stale_routes() end
 local subject = 'note/' .. ARGV[2]
-local digest = redis.call('HGET', K.note .. ARGV[2], 'digest') or redis.call('HGET', K.expired, ARGV[2])
+local note = redis.call('HMGET', K.note .. ARGV[2], 'digest', 'key')
+local digest = note[1] or redis.call('HGET', K.expired, ARGV[2])
 if not digest then
   touch()
   return { ARGV[6] == '1' and has_appended(subject, ARGV[3]) and 'forgotten' or 'missing' }
 end
 append_next(subject, 'note.forgotten', ARGV[3], ARGV[4], ARGV[5])
 drop_note(ARGV[2])
+close_key(note[2])
 redis.call('HDEL', K.expired, ARGV[2])
 unname_blob(digest)
 redis.call('SPUBLISH', K.bell, 'forgotten ' .. ARGV[2])

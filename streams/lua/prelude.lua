@@ -285,6 +285,22 @@ local function unname_blob(digest)
   end
 end
 
+-- Whether the event at an entry has left for the archive.
+local function is_trimmed(entry)
+  local horizon_ms, horizon_seq = string.match(call('HGET', K.meta, 'horizon') or '', '^(%d+)-(%d+)$')
+  local ms, seq = string.match(entry or '', '^(%d+)-(%d+)$')
+  if not horizon_ms or not ms then return false end
+  ms, horizon_ms = tonumber(ms), tonumber(horizon_ms)
+  return ms < horizon_ms or (ms == horizon_ms and tonumber(seq) <= tonumber(horizon_seq))
+end
+
+-- A key that means nothing any more, that nobody computes, and whose events have left: its versions begin anew.
+local function close_key(key)
+  if not key or key == '' or call('HEXISTS', K.keys, key) == 1 or call('EXISTS', K.claim .. key) == 1 then return end
+  local _, entry = version_of('key/' .. key)
+  if is_trimmed(entry) then call('HDEL', K.versions, 'key/' .. key) end
+end
+
 -- Take a note out of the projection: its record, its deadline, its key if the key still means it.
 local function drop_note(id)
   local key = call('HGET', K.note .. id, 'key')

@@ -9,31 +9,34 @@ local MAX_BYTES = 4194304
 local to_ms, to_seq = string.match(ARGV[1], '^(%d+)-(%d+)$')
 to_ms, to_seq = tonumber(to_ms), tonumber(to_seq)
 
-local function is_behind(text)
+-- 1. Whoever reads the log has come so far: the archive and the state in it, bridges, and the projections that are read
+-- or being built. Who is furthest behind is told.
+local keeper, least_ms, least_seq
+
+local function has_come(who, text)
   local ms, seq = string.match(text, '^(%d+)-(%d+)')
   ms, seq = tonumber(ms), tonumber(seq)
-  return ms < to_ms or (ms == to_ms and seq < to_seq)
+  if ms > to_ms or (ms == to_ms and seq >= to_seq) then return end
+  if not keeper or ms < least_ms or (ms == least_ms and seq < least_seq) then
+    keeper, least_ms, least_seq = { 'kept', who, string.match(text, '^%S+') }, ms, seq
+  end
 end
 
--- 1. Whoever reads the log has come so far: the archive, bridges, and the projections that are read or being built.
 local marks = redis.call('HGETALL', K.marks)
-local archived = false
-for i = 1, #marks, 2 do
-  archived = archived or marks[i] == 'archive'
-  if is_behind(marks[i + 1]) then return { 'kept', marks[i], marks[i + 1] } end
-end
-if not archived then return { 'kept', 'archive', '0-0' } end
+local stands = { archive = '0-0', state = '0-0' }
+for i = 1, #marks, 2 do stands[marks[i]] = marks[i + 1] end
+if stands.archive == '0-0' then return { 'kept', 'archive', '0-0' } end
+for who, text in pairs(stands) do has_come(who, text) end
 local views = redis.call('HGETALL', K.views)
 for i = 1, #views, 2 do
   local name = views[i]
   local projection, version = string.match(name, '^(.*)/(%d+)$') -- not those that are folded anew: they begin again
   if version then
     local live = tonumber(redis.call('HGET', K.views, projection) or '0')
-    if tonumber(version) >= live and is_behind(views[i + 1]) then
-      return { 'kept', name, string.match(views[i + 1], '^%S+') }
-    end
+    if tonumber(version) >= live then has_come(name, views[i + 1]) end
   end
 end
+if keeper then return keeper end
 
 -- A rebuild that is putting projections in their places goes by the events that are there.
 if is_held() then return { 'held' } end
@@ -52,6 +55,7 @@ end
 
 local page = redis.call('XRANGE', K.log, '-', ARGV[1], 'COUNT', ARGV[2])
 local taken, last, bytes = 0, nil, 0
+local leaving = {} -- keys whose events leave
 for _, event in ipairs(page) do
   local fields = event[2]
   local kind, subject = fields[2], fields[4]
@@ -74,6 +78,8 @@ for _, event in ipairs(page) do
     if newest == event[1] and redis.call('EXISTS', K.note .. string.sub(subject, 6)) == 0 then
       redis.call('HDEL', K.versions, subject)
     end
+  elseif string.sub(subject or '', 1, 4) == 'key/' then
+    leaving[string.sub(subject, 5)] = true
   end
   taken, last = taken + 1, event[1]
   for i = 2, #fields, 2 do bytes = bytes + #fields[i] end
@@ -90,4 +96,5 @@ else
 end
 redis.call('HSET', K.meta, 'horizon', last)
 redis.call('HINCRBY', K.meta, 'trimmed', taken)
+for key in pairs(leaving) do close_key(key) end
 return { 'ok', taken, last, taken == #page and #page < tonumber(ARGV[2]) and 'done' or 'more' }

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- view_drop: a version of a projection is no more: its rows, its order, what it could not fold, and where it stood.
 -- KEYS[1]  the log
 -- ARGV     1 name, 2 version, 3 '1' = even if readers get it
