@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from roost.streams import RoostError, Shard, new_id
+from roost.streams.log import read_horizon
 from roost.streams.refold import Folded, Hold, NotFolded, Refold, What, holding
 from roost.streams.scan import scan_keys
 
@@ -70,9 +71,10 @@ class _Rebuilding:
 
     async def run(self) -> Rebuilt:
         begun = time.monotonic()
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             checkpoint = await self._fold()
-            if await self._compare() and await self._take_over(checkpoint):
+            # Once from the beginning, also where one that crashed has compared: then go on with others that are at it.
+            if await self._compare("?" if attempt else "") and await self._take_over(checkpoint):
                 break
         else:
             raise RoostError(
@@ -100,9 +102,9 @@ class _Rebuilding:
                 case NotFolded():
                     checkpoint = ""
 
-    async def _compare(self) -> bool:
+    async def _compare(self, cursor: str) -> bool:
         """Which notes are to be put right; False: what was folded is not there any more."""
-        cursor = "end" if self._what == "versions" else ""
+        cursor = "end" if self._what == "versions" else cursor
         while cursor != "end":
             reached = await self._refold.compare(cursor)
             if reached is None:
@@ -121,9 +123,9 @@ class _Rebuilding:
         state = await self._start(self._shard)
         if state is None:
             raise RoostError("the log was trimmed meanwhile: rebuild again, from the state that was stored then")
-        horizon: bytes | None = await self._shard.command("HGET", self._shard.keys.key("meta"), "horizon")
+        horizon = await read_horizon(self._shard)
         if horizon is not None:
-            state.notes.trim(type(state.position).parse(horizon.decode(), shard=self._shard.number))
+            state.trim(horizon)
         await self._refold.load(state.rows(self._what), state.position.entry)
 
     async def _take_over(self, checkpoint: str) -> bool:

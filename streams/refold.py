@@ -131,7 +131,7 @@ class Refold:
 
     async def compare(self, cursor: str) -> str | None:
         """Find out which served notes differ, a page of them; where to go on, 'end' behind the last. None: what was
-        folded is not there any more. '' begins, or tells how far another is."""
+        folded is not there any more. '' begins, '?' tells how far it is."""
         how, *rest = await self._shard.run("refold_compare", self._what, cursor)
         return None if how == b"spoiled" else rest[0].decode()
 

@@ -162,6 +162,19 @@ async def test_a_checkpoint_that_is_not_the_stored_one_folds_nothing(server_url:
         assert await leftovers(flock.shard) == []
 
 
+async def test_what_was_changed_after_a_crashed_rebuild_had_compared_it_is_mended_all_the_same(
+    server_url: str, flock_name: str
+) -> None:
+    async with Flock.open(flock_name, server_url) as flock:
+        note = await flock.memory.put("a finding")
+        crashed = Refold(flock.shard, "both")
+        assert isinstance(await crashed.fold(""), Folded)
+        assert await crashed.compare("") == "end"
+        await flock.shard.command("HSET", flock.shard.keys.key("note", note.id), "size", "99")
+        assert (await rebuild(flock.shard)).mended == 1
+        assert (await verify([flock.shard])).is_clean
+
+
 async def test_a_plain_client_writes_when_the_hold_has_ended(server_url: str, flock_name: str) -> None:
     async with Flock.open(flock_name, server_url) as flock:
         await flock.memory.put("before")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -54,8 +54,8 @@ stories = st.lists(st.tuples(datas, actors, causes, st.booleans()), max_size=30)
 def event_of(told: tuple[tuple[str, Any], str | None, str | None, bool]) -> Event:
     (kind, data), actor, cause, spaced = told
     if isinstance(data, tuple):
-        data, name, value = data
-        data = data | {name: value}
+        members, name, value = cast("tuple[dict[str, Any], str, Any]", data)
+        data = members | {name: value}
     body = json.dumps(data, ensure_ascii=spaced).encode() if spaced else orjson.dumps(data)
     return Event(type=kind, subject=f"s/{len(body) % 3}", body=body, actor=actor, cause=cause)
 
