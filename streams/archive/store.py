@@ -79,7 +79,7 @@ class Store:
         try:
             await asyncio.to_thread(self._library.put, self._store, path, content)
             if self.directory is not None:
-                await asyncio.to_thread(_sync, self.directory / path)
+                await asyncio.to_thread(_sync, self.directory / path, self.directory)
         except Exception as error:
             raise self._failed(f"{path} cannot be written", error) from error
 
@@ -122,9 +122,10 @@ def place_of(text: str) -> str:
     return text.rstrip("/")
 
 
-def _sync(path: Path) -> None:
-    """The file and its name: what is trimmed after this must not depend on a disk's cache."""
-    for each in (path, path.parent):
+def _sync(path: Path, top: Path) -> None:
+    """The file, its name and new directories: what is trimmed after this must not depend on a disk's cache."""
+    above = [parent for parent in path.parents if parent.is_relative_to(top)]
+    for each in (path, *above):
         handle = os.open(each, os.O_RDONLY)
         try:
             os.fsync(handle)
