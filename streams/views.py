@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from .errors import RoostError
-from .event import pairs
+from .event import new_id, pairs
 from .position import Position
 from .shard import Shard
 
@@ -86,18 +86,21 @@ class StoredView:
         return stored.decode(), Standing.parse(stored.decode(), self.shard.number)
 
     async def store(
-        self, before: str, standing: Standing, rows: Mapping[str, bytes], failures: Sequence[bytes] = ()
-    ) -> str:
+        self, before: str, standing: Standing, rows: Mapping[str, bytes], failures: Sequence[bytes] = (), *,
+        token: str | None = None,
+    ) -> str:  # fmt: skip
         """The rows that have changed (b"" takes one away), and how far that comes, as one step; as it is written.
 
         Raises StaleCheckpoint if it stood elsewhere than `before`, ServerFull, ServerUnavailable.
         """
-        text = standing.to_text()
+        # The token tells this step from one of another who has come to the same place: our rows may have been fetched
+        # after he had changed them, and only a step that is known to be ours has been carried out with them.
+        text = f"{standing.to_text()} {token or new_id()}"
         flat: list[str | bytes] = [part for pair in rows.items() for part in pair]
         answer = await self.shard.run("project", self.name, before, text, len(rows), *flat, *failures)
         if answer[0] == b"stale":
             stands = answer[1].decode()
-            if stands == text:  # the first of two attempts was carried out, and its answer lost
+            if stands == text:  # the first of two attempts of this very step was carried out, and its answer lost
                 return text
             raise StaleCheckpoint(self.name, stands)
         return text

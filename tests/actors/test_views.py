@@ -137,7 +137,10 @@ async def test_a_repeat_of_a_step_whose_answer_was_lost_is_no_step_of_another(fl
     view = StoredView(flock.shard, "subjects", 1)
     before, standing = await view.read_standing()
     after = standing.at(standing.position._replace(ms=5), passed=1)
-    assert await view.store(before, after, {"a": b"1"}) == await view.store(before, after, {"a": b"1"})
+    first = await view.store(before, after, {"a": b"1"}, token="mine")
+    assert await view.store(before, after, {"a": b"1"}, token="mine") == first
+    with pytest.raises(StaleCheckpoint):  # another, who has come to the same place: his rows may be others
+        await view.store(before, after, {"a": b"1"})
     with pytest.raises(StaleCheckpoint):
         await view.store(before, after.at(after.position._replace(ms=6), passed=1), {"a": b"2"})
     assert Standing.parse(after.to_text(), 0) == after
@@ -367,3 +370,17 @@ async def test_a_fold_may_begin_with_what_was_kept_of_the_events_before(flock: F
     assert await rebuild_view(flock.shard, Subjects(), start=start) == 300
     assert await verify_view(flock.shard, Subjects(), start=start) is None
     assert await verify_view(flock.shard, Subjects()) is None
+
+
+async def test_who_was_overtaken_does_not_take_rows_for_its_own_that_another_has_folded(flock: Flock) -> None:
+    await fill(flock, 60)
+    (page,) = [entries async for entries in Log(flock.shard).pages()]
+    slow, quick = Folder(flock.shard, Subjects()), Folder(flock.shard, Subjects())
+    await slow.begin()
+    await quick.begin()
+    await quick.fold_page(page[:40])  # now the rows are as after these, and the slow one fetches them
+    with pytest.raises(StaleCheckpoint):
+        await slow.fold_page(page[:40])
+    await slow.begin()
+    await slow.fold_page(page[40:])
+    assert await rows_of(flock, Subjects) == await folded(flock, Subjects())
