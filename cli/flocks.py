@@ -16,6 +16,8 @@ from roost.streams.outbox import Outbox
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
+from .holding import Holding, measure_holding
+
 MAX_LOOKED_AT = 200_000
 """Keys that are looked at to find flocks and count notes. What is beyond is said to be there."""
 MAX_FLOCKS = 100
@@ -29,7 +31,7 @@ class FlockSize:
 
     `durability` is what it waits for before it acknowledges; "?" where a newer Roost has chosen one that this does not
     know. `parked` counts the deliveries of all, also of inboxes that are no more. `relaying` counts units on
-    their way between shards; `relay_lag_s` is for how many seconds the oldest has been.
+    their way between shards; `relay_lag_s` is for how many seconds the oldest has been. `log` is what its events take.
     """
 
     name: str
@@ -42,6 +44,7 @@ class FlockSize:
     shards: int = 1
     relaying: int = 0
     relay_lag_s: float = 0.0
+    log: Holding = field(default_factory=Holding)
 
 
 @dataclass(slots=True)
@@ -95,6 +98,7 @@ async def _measure(shards: Sequence[Shard], notes: int) -> FlockSize:
     inboxes = [await _inbox(shards, name) for name in sorted(names)[:MAX_INBOXES]]
     name, durability = shards[0].keys.flock, await _durability_of(shards[0])
     size = FlockSize(name, durability, events, notes, parked, len(names), tuple(inboxes), len(shards))
+    size = replace(size, log=await measure_holding(shards))
     if len(shards) == 1:
         return size
     lags = [await Outbox(shard, len(shards)).lag() for shard in shards]

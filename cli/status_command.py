@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .flocks import FlockSizes
 
 NEARLY_FULL = 0.8
+SOON = timedelta(hours=1)
 PATIENCE = timedelta(seconds=5)
 SHOWN_INBOXES = 20
 
@@ -51,6 +52,7 @@ async def _status(common: Common) -> None:
 
 def _show(common: Common, server: ServerStatus, durability: str | None, sizes: FlockSizes | None) -> None:
     from .failure import tell
+    from .holding import holding_table
     from .json_lines import dump_safely
     from .terminal import show, write
 
@@ -60,12 +62,16 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
         show(_server_table(server, durability))
         for made in [] if sizes is None else _flock_tables(sizes):
             show("", made)
+        archives = None if sizes is None else holding_table(sizes.flocks)
+        if archives is not None:
+            show("", archives)
     share = _share(server)
     if share is not None and share > NEARLY_FULL:
         tell(
             f"the server's memory is {share:.0%} full; when it is full, nothing more can be written: raise its "
-            "maxmemory, or forget notes"
+            "maxmemory, let old events leave (`roost archive --memory 70%`), or forget notes"
         )
+    _warn_in_time(server, sizes)
     for flock in [] if sizes is None else sizes.flocks:
         if flock.relaying:
             tell(
@@ -77,6 +83,26 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
             tell(f"{what} for a decision in flock {flock.name}: `roost dead --flock {flock.name}`")
     if server.running and not server.answers:
         tell("the server runs but does not answer: it is loading its data, its disk is full, or it is stuck")
+
+
+def _warn_in_time(server: ServerStatus, sizes: FlockSizes | None) -> None:
+    from .amounts import show_span
+    from .failure import tell
+
+    flocks = [] if sizes is None else sizes.flocks
+    growth = sum(flock.log.growth_bytes_s for flock in flocks)
+    if server.headroom is not None and growth and server.headroom / growth < SOON.total_seconds():
+        left = show_span(timedelta(seconds=max(0.0, server.headroom / growth)))
+        tell(
+            f"at the rate at which events are written the server is full in {left}: let old ones leave by "
+            "`roost archive --memory 70% --every 1m`"
+        )
+    for flock in flocks:
+        if flock.log.kept_by is not None:
+            tell(
+                f"flock {flock.name}: events that are archived stay on the server, because {flock.log.kept_by} has not "
+                f"come further: `roost views --flock {flock.name}` shows what to do"
+            )
 
 
 def _share(server: ServerStatus) -> float | None:

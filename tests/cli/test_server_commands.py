@@ -14,7 +14,7 @@ from roost_tests.command import RoostCommand
 
 from roost.actors import Flock
 from roost.cli.durability import SENTENCES, find_durability
-from roost.streams import Inbox, connect
+from roost.streams import Event, Inbox, connect
 
 UP_AT_ONCE = 10
 CLERKS = str(Path(roost_tests.__file__).with_name("clerks.py"))
@@ -150,3 +150,36 @@ async def test_status_finds_the_flocks_of_a_cluster_on_all_its_nodes(
             await flock.memory.put("a note")
     facts = (await roost_at_home("status", "--json", ROOST_URL=cluster.url)).json
     assert [(one["name"], one["events"], one["notes"]) for one in facts["flocks"]] == [(name, 1, 1) for name in names]
+
+
+async def test_status_shows_what_has_left_and_who_keeps_the_rest(
+    roost: RoostCommand, flock: Flock, flock_name: str, tmp_path: Path
+) -> None:
+    await flock.memory.put("one", ttl=None)
+    before = await roost("status", "--json")
+    [one] = before.json["flocks"]
+    assert (one["log"]["archive"], one["log"]["horizon"], one["log"]["trimmed"]) == (None, [], 0)
+    assert one["log"]["log_bytes"] > 0
+    last = await flock.log.last()
+    await flock.shard.command("HSET", flock.shard.keys.key("marks"), "bridge/mine", last.entry)
+    await flock.memory.put("two", ttl=None)
+    archived = await roost("archive", "--to", str(tmp_path / "there"))
+    assert archived.code == 0
+    (told, facts) = await asyncio.gather(roost("status"), roost("status", "--json"))
+    [one] = facts.json["flocks"]
+    assert (one["log"]["horizon"], one["log"]["trimmed"], one["log"]["archive_lag_s"]) == ([str(last)], 1, 0)
+    assert (one["log"]["archive"], one["log"]["kept_by"]) == (str(tmp_path / "there"), "bridge/mine")
+    assert "because bridge/mine has not come further" in facts.err
+    assert "Archive of" in told.out
+
+
+async def test_status_warns_in_time_before_events_fill_the_server(
+    roost_at_home: RoostCommand, bare_server: Callable[..., Awaitable[BareServer]]
+) -> None:
+    server = await bare_server("--maxmemory", "24mb")
+    async with Flock.open("filling", server.url) as flock:
+        body = b'{"text":"%s"}' % (b"x" * 4000)
+        for _ in range(20):
+            await flock.append(*[Event(type="page.seen", subject="page/1", body=body) for _ in range(50)])
+    warned = await roost_at_home("status", ROOST_URL=server.url)
+    assert "at the rate at which events are written the server is full in" in warned.err
