@@ -183,9 +183,11 @@ class Archivist:
             return True
         key = self.shard.keys.key
         content: bytes | None = await self.shard.command("GET", key("blob", digest))
-        if content is None:
-            if await self.shard.command("HEXISTS", key("refs"), digest):
+        if content is None and await self.shard.command("HEXISTS", key("refs"), digest):
+            content = await self.shard.command("GET", key("blob", digest))  # just now it was written again
+            if content is None:
                 raise RoostError(f"content {digest} is missing, and nobody has forgotten it: it cannot be archived")
+        if content is None:
             return False
         packed = await asyncio.to_thread(pack, content)
         await self.shelf.store.put(path, packed)
