@@ -12,6 +12,9 @@ from roost.streams import LimitExceeded
 from .rows import MAX_KEY_BYTES
 
 MAX_ROW_BYTES = 256 * 1024
+MAX_EVENT_ROWS = 5_000
+MAX_EVENT_BYTES = 1024 * 1024
+"""What one event may change: all of it is stored in one step."""
 MAX_HELD = 20_000
 GONE = b""
 """A row that is not there: none is as short."""
@@ -72,6 +75,7 @@ class FetchedRows:
         if stored is None:
             stored = self._held.get(key)
             if stored is None:
+                _check_key(key)  # a key of no sense is the event's failure, not that of fetching
                 self.wanted[key] = None
                 if self._scouting:
                     return None
@@ -91,8 +95,11 @@ class FetchedRows:
 
     def keep_event(self) -> None:
         """Take this event's changes to those that wait. Raises what pydantic raises for a row that is no JSON,
-        LimitExceeded for one that is too large; then nothing of them is kept."""
+        LimitExceeded for one that is too large, or too many of them; then nothing of them is kept."""
+        if len(self._of_event) > MAX_EVENT_ROWS:
+            raise LimitExceeded(f"one event changes {len(self._of_event):,} rows, over the bound of {MAX_EVENT_ROWS:,}")
         kept: dict[str, bytes] = {}
+        size = 0
         for key, row in self._of_event.items():
             kept[key] = GONE if row is None else self._adapter.dump_json(row, exclude_defaults=self._compact)
             if len(kept[key]) > MAX_ROW_BYTES:
@@ -100,6 +107,9 @@ class FetchedRows:
                     f"row {key[:100]!r} has {len(kept[key]):,} bytes, over the bound of {MAX_ROW_BYTES:,}: "
                     "let the projection keep several rows instead"
                 )
+            size += len(key.encode()) + len(kept[key])
+            if size > MAX_EVENT_BYTES:
+                raise LimitExceeded(f"one event changes rows of more than {MAX_EVENT_BYTES:,} bytes together")
         for key, stored in kept.items():
             self.size += len(key) + len(stored) - len(self._changes.get(key, b""))
         self._changes.update(kept)
@@ -134,6 +144,8 @@ class FetchedRows:
         self.size = 0
 
 
-def _check_key(key: str) -> None:
+def _check_key(key: Any) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"the key of a row is a text, not {key!r:.100}")
     if not 0 < len(key.encode()) <= MAX_KEY_BYTES:
         raise LimitExceeded(f"the key of a row has 1 to {MAX_KEY_BYTES:,} bytes: {key[:100]!r}")

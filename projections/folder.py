@@ -87,25 +87,22 @@ class Folder:
         while at < len(wanted):
             number, entry = wanted[at]
             # 2. One event: all of its changes, or none.
-            try:
-                event = event_of(self._shard.number, *entry)
-                self._projection.evolve(event, self._rows)
-                self._rows.keep_event()
-            except RowWanted:
+            failed = self._try(entry)
+            if self._rows.wanted:
                 self._rows.drop_event()
                 if scouts < SCOUTS:
                     scouts += 1
                     self._scout(wanted[at:])
                 await self._fetch()
                 continue
-            except Exception as error:  # whatever the code of a projection raises
+            if failed is not None:
                 self._rows.drop_event()
-                failures.append(self._failed(entry, error))
+                failures.append(self._failed(entry, failed))
                 if self._projection.on_poison == "stop":
                     await self._store(entries[done:number], failures[-1:], stopped=entry)
                     raise ProjectionStopped(
-                        self._projection, _place(self._shard.number, entry), _kind(entry), _say(error)
-                    ) from error
+                        self._projection, _place(self._shard.number, entry), _kind(entry), _say(failed)
+                    ) from failed
             at += 1
             # 3. More than a step may store: what has been folded so far goes first.
             if len(self._rows.changes) >= MAX_ROWS or self._rows.size >= MAX_BYTES:
@@ -113,6 +110,19 @@ class Folder:
                 done, failures = number + 1, []
         if done < len(entries):
             await self._store(entries[done:], failures)
+
+    def _try(self, entry: Entry) -> Exception | None:
+        """Fold one event; what its projection raised, if it did. Neither counts while rows are wanted: an `evolve`
+        that catches everything has hidden that it was stopped."""
+        try:
+            self._projection.evolve(event_of(self._shard.number, *entry), self._rows)
+            if not self._rows.wanted:
+                self._rows.keep_event()
+        except RowWanted:
+            pass
+        except Exception as error:  # whatever the code of a projection raises
+            return error
+        return None
 
     def _scout(self, wanted: Sequence[tuple[int, Entry]]) -> None:
         """Which rows the rest of the page asks for, as far as can be seen without having them."""

@@ -58,8 +58,8 @@ class View(Generic[Row]):
 
     async def get_many(self, keys: Sequence[str]) -> list[Row | None]:
         """Rows by their keys, None where there is none."""
-        await self._check_version()
         found = await asyncio.gather(*[stored.get_many(keys) for stored in self._stored])
+        await self._check_version()  # not before: rows may have gone since
         return [self._one_of(parts) for parts in zip(*found, strict=True)]
 
     async def range(
@@ -78,10 +78,12 @@ class View(Generic[Row]):
             for key, parts in page:
                 row = self._one_of(parts)
                 if row is not None:
+                    given += 1
                     yield key, row
             if len(page) < count:
+                await self._check_version()  # rows that went because another took over are no end
                 return
-            after, given = page[-1][0], given + len(page)
+            after = page[-1][0]
 
     async def count(self, prefix: str = "") -> int:
         """How many rows have a key that begins so; one that stands in several shards counts in each."""
@@ -106,16 +108,24 @@ class View(Generic[Row]):
     async def wait(
         self, positions: Position | Iterable[Position], *, timeout: timedelta = timedelta(seconds=10)
     ) -> None:
-        """Until these positions have been folded, by whoever follows. Raises TimeoutError."""
+        """Until these positions have been folded, by whoever follows. Raises TimeoutError, which says how far it is."""
         wanted = [positions] if isinstance(positions, Position) else list(positions)
         pause = SHORTEST_S
-        async with asyncio.timeout(timeout.total_seconds()):
-            while True:
-                reached = {standing.position.shard: standing.position for standing in await self.standings()}
-                if all(position.shard in reached and reached[position.shard] >= position for position in wanted):
-                    return
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_S)
+        missing: list[str] = []
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                while True:
+                    reached = {standing.position.shard: standing for standing in await self.standings()}
+                    missing = [_say_missing(position, reached.get(position.shard)) for position in wanted]
+                    missing = [each for each in missing if each]
+                    if not missing:
+                        return
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_S)
+        except TimeoutError:
+            name = f"{self.projection.name}/{self.projection.version}"
+            why = missing[0] if missing else "the server did not answer"
+            raise TimeoutError(f"view {name} has not come as far within {timeout}: {why}") from None
 
     async def catch_up(self, progress: Progress | None = None) -> None:
         """Fold, here and now, up to where the log's end is; then this version is the one that is read.
@@ -126,9 +136,16 @@ class View(Generic[Row]):
         if progress is not None:
             totals = await asyncio.gather(*[events_added(shard) for shard in self._shards])
             progress = _sum_of(progress, sum(totals))
-        for shard, stored, end in zip(self._shards, self._stored, ends, strict=True):
-            folder = Folder(shard, self.projection, view=stored)
+        folders = [
+            Folder(shard, self.projection, view=stored)
+            for shard, stored in zip(self._shards, self._stored, strict=True)
+        ]
+        for shard, folder, end in zip(self._shards, folders, ends, strict=True):
             await fold_to(shard, folder, end, progress)
+        # A version that is complete in some shards only is not to be read: all of it is folded before it takes over.
+        for shard, folder, stored in zip(self._shards, folders, self._stored, strict=True):
+            if len(folders) > 1:
+                await fold_to(shard, folder, await Log(shard).last())
             live = await stored.take()
             if live > self.projection.version:
                 raise ViewReplaced(self.projection.name, self.projection.version, live)
@@ -157,6 +174,17 @@ class View(Generic[Row]):
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         behind_ms = now_ms - Position.parse(page[0][0].decode()).ms
         return Lag(max(1, added - standing.passed), max(0, behind_ms) / 1000)
+
+
+def _say_missing(position: Position, standing: Standing | None) -> str:
+    """Why it cannot be said that a position has been folded; nothing where it has."""
+    if standing is None:
+        return f"{position} is in no shard of this flock"
+    if standing.position >= position:
+        return ""
+    if standing.stopped is not None:
+        return f"it stops before the event at {standing.stopped}, which it cannot fold"
+    return f"it stands at {standing.position}, before {position}; is it followed?"
 
 
 async def fold_to(shard: Shard, folder: Folder, end: Position, progress: Progress | None = None) -> None:

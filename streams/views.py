@@ -112,14 +112,15 @@ class StoredView:
             found += await self.shard.command("HMGET", self._rows, *keys[first : first + PAGE])
         return found
 
-    async def range(self, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
-        """The rows whose key begins so, behind `after`, in order; at most `limit`."""
+    async def range(self, prefix: str, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """The rows whose key begins so, behind `after`, in order; at most `limit`, fewer only where there are no more.
+        None: it has gone while it was read."""
         start = f"({after}" if after >= prefix and after else f"[{prefix}" if prefix else "-"
         end = b"[" + prefix.encode() + b"\xff" if prefix else "+"
         keys = await self.shard.command("ZRANGE", self._order, start, end, "BYLEX", "LIMIT", 0, limit)
         names = [key.decode() for key in keys]
         rows = await self.get_many(names)
-        return [(name, row) for name, row in zip(names, rows, strict=True) if row is not None]
+        return list(zip(names, rows, strict=True))
 
     async def count(self, prefix: str) -> int:
         """How many rows have a key that begins so."""
