@@ -180,7 +180,7 @@ async def open_shelf(shard: Shard, known: tuple[Shelf, Manifest] | None = None) 
     while record is not None:
         if known is not None and known[0].store.place == record.place and known[1].digest == record.manifest:
             return known
-        shelf = Shelf(Store(record.place), shard.keys)
+        shelf = Shelf(Store(record.place, make=False), shard.keys)
         try:
             return shelf, await shelf.recorded(record.manifest)
         except DamagedArchive:

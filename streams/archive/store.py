@@ -32,9 +32,10 @@ class Store:
     something to Python when that ends, and the process is aborted then.
     """
 
-    def __init__(self, place: str) -> None:
-        """`place` is a directory (made if need be), or a URL such as s3://bucket/prefix. Credentials are found by the
-        library where its field keeps them, such as AWS_ACCESS_KEY_ID; none stand in `place`. Raises SettingsError."""
+    def __init__(self, place: str, *, make: bool = True) -> None:
+        """`place` is a directory (made if need be, and if `make`; ArchiveUnusable otherwise), or a URL such as
+        s3://bucket/prefix. Credentials are found by the library where its field keeps them, such as AWS_ACCESS_KEY_ID;
+        none stand in `place`. Raises SettingsError."""
         self.place = place_of(place)
         self.directory: Path | None = None
         try:
@@ -48,8 +49,12 @@ class Store:
                 self._store: Any = store.from_url(self.place, retry_config=RETRIES)
             else:
                 self.directory = Path(self.place)
+                if not make and not self.directory.is_dir():
+                    raise ArchiveUnusable(f"archive {self.place} is not there: put it back, or mount its disk")
                 self.directory.mkdir(parents=True, exist_ok=True)
                 self._store = store.LocalStore(self.place)
+        except ArchiveUnusable:
+            raise
         except OSError as error:
             raise SettingsError(f"archive {self.place} cannot be made: {error.strerror}") from error
         except Exception as error:  # the library's own errors have no common root

@@ -28,7 +28,7 @@ from roost.streams.archive.archivist import Archivist
 from roost.streams.archive.line import entry_of, line_of
 from roost.streams.archive.manifest import DamagedArchive
 from roost.streams.archive.shelf import open_shelf
-from roost.streams.archive.store import Store, place_of
+from roost.streams.archive.store import ArchiveUnusable, Store, place_of
 from roost.streams.event import pairs
 from roost.streams.log import read_horizon
 from roost.streams.trimming import TrimRefused, trim
@@ -325,3 +325,14 @@ async def test_who_watches_from_before_the_horizon_gets_everything(flock: Flock,
     assert seen_keys == ["a/1", "a/2"]
     found = await flock.wait_for("page.seen", since=begun, timeout=timedelta(seconds=5))
     assert found.subject == "page/0"
+
+
+async def test_a_directory_that_is_not_there_is_told_and_not_made(flock: Flock, store: Store, tmp_path: Path) -> None:
+    await fill(flock, 10)
+    await archive(flock.shard, store)
+    (tmp_path / "archive").rename(tmp_path / "away")
+    with pytest.raises(ArchiveUnusable, match="is not there: put it back, or mount its disk"):
+        await whole(flock)
+    assert not (tmp_path / "archive").exists()
+    (tmp_path / "away").rename(tmp_path / "archive")
+    assert len(await whole(flock)) == 10
