@@ -56,11 +56,11 @@ class Writers:
             note = await self.flock.memory.put(text, key=f"key/{number}", ttl=None if lasts else 2 * MINUTE)
             if lasts:
                 self.kept[note.id] = text
-                await self.flock.effect(f"mail/{number}", self._send)
+                await self.flock.effect(f"mail/{number}", self.send)
             number += 1
             await asyncio.sleep(0.005)
 
-    async def _send(self, key: str) -> str:
+    async def send(self, key: str) -> str:
         self.sent.append(key)
         return "sent"
 
@@ -92,7 +92,7 @@ async def test_an_hour_of_writes_on_a_small_server(
             assert (await flock.memory.get(note_id)).text == text
         sent = list(writers.sent)
         for key in sent:
-            assert await flock.effect(key, writers._send) == "sent"
+            assert await flock.effect(key, writers.send) == "sent"
         assert writers.sent == sent, "none of them happened again"
         state = await from_the_beginning(flock.shard)
         assert state is not None

@@ -163,7 +163,7 @@ async def test_whatever_a_flock_does_between_trims_is_found_again(flock: Flock, 
     for key, total in life.sums.items():
         stored, folded = await states.load(key), await states.fold(key)
         assert (stored.value.total, stored.version) == (total, folded.version)
-    assert (await check_archive(flock.shard, begin=lambda *_: None, progress=lambda _: None)).faults == []
+    assert (await check_archive(flock.shard, begin=lambda what, events: None, progress=lambda _: None)).faults == []
 
 
 async def test_a_key_whose_events_have_left_begins_anew_and_is_computed_once(flock: Flock, store: Store) -> None:

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -312,7 +312,7 @@ def test_the_last_words_of_a_server_are_found_in_its_log(tmp_path: Path, lines: 
 
 
 @contextmanager
-def disk_of(place: Path, size: str) -> Iterator[Path]:
+def disk_of(place: Path, size: str) -> Generator[Path]:
     place.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", place], check=False).returncode:
         pytest.skip("only an administrator can make a small disk")
