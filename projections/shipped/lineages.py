@@ -18,7 +18,7 @@ from ..projection import Projection
 from ..recorded import How, OddData, count_of, data_of, how_of, optional_text, text_of
 from ..rows import Rows
 from ..view import View
-from .part import part
+from .part import note_part, part
 
 MAX_BUILT = 10_000
 """Notes made from one note of which is told."""
@@ -62,9 +62,9 @@ class Lineages(Projection[LineageRow]):
                     data = data_of(event)
                     note = optional_text(data, "note")
                     if note is not None:
-                        known = rows.get(f"note/{part(note)}", LineageRow(note=note))
+                        known = rows.get(f"note/{note_part(note)}", LineageRow(note=note))
                         kind, model = text_of(data, "kind"), optional_text(data, "model")
-                        rows[f"note/{part(note)}"] = replace(known, kind=kind, model=model)
+                        rows[f"note/{note_part(note)}"] = replace(known, kind=kind, model=model)
                 case "note.read":
                     data = data_of(event)
                     self._used(event, text_of(data, "note"), "read", count_of(data, "count"), rows)
@@ -81,9 +81,9 @@ class Lineages(Projection[LineageRow]):
     def _written(self, event: Event, rows: Rows[LineageRow]) -> None:
         record = record_of(event)
         position = event.position
-        before = rows.get(f"note/{part(record.id)}", LineageRow(note=record.id))
+        before = rows.get(f"note/{note_part(record.id)}", LineageRow(note=record.id))
         sources = tuple(dict.fromkeys(record.sources))
-        rows[f"note/{part(record.id)}"] = replace(
+        rows[f"note/{note_part(record.id)}"] = replace(
             before,
             fate="kept",
             key=record.key,
@@ -98,18 +98,18 @@ class Lineages(Projection[LineageRow]):
         )
         place = "" if position is None else f"{position.ms:015d}-{position.seq:010d}-{position.shard}"
         for source in sources:
-            rows[f"built/{part(source)}/{place}"] = LineageRow(note=record.id)
+            rows[f"built/{note_part(source)}/{place}"] = LineageRow(note=record.id)
         if record.key is not None:
             rows[f"key/{part(record.key)}"] = LineageRow(note=record.id, written_ms=position.ms if position else 0)
 
     def _used(self, event: Event, note: str, how: How | Literal["read"], count: int, rows: Rows[LineageRow]) -> None:
-        key = f"use/{part(note)}/{how}\t{part(event.actor)}\t{part(event.run)}"
+        key = f"use/{note_part(note)}/{how}\t{part(event.actor)}\t{part(event.run)}"
         used = rows.get(key, LineageRow(note=note, author=event.actor, run=event.run, how=how))
         rows[key] = replace(used, count=used.count + count)
 
     def _ended(self, event: Event, fate: Fate, rows: Rows[LineageRow]) -> None:
         note = text_of(data_of(event), "note")
-        rows[f"note/{part(note)}"] = replace(rows.get(f"note/{part(note)}", LineageRow(note=note)), fate=fate)
+        rows[f"note/{note_part(note)}"] = replace(rows.get(f"note/{note_part(note)}", LineageRow(note=note)), fate=fate)
 
     def merge(self, one: LineageRow, other: LineageRow) -> LineageRow:
         """A note's events, and its uses, stand in its shard; a forgotten one's in that of its key as well."""
@@ -123,14 +123,14 @@ async def resolve(view: View[LineageRow], text: str) -> str:
 
     Raises NoteNotFound when there is none, or more than one.
     """
-    if await view.get(f"note/{part(text)}") is not None:
+    if await view.get(f"note/{note_part(text)}") is not None:
         return text
     by_key = await view.get(f"key/{part(text)}")
     if by_key is not None:
         return by_key.note
-    found = [row.note async for _, row in view.range(f"note/{part(text)}", limit=2)] if text else []
+    found = [row.note async for _, row in view.range(f"note/{note_part(text)}", limit=2)] if text else []
     if len(found) > 1:
-        count = await view.count(f"note/{part(text)}")
+        count = await view.count(f"note/{note_part(text)}")
         raise NoteNotFound(f"{text} (that begins the IDs of {count} notes: give more digits)")
     if not found:
         raise NoteNotFound(text)
@@ -144,7 +144,7 @@ async def read_lineage(
 
     Only what is shown is fetched. Raises NoteNotFound.
     """
-    if await view.get(f"note/{part(note)}") is None:
+    if await view.get(f"note/{note_part(note)}") is None:
         raise NoteNotFound(note)
     fold = DescentFold()
     for forwards in (False, True):
@@ -162,9 +162,11 @@ async def read_lineage(
 
 async def _fetch(view: View[LineageRow], fold: DescentFold, note: str, *, forwards: bool) -> list[str]:
     """Let the fold know of a note; its neighbours in that direction."""
-    row = await view.get(f"note/{part(note)}") or LineageRow(note=note)
-    uses = [each async for _, each in view.range(f"use/{part(note)}/", limit=MAX_USES)]
-    built = [each.note async for _, each in view.range(f"built/{part(note)}/", limit=MAX_BUILT)] if forwards else []
+    row = await view.get(f"note/{note_part(note)}") or LineageRow(note=note)
+    uses = [each async for _, each in view.range(f"use/{note_part(note)}/", limit=MAX_USES)]
+    built = (
+        [each.note async for _, each in view.range(f"built/{note_part(note)}/", limit=MAX_BUILT)] if forwards else []
+    )
     facts = Ancestor(
         id=note, fate=row.fate, key=row.key, author=row.author, run=row.run, size=row.size, written_ms=row.written_ms,
         tags=row.tags, kind=row.kind, model=row.model,

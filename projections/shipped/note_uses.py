@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from orjson import dumps
+
 from roost.streams import Event
 
 from ..recorded import How, count_of, data_of, how_of, text_of
@@ -12,6 +14,10 @@ from .part import part
 
 MAX_READERS = 1000
 """Of one note. What further ones read by its ID is not counted."""
+FEW = 50
+"""So many readers fit into a row however long their names are."""
+MAX_READERS_BYTES = 128 * 1024
+"""A row that is too large could not be stored, and everything else that its event tells would be lost with it."""
 
 Who = tuple[str, str]
 """An agent's name and run; empty where it is not known."""
@@ -32,6 +38,8 @@ class NoteUses:
         read, again = known.get(reader, (0, 0))
         known[reader] = (read + reads, again + reused)
         listed = tuple([(who, *counts) for who, counts in known.items()])
+        if len(listed) > max(FEW, len(self.readers)) and len(dumps(listed)) > MAX_READERS_BYTES:
+            return self, 0
         change = max(0, read + reads - again - reused) - max(0, read - again)
         return replace(self, readers=listed), 0 if reader == self.author or not self.author[0] else change
 

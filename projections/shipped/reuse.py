@@ -59,13 +59,10 @@ class Reuse(Projection[ReuseBetween | NoteUses]):
     def _used(self, event: Event, rows: Rows[ReuseBetween | NoteUses]) -> None:
         used = Used.of(event)
         known = rows.get(f"note/{used.note}")
-        author, change = ("", ""), 0
+        author, change, after = ("", ""), 0, None
         if isinstance(known, NoteUses):
             author = known.author
             after, change = known.used(used.reader, used.reads, int(used.how is not None))
-            rows[f"note/{used.note}"] = after
-        if used.how is None and not change:
-            return
         key = edge_key(used.reader, author)
         edge = rows.get(key)
         if not isinstance(edge, ReuseBetween):
@@ -73,7 +70,10 @@ class Reuse(Projection[ReuseBetween | NoteUses]):
         edge = replace(edge, referenced=edge.referenced + change)
         if used.how is not None:
             edge = _with_work(replace(edge, **{used.how: getattr(edge, used.how) + 1}), data_of(event).get("work"))
-        rows[key] = edge
+        if after is not None:  # not before: an event whose work is odd leaves no trace
+            rows[f"note/{used.note}"] = after
+        if used.how is not None or change:
+            rows[key] = edge
 
     def merge(self, one: ReuseBetween | NoteUses, other: ReuseBetween | NoteUses) -> ReuseBetween | NoteUses:
         if not isinstance(one, ReuseBetween) or not isinstance(other, ReuseBetween):

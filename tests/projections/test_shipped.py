@@ -224,6 +224,43 @@ def test_agents_tell_what_is_in_hand() -> None:
     )
 
 
+def told(kind: str, ms: int, actor: str = "a", run: str | None = None, **data: Any) -> Event:
+    body = orjson.dumps(data)
+    return Event(type=kind, subject="s", body=body, actor=actor, run=run, position=Position(0, ms, 0), version=1)
+
+
+def test_a_reuse_whose_work_is_odd_leaves_no_trace_in_what_is_referenced() -> None:
+    log = [
+        told("note.written", 1, "writer", note="n"),
+        told("work.reused", 2, "reader", note="n", how="found", work=[]),
+        told("note.read", 3, "reader", note="n", count=1),
+    ]
+    (edge,) = [row for row in folded(Reuse, log).values() if isinstance(row, ReuseBetween)]
+    (used,) = [row for row in folded(Usage, log).values() if isinstance(row, UsageRow)]
+    assert (edge.found, edge.referenced) == (used.found, used.referenced) == (0, 1)
+
+
+def test_a_note_with_many_readers_of_long_names_loses_no_reuse() -> None:
+    log = [told("note.written", 1, "writer", note="n")]
+    names = [f"{number:03d}" + "\x1b" * 190 for number in range(200)]
+    log += [told("work.reused", 2 + at, name, name, note="n", how="found") for at, name in enumerate(names)]
+    for projection in (Reuse, Usage):
+        made, rows = projection(), FetchedRows(projection.adapter(), compact=True)
+        rows.scout(True)
+        for event in log:
+            made.evolve(event, rows)
+            rows.keep_event()  # raises where a row is too large
+    assert sum(edge.found for edge in folded(Reuse, log).values() if isinstance(edge, ReuseBetween)) == 200
+
+
+def test_names_with_what_parts_keys_share_no_row() -> None:
+    runs = folded(Runs, [told("x", at, run=run) for at, run in enumerate(["a b", "a\tb", "a b"])])
+    assert sorted((run.id, run.events) for run in runs.values()) == [("a\tb", 1), ("a b", 2)]
+    lineages = folded(Lineages, [told("note.read", 1, note=note, count=1) for note in ("a", "a/b", "a\tb")])
+    assert len(lineages) == 3
+    assert len([key for key in lineages if key.startswith("use/a/")]) == 1
+
+
 def test_unknown_prices_stay_unknown() -> None:
     work = {"kind": "model", "model": "m", "calls": 1, "input_tokens": 2, "output_tokens": 1}
     priced = orjson.dumps(
