@@ -32,8 +32,7 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
             takes = {inbox: json.loads(text) for inbox, text in routes.items()}
             to = [inbox for inbox, each in takes.items() if kind in each["types"] and each["run"] in (None, run)]
             answer = await call(name, generation, *arguments(",".join(to)))
-            if generation.startswith("held:"):  # for a moment nothing is written: a projection is made anew
-                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01 * generation.startswith("held:"))  # for a moment nothing is written
         return answer
 
     async def handle(entry: str, count: int, fields: dict[str, str]) -> None:
