@@ -26,14 +26,14 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
         return await redis.eval(texts[name], 1, prefix + "log", *arguments)
 
     async def append(name: str, kind: str, run: str | None, arguments: Callable[[str], list[Any]]) -> Any:
-        answer = ["routes"]
-        while answer[0] == "routes":  # who wants such events has changed: look again
+        while True:
             generation, routes = await redis.hget(prefix + "meta", "generation"), await redis.hgetall(prefix + "routes")
             takes = {inbox: json.loads(text) for inbox, text in routes.items()}
             to = [inbox for inbox, each in takes.items() if kind in each["types"] and each["run"] in (None, run)]
             answer = await call(name, generation, *arguments(",".join(to)))
-            await asyncio.sleep(0.01 * generation.startswith("held:"))  # for a moment nothing is written
-        return answer
+            if answer[0] != "routes":  # else: who wants such events has changed, or for a moment nothing is written
+                return answer
+            await asyncio.sleep(0.01)
 
     async def handle(entry: str, count: int, fields: dict[str, str]) -> None:
         found, origin = json.loads(fields["data"]), json.loads(fields["meta"])
@@ -41,8 +41,8 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
         common = {"time": time.time_ns() // 1_000_000, "actor": INBOX, "cause": origin["id"], **run}
         read, meta = (json.dumps({"id": secrets.token_hex(12), **common}) for _ in range(2))
         page = await append("read", "note.read", run.get("run"), lambda to: ["id", found["note"], read, to, *[""] * 7])
-        data = json.dumps({"name": found["name"], "words": len(page[5].split())})
-        unit = [2, "D", INBOX, ME, entry, count, "e", f"actor/{INBOX}", "page.counted", meta, data]  # both, or neither
+        told = [meta, json.dumps({"name": found["name"], "words": len(page[5].split())})]
+        unit = [2, "D", INBOX, ME, entry, count, "e", f"actor/{INBOX}", "page.counted", *told]  # both, or neither
         call_id = [secrets.token_hex(12), 1, secrets.token_hex(12), 600_000]
         print(await append("write", "page.counted", run.get("run"), lambda to: [*call_id, 1, *unit, to]), flush=True)
 
