@@ -9,7 +9,6 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
     async def call(name: str, *arguments: Any) -> Any:
         return await redis.eval(texts[name], 1, prefix + "log", *arguments)
 
-    async def append(name: str, kind: str, run: str | None, arguments: Callable[[str], list[Any]]) -> Any:
+    async def append(name: str, kind: str, run: str | None, arguments: Any) -> Any:
         while True:
             generation, routes = await redis.hget(prefix + "meta", "generation"), await redis.hgetall(prefix + "routes")
             takes = {inbox: json.loads(text) for inbox, text in routes.items()}
