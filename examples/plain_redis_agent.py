@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-INBOX, ME = "plain-counter", secrets.token_hex(8)
+INBOX, ME, TO = "plain-counter", secrets.token_hex(8), object()  # TO: the inboxes that an event goes to
 
 
 async def work(url: str, flock: str, texts: dict[str, str]) -> None:
@@ -24,12 +24,12 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
     async def call(name: str, *arguments: Any) -> Any:
         return await redis.eval(texts[name], 1, prefix + "log", *arguments)
 
-    async def append(name: str, kind: str, run: str | None, arguments: Any) -> Any:
+    async def append(name: str, kind: str, run: str | None, *arguments: Any) -> Any:
         while True:
             generation, routes = await redis.hget(prefix + "meta", "generation"), await redis.hgetall(prefix + "routes")
             takes = {inbox: json.loads(text) for inbox, text in routes.items()}
             to = [inbox for inbox, each in takes.items() if kind in each["types"] and each["run"] in (None, run)]
-            answer = await call(name, generation, *arguments(",".join(to)))
+            answer = await call(name, generation, *[",".join(to) if each is TO else each for each in arguments])
             if answer[0] != "routes":  # else: who wants such events has changed, or for a moment nothing is written
                 return answer
             await asyncio.sleep(0.01)
@@ -39,11 +39,11 @@ async def work(url: str, flock: str, texts: dict[str, str]) -> None:
         run = {"run": origin["run"]} if "run" in origin else {}
         common = {"time": time.time_ns() // 1_000_000, "actor": INBOX, "cause": origin["id"], **run}
         read, meta = (json.dumps({"id": secrets.token_hex(12), **common}) for _ in range(2))
-        page = await append("read", "note.read", run.get("run"), lambda to: ["id", found["note"], read, to, *[""] * 7])
+        page = await append("read", "note.read", run.get("run"), "id", found["note"], read, TO, *[""] * 7)
         told = [meta, json.dumps({"name": found["name"], "words": len(page[5].split())})]
         unit = [2, "D", INBOX, ME, entry, count, "e", f"actor/{INBOX}", "page.counted", *told]  # both, or neither
         call_id = [secrets.token_hex(12), 1, secrets.token_hex(12), 600_000]
-        print(await append("write", "page.counted", run.get("run"), lambda to: [*call_id, 1, *unit, to]), flush=True)
+        print(await append("write", "page.counted", run.get("run"), *call_id, 1, *unit, TO), flush=True)
 
     await call("open", 1, "{}")
     await call("subscribe", INBOX, json.dumps({"types": ["page.found"], "run": None}))
