@@ -188,7 +188,7 @@ async def test_one_that_was_frozen_comes_back_and_does_no_harm(flock: Flock, set
     assert await rows_of(flock, Subjects) == await folded(flock, Subjects())
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.timeout(300)
 async def test_a_follower_that_is_killed_at_any_moment_folds_nothing_twice(
     flock: Flock, settings: dict[str, Any], kills: int
