@@ -34,8 +34,10 @@ async def end(tasks: Iterable[asyncio.Task[Any]], *, most: timedelta = MOST) -> 
 
 
 @asynccontextmanager
-async def ended_by(failures: Iterable[asyncio.Future[None]], *, but: type[Exception]) -> AsyncGenerator[None]:
-    """Cancel the block when one of these fails, `but` in that way, and raise its error in place of the cancellation.
+async def ended_by(
+    failures: Iterable[asyncio.Future[None]], *, but: type[Exception] | None = None
+) -> AsyncGenerator[None]:
+    """Cancel the block when one of these fails (not `but` in that way), and raise its error in place of that.
 
     A cancellation from outside stays one, and an error of the block goes before.
     """
@@ -47,7 +49,7 @@ async def ended_by(failures: Iterable[asyncio.Future[None]], *, but: type[Except
     def cancel(ended: asyncio.Future[None]) -> None:
         nonlocal asked
         error = None if ended.cancelled() else ended.exception()
-        if error is not None and not isinstance(error, but) and not failed:
+        if error is not None and not (but is not None and isinstance(error, but)) and not failed:
             failed.append(error)
             asked = body is not None and body.cancel()
 

@@ -59,7 +59,7 @@ class Projected:
         ]
         tasks = [asyncio.create_task(follower.run(), name="roost follow") for follower in followers]
         try:
-            async with ended_by(tasks, but=NotImplementedError):
+            async with ended_by(tasks):
                 yield
         finally:
             await end(tasks)
@@ -94,8 +94,8 @@ class Projected:
             while True:
                 try:
                     await self.retain(retention, projections=known)
-                except ArchiveBusy:  # another process does it
-                    pass
+                except ArchiveBusy as busy:  # another process does it
+                    log.debug("another process archives", told=str(busy))
                 except RoostError as error:
                     log.warning("events could not be archived this time", error=str(error))
                 await asyncio.sleep(every.total_seconds())

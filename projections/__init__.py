@@ -4,7 +4,6 @@ from .activity import Activity
 from .comparison import Compared, compare
 from .course import Point
 from .critical_path import CriticalPath, Step
-from .descent import DescentFold
 from .difference import Difference, compare_with_server
 from .figures import ByteFigures, Figures, ModelFigures, SavedFigures, WorkFigures
 from .folder import Folder, ProjectionStopped
@@ -33,8 +32,12 @@ from .shipped import (
     Usage,
     UsageKey,
     UsageRow,
+    read_agents,
     read_lineage,
-)  # fmt: skip
+    read_reuse,
+    read_runs,
+    read_usage,
+)
 from .tally import Tally, figures_of
 from .timeline import Interval, Timeline
 from .versions import VersionsFold
@@ -52,7 +55,6 @@ __all__ = [
     "ByteFigures",
     "Compared",
     "CriticalPath",
-    "DescentFold",
     "Difference",
     "Figures",
     "Fold",
@@ -103,7 +105,11 @@ __all__ = [
     "figures_of",
     "fold",
     "lapsed",
+    "read_agents",
     "read_lineage",
+    "read_reuse",
+    "read_runs",
+    "read_usage",
     "recent_activity",
     "recent_events",
     "report_of",

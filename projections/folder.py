@@ -54,6 +54,7 @@ class Folder:
         view: StoredView | HeldView | None = None,
         max_held: int = MAX_HELD,
     ) -> None:
+        projection.check()
         self._shard = shard
         self._projection = projection
         self._view: StoredView | HeldView = view or StoredView(shard, projection.name, projection.version)
@@ -68,6 +69,11 @@ class Folder:
         self._rows.forget()
         self._text, self.standing = await self._view.read_standing()
         return self.standing
+
+    async def is_elsewhere(self) -> bool:
+        """Whether the view has been taken on, or away, by another."""
+        text, _ = await self._view.read_standing()
+        return text != self._text
 
     async def fold_page(self, entries: Sequence[Entry]) -> None:
         """Take these entries of the log in, which follow on where the view stands.
@@ -151,6 +157,8 @@ class Folder:
             position = _place(self._shard.number, entries[-1])
             standing = standing.at(position, passed=len(entries), failed=len(failures) if stopped is None else 0)
         if stopped is not None:
+            if self.standing.stopped == stopped[0].decode():  # whoever starts it again tells nothing new
+                failures = []
             standing = standing.stop(stopped[0].decode())
         self._text = await self._view.store(self._text, standing, self._rows.changes, failures)
         self.standing = standing

@@ -71,6 +71,9 @@ class Follower:
                 standing = self._folder.standing
             except StaleCheckpoint:  # somebody caught up by hand, or leads as well
                 standing = await self._folder.begin()
+            if await self._folder.is_elsewhere():  # dropped, perhaps: with no new event no step would show that
+                standing = await self._folder.begin()
+                continue
             live = await self._view.take()
             if live > self._projection.version:
                 raise ViewReplaced(self._projection.name, self._projection.version, live)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from roost.streams.views import Standing
 
@@ -10,10 +10,10 @@ from roost.streams.views import Standing
 class HeldView:
     """Takes the place of a stored view. Its rows are JSON, too; its memory grows with them, not with the log."""
 
-    def __init__(self, name: str, standing: Standing, rows: Iterable[tuple[str, bytes]] = ()) -> None:
+    def __init__(self, name: str, shard: int) -> None:
         self.name = name
-        self.standing = standing
-        self.rows: dict[str, bytes] = dict(rows)
+        self.standing = Standing.start(shard)
+        self.rows: dict[str, bytes] = {}
 
     async def read_standing(self) -> tuple[str, Standing]:
         return self.standing.to_text(), self.standing

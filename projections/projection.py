@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import TypeAdapter
 
-from roost.streams import Event
+from roost.streams import Event, SettingsError
 
 from .rows import Rows
 
 Row = TypeVar("Row")
 
 OnPoison = Literal["stop", "skip"]
+NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 
 class Projection(Generic[Row]):
@@ -70,3 +73,19 @@ class Projection(Generic[Row]):
     def adapter(cls) -> TypeAdapter[Any]:
         """How rows are written as JSON, and read."""
         return TypeAdapter(cls.row_type())
+
+    def check(self) -> None:
+        """Raises SettingsError for what would break keys or be folded into nothing: its name, version and the like."""
+        kind, name, version = type(self).__name__, getattr(self, "name", None), self.version
+        given: Any = version
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise SettingsError(
+                f"projection {kind} needs a name of 1 to 100 letters, digits, dots, dashes and underscores, "
+                f"not {name!r:.100}"
+            )
+        if type(given) is not int or given < 1:
+            raise SettingsError(f"projection {name} needs a whole number from 1 on as version, not {given!r:.100}")
+        if self.on_poison not in get_args(OnPoison):
+            raise SettingsError(f'projection {name} has on_poison {self.on_poison!r:.100}: "stop" or "skip"')
+        if inspect.iscoroutinefunction(self.evolve):
+            raise SettingsError(f"evolve() of projection {name} is async and would change nothing: make it plain")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,18 +19,8 @@ from .view import Progress, fold_to
 ATTEMPTS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewState:
-    """A view's rows as JSON, and where it stood: from there a fold may begin when the events before are gone."""
-
-    standing: Standing
-    rows: dict[str, bytes]
-
-
-async def rebuild_view(
-    shard: Shard, projection: Projection[Any], *, start: ViewState | None = None, progress: Progress | None = None
-) -> int:
-    """Fold a projection anew in one shard, from the log's beginning or `start`; how many events that took.
+async def rebuild_view(shard: Shard, projection: Projection[Any], *, progress: Progress | None = None) -> int:
+    """Fold a projection anew in one shard, from the log's beginning, its archive with it; how many events that took.
 
     What is read stays as it is until the new rows have come as far; then they take its place in one step. Raises
     ProjectionStopped, ServerFull, ServerUnavailable.
@@ -39,9 +28,6 @@ async def rebuild_view(
     live = StoredView(shard, projection.name, projection.version)
     fresh = StoredView(shard, projection.name, f"{projection.version}~anew")
     await fresh.drop()  # of a rebuild that was cut short, perhaps by an older evolve()
-    begun = 0 if start is None else start.standing.passed
-    if start is not None:
-        await _lay(fresh, start)
     folder = Folder(shard, projection, view=fresh)
     for _ in range(ATTEMPTS):
         await fold_to(shard, folder, await Log(shard).last(), progress)
@@ -53,30 +39,18 @@ async def rebuild_view(
     else:
         raise RoostError(f"projection {projection.name} is followed faster than it can be rebuilt: try again later")
     await live.take()
-    return folder.standing.passed - begun
-
-
-async def _lay(view: StoredView, start: ViewState) -> None:
-    """Rows to begin with; their place comes last."""
-    keys = list(start.rows)
-    text = ""
-    before = Standing.start(view.shard.number)
-    for first in range(0, len(keys), 500):
-        part = {key: start.rows[key] for key in keys[first : first + 500]}
-        text = await view.store(text, before, part)
-    await view.store(text, start.standing, {})
+    return folder.standing.passed
 
 
 async def verify_view(
-    shard: Shard, projection: Projection[Any], *, start: ViewState | None = None, progress: Progress | None = None
+    shard: Shard, projection: Projection[Any], *, progress: Progress | None = None
 ) -> Difference | None:
     """Fold a projection anew in memory, as far as its view has come, and compare; the first difference, or None.
 
     Raises RoostError when the view moves on faster than it can be read.
     """
     live = StoredView(shard, projection.name, projection.version)
-    first = Standing.start(shard.number) if start is None else start.standing
-    held = HeldView(live.name, first, () if start is None else start.rows.items())
+    held = HeldView(live.name, shard.number)
     folder = Folder(shard, projection, view=held)
     for _ in range(ATTEMPTS):
         before, standing = await live.read_standing()

@@ -47,6 +47,7 @@ class View(Generic[Row]):
     """A projection's rows in all shards of a flock. What has been folded so far is what is read."""
 
     def __init__(self, shards: Sequence[Shard], projection: Projection[Row]) -> None:
+        projection.check()
         self._shards = list(shards)
         self.projection = projection
         self._adapter = projection.adapter()
@@ -151,8 +152,9 @@ class View(Generic[Row]):
                 raise ViewReplaced(self.projection.name, self.projection.version, live)
 
     async def _check_version(self) -> None:
-        live = await live_version(self._shards[0], self.projection.name)
-        if live is not None and live > self.projection.version:
+        told = await asyncio.gather(*[live_version(shard, self.projection.name) for shard in self._shards])
+        live = max((version for version in told if version is not None), default=0)
+        if live > self.projection.version:
             raise ViewReplaced(self.projection.name, self.projection.version, live)
 
     def _one_of(self, parts: Iterable[bytes | None]) -> Row | None:

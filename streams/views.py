@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from .errors import RoostError
+from .errors import RoostError, SettingsError
 from .event import new_id, pairs
 from .position import Position
 from .shard import Shard
@@ -109,14 +109,15 @@ class StoredView:
         """Rows by their keys, None where there is none. In pages."""
         found: list[bytes | None] = []
         for first in range(0, len(keys), PAGE):
-            found += await self.shard.command("HMGET", self._rows, *keys[first : first + PAGE])
+            found += await self.shard.command("HMGET", self._rows, *map(_encoded, keys[first : first + PAGE]))
         return found
 
     async def range(self, prefix: str, after: str, limit: int) -> list[tuple[str, bytes | None]]:
         """The rows whose key begins so, behind `after`, in order; at most `limit`, fewer only where there are no more.
         None: it has gone while it was read."""
-        start = f"({after}" if after >= prefix and after else f"[{prefix}" if prefix else "-"
-        end = b"[" + prefix.encode() + b"\xff" if prefix else "+"
+        behind, begins = _encoded(after), _encoded(prefix)
+        start = b"(" + behind if after >= prefix and after else b"[" + begins if prefix else b"-"
+        end = b"[" + begins + b"\xff" if prefix else b"+"
         keys = await self.shard.command("ZRANGE", self._order, start, end, "BYLEX", "LIMIT", 0, limit)
         names = [key.decode() for key in keys]
         rows = await self.get_many(names)
@@ -126,7 +127,8 @@ class StoredView:
         """How many rows have a key that begins so."""
         if not prefix:
             return int(await self.shard.command("ZCARD", self._order))
-        return int(await self.shard.command("ZLEXCOUNT", self._order, f"[{prefix}", b"[" + prefix.encode() + b"\xff"))
+        begins = b"[" + _encoded(prefix)
+        return int(await self.shard.command("ZLEXCOUNT", self._order, begins, begins + b"\xff"))
 
     async def failures(self, limit: int) -> list[Failure]:
         """The last events that could not be folded, the newest first."""
@@ -181,6 +183,14 @@ async def list_views(shard: Shard) -> dict[str, str]:
     """All that stands in a shard: `<projection>/<version>` with its standing, `<projection>` with what is read."""
     stored = await shard.command("HGETALL", shard.keys.key("views"))
     return {name.decode(): text.decode() for name, text in stored.items()}
+
+
+def _encoded(key: str) -> bytes:
+    """Raises SettingsError for half of a character: no row has such a key."""
+    try:
+        return key.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"the key of a row is text that UTF-8 can write, not {key!r:.100}") from None
 
 
 def pairs_of(reply: Any) -> list[tuple[bytes, Any]]:

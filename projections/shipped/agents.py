@@ -12,6 +12,7 @@ from ..recorded import OddData, RecordedWork, count_of, data_of, how_of, optiona
 from ..report_fold import micros_of
 from ..rows import Rows
 from ..seen import agent_of, clip
+from ..view import View
 from .part import part
 
 COUNTS = {
@@ -22,6 +23,8 @@ COUNTS = {
 }
 
 
+MOST = 10_000
+"""Rows that are read at once, unless more are asked for."""
 SUMS = ("events", "notes", "reads", "computed", "found", "joined", "handled", "errors", "busy_us", "worked_us")
 
 
@@ -49,7 +52,7 @@ class AgentSeen:
     busy_us: int = 0
     worked_us: int = 0
     tasks: tuple[tuple[str, str | None, int], ...] = field(default=())
-    """What it computes now: key, label, since when in ms. Only where it was asked for."""
+    """What it computes now: key, label, since when in ms, the longest first. Only `read_agents` fills it."""
 
     @property
     def per_second(self) -> float:
@@ -130,3 +133,19 @@ class Agents(Projection[AgentSeen]):
         last, before = (one, other) if one.last_ms >= other.last_ms else (other, one)
         sums = {name: getattr(last, name) + getattr(before, name) for name in SUMS}
         return replace(last, first_ms=min(one.first_ms, other.first_ms), **sums)
+
+
+async def read_agents(view: View[AgentSeen], *, limit: int = MOST) -> list[AgentSeen]:
+    """At most so many agents, the last seen first, each with what it computes now.
+
+    A claim whose agent died stays until another takes the key: renewals are no events.
+    """
+    tasks: dict[tuple[str, str], list[tuple[str, str | None, int]]] = {}
+    async for key, task in view.range("task/", limit=limit):
+        tasks.setdefault((task.agent, task.run), []).append((key[5:], task.about or None, task.first_ms))
+    agents = [row async for _, row in view.range("agent/", limit=limit)]
+    told = [
+        replace(row, tasks=tuple(sorted(tasks.get((row.agent, row.run), ()), key=lambda task: task[2])))
+        for row in agents
+    ]
+    return sorted(told, key=lambda row: -row.last_ms)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from roost.streams import Event, NoteNotFound
 
-from ..descent import BREADTH, DEPTH, NOTES, DescentFold
+from ..descent import BREADTH, DEPTH, NOTES, Descent
 from ..lineage import Ancestor, Fate, Lineage
 from ..notes import record_of
 from ..projection import Projection
@@ -146,22 +146,22 @@ async def read_lineage(
     """
     if await view.get(f"note/{note_part(note)}") is None:
         raise NoteNotFound(note)
-    fold = DescentFold()
+    descent = Descent()
     for forwards in (False, True):
         level, met = [note], {note}
         for _ in range(depth + 1):
             following: list[str] = []
             for each in level:
-                following += (await _fetch(view, fold, each, forwards=forwards))[:breadth]
+                following += (await _fetch(view, descent, each, forwards=forwards))[:breadth]
             level = [each for each in dict.fromkeys(following) if each not in met][: max(0, notes + 1 - len(met))]
             met.update(level)
             if not level:
                 break
-    return fold.lineage(note, depth=depth, breadth=breadth, notes=notes)
+    return descent.lineage(note, depth=depth, breadth=breadth, notes=notes)
 
 
-async def _fetch(view: View[LineageRow], fold: DescentFold, note: str, *, forwards: bool) -> list[str]:
-    """Let the fold know of a note; its neighbours in that direction."""
+async def _fetch(view: View[LineageRow], descent: Descent, note: str, *, forwards: bool) -> list[str]:
+    """Let it know of a note; its neighbours in that direction."""
     row = await view.get(f"note/{note_part(note)}") or LineageRow(note=note)
     uses = [each async for _, each in view.range(f"use/{note_part(note)}/", limit=MAX_USES)]
     built = (
@@ -171,7 +171,7 @@ async def _fetch(view: View[LineageRow], fold: DescentFold, note: str, *, forwar
         id=note, fate=row.fate, key=row.key, author=row.author, run=row.run, size=row.size, written_ms=row.written_ms,
         tags=row.tags, kind=row.kind, model=row.model,
     )  # fmt: skip
-    fold.know(
+    descent.know(
         facts,
         sources=row.sources,
         built=built,

@@ -12,6 +12,8 @@ from ..projection import Projection
 from ..recorded import EXACT, Data, OddData, RecordedWork, data_of, text_of
 from ..rows import Rows
 from ..seen import agent_of
+from ..view import View
+from .agents import MOST
 from .note_uses import NoteUses, Used, Who, who_of
 from .part import part
 
@@ -115,3 +117,8 @@ def _with_work(edge: ReuseBetween, recorded: object) -> ReuseBetween:
         micros=edge.micros + work.micros,
         saved_usd=saved,
     )
+
+
+async def read_reuse(view: View[ReuseBetween | NoteUses], *, limit: int = MOST) -> list[ReuseBetween]:
+    """At most so many edges of the graph, by reader and author."""
+    return [row async for _, row in view.range("edge/", limit=limit) if isinstance(row, ReuseBetween)]

@@ -9,6 +9,8 @@ from roost.streams import Event
 from ..projection import Projection
 from ..rows import Rows
 from ..runs import RunsFold, RunState
+from ..view import View
+from .agents import MOST
 from .part import part
 
 
@@ -44,3 +46,9 @@ class Runs(Projection[RunState]):
             retries=said.retries + more.retries,
             parked=said.parked + more.parked,
         )
+
+
+async def read_runs(view: View[RunState], *, limit: int = MOST) -> list[RunState]:
+    """At most so many runs, the last one first."""
+    found = [row async for _, row in view.range(limit=limit)]
+    return sorted(found, key=lambda run: (-run.first_ms, run.id))

@@ -13,6 +13,8 @@ from ..projection import Projection
 from ..recorded import EXACT, Data, OddData, RecordedWork, data_of, how_of, text_of
 from ..rows import Rows
 from ..seen import agent_of
+from ..view import View
+from .agents import MOST
 from .note_uses import NoteUses, Used, who_of
 from .part import part
 
@@ -160,3 +162,9 @@ class Usage(Projection[UsageRow | NoteUses]):
             spent=one.spent.merge(other.spent),
             saved=one.saved.merge(other.saved),
         )
+
+
+async def read_usage(view: View[UsageRow | NoteUses], *, limit: int = MOST) -> list[tuple[UsageKey, UsageRow]]:
+    """At most so many rows, by day, run, agent and model."""
+    rows = view.range("used/", limit=limit)
+    return [(UsageKey.parse(key), row) async for key, row in rows if isinstance(row, UsageRow)]

@@ -16,8 +16,10 @@ from roost_tests.subjects_seen import Seen, Subjects, following_process
 
 from roost.actors import Flock
 from roost.projections import Folder, HeldRows, Projection, ProjectionStopped, Rows, ViewReplaced, view_of
-from roost.projections.rebuilding import ViewState, rebuild_view, verify_view
+from roost.projections.rebuilding import rebuild_view, verify_view
+from roost.projections.view import fold_to
 from roost.streams import Event, Log, SettingsError
+from roost.streams.every_shard import find_shards
 from roost.streams.views import StaleCheckpoint, Standing, StoredView, list_views
 
 Join = Callable[..., Awaitable[Flock]]
@@ -360,18 +362,6 @@ async def test_a_view_is_built_again_while_it_is_followed(flock: Flock) -> None:
     assert [name for name in await list_views(flock.shard) if "~" in name] == []
 
 
-async def test_a_fold_may_begin_with_what_was_kept_of_the_events_before(flock: Flock) -> None:
-    await fill(flock, 600)
-    await flock.view(Subjects).catch_up()
-    stored = StoredView(flock.shard, "subjects", 1)
-    start = ViewState(standing=(await stored.read_standing())[1], rows=await stored.read_all())
-    await fill(flock, 300)
-    await flock.view(Subjects).catch_up()
-    assert await rebuild_view(flock.shard, Subjects(), start=start) == 300
-    assert await verify_view(flock.shard, Subjects(), start=start) is None
-    assert await verify_view(flock.shard, Subjects()) is None
-
-
 async def test_who_was_overtaken_does_not_take_rows_for_its_own_that_another_has_folded(flock: Flock) -> None:
     await fill(flock, 60)
     (page,) = [entries async for entries in Log(flock.shard).pages()]
@@ -384,3 +374,81 @@ async def test_who_was_overtaken_does_not_take_rows_for_its_own_that_another_has
     await slow.begin()
     await slow.fold_page(page[40:])
     assert await rows_of(flock, Subjects) == await folded(flock, Subjects())
+
+
+class Undeclared(Projection[Seen]):
+    def evolve(self, event: Event, rows: Rows[Seen]) -> None: ...
+
+
+class Hurried(Projection[Seen]):
+    name = "hurried"
+
+    async def evolve(self, event: Event, rows: Rows[Seen]) -> None: ...  # type: ignore[override]  # that is the mistake
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        *[({"name": name}, "needs a name of 1 to 100 letters") for name in ("", "a b", "a/1", "a~b", "a\n", "x" * 101)],
+        *[({"version": version}, "needs a whole number from 1 on as version") for version in (0, -1, 1.5, "2", True)],
+        ({"on_poison": "Skip"}, 'has on_poison \'Skip\': "stop" or "skip"'),
+    ],
+)
+def test_a_projection_that_would_break_keys_or_others_views_is_refused(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        view_of([], type("Wrong", (Subjects,), wrong))
+
+
+def test_a_projection_without_a_name_or_with_an_async_evolve_is_refused() -> None:
+    with pytest.raises(SettingsError, match="projection Undeclared needs a name"):
+        view_of([], Undeclared)
+    with pytest.raises(SettingsError, match=re.escape("evolve() of projection hurried is async")):
+        view_of([], Hurried)
+
+
+async def test_one_that_is_stopped_tells_it_once_however_often_it_is_started(flock: Flock) -> None:
+    await flock.append(seen(3, poison=True))
+    view = flock.view(Fussy)
+    for _ in range(3):
+        with pytest.raises(ProjectionStopped):
+            await view.catch_up()
+    assert len(await view.failures()) == 1
+
+
+async def test_a_view_that_is_dropped_while_nothing_happens_is_built_again_by_who_follows(flock: Flock) -> None:
+    await fill(flock, 300)
+    last = await flock.log.last()
+    async with flock.follow(Subjects, lease=LEASE):
+        await flock.view(Subjects).wait(last)
+        assert await flock.drop_view("subjects", 1, live=True)
+        await flock.view(Subjects).wait(last)
+    assert await verify_view(flock.shard, Subjects()) is None
+
+
+async def test_a_newer_version_that_is_read_in_one_shard_is_told_of_all(server_url: str, flock_name: str) -> None:
+    class Newer(Pages):
+        version = 2
+
+    async with Flock.open(flock_name, server_url, shards=2) as flock:
+        for number in range(20):
+            await flock.append(seen(number))
+        view = flock.view(Pages)
+        await view.catch_up()
+        (other,) = [
+            shard for shard in await find_shards(flock.shard.client, flock_name, patience=LEASE) if shard.number
+        ]
+        folder = Folder(other, Newer())
+        await fold_to(other, folder, await Log(other).last())
+        assert await StoredView(other, "pages", 2).take() == 2
+        with pytest.raises(ViewReplaced):
+            await view.get("all")
+
+
+async def test_half_of_a_character_is_no_key(flock: Flock) -> None:
+    view = flock.view(Subjects)
+    with pytest.raises(SettingsError, match="text that UTF-8 can write"):
+        await view.get("\ud800")
+    with pytest.raises(SettingsError, match="text that UTF-8 can write"):
+        await view.count("a\udfff")
+    with pytest.raises(SettingsError, match="text that UTF-8 can write"):
+        [key async for key, _ in view.range("a", after="b\ud800")]

@@ -9,9 +9,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from roost_tests.descent_fold import DescentFold
 
 from roost.actors import Computed, Flock, Work
-from roost.projections import Branch, DescentFold, Use, fold
+from roost.projections import Branch, Use, fold
 from roost.streams import Event, NoteNotFound, Position
 
 

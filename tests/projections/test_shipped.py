@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -13,13 +14,13 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from roost_tests.descent_fold import DescentFold
 from roost_tests.session import Session
 
 from roost.actors import Flock
 from roost.projections import (
     Agents,
     AgentSeen,
-    DescentFold,
     HeldRows,
     Lineages,
     Projection,
@@ -31,7 +32,11 @@ from roost.projections import (
     Usage,
     UsageRow,
     fold,
+    read_agents,
     read_lineage,
+    read_reuse,
+    read_runs,
+    read_usage,
 )  # fmt: skip
 from roost.projections.fetched_rows import FetchedRows, RowWanted
 from roost.projections.rebuilding import verify_view
@@ -135,8 +140,38 @@ async def test_views_of_all_of_them_are_what_the_log_makes_of_them(flock: Flock)
     for projection in SHIPPED:
         await flock.view(projection).catch_up()
         assert await verify_view(flock.shard, projection()) is None
-    edges = [row async for _, row in flock.view(Reuse).range("edge/")]
-    assert sum(edge.found for edge in edges if isinstance(edge, ReuseBetween)) == 23
+    edges = await read_reuse(flock.view(Reuse))
+    assert sum(edge.found for edge in edges) == 23
+    assert {(run.id, run.events > 0) for run in await read_runs(flock.view(Runs))} == {("run-0", True), ("run-1", True)}
+    agents = await read_agents(flock.view(Agents))
+    assert len(agents) == 6
+    assert sum(agent.computed for agent in agents) == 7
+    assert not any(agent.tasks for agent in agents)
+    usage = await read_usage(flock.view(Usage))
+    assert sum(row.computed for _, row in usage) == 7
+    assert {(key.run, key.agent) for key, _ in usage} == {(agent.run, agent.agent) for agent in agents}
+
+
+async def test_what_an_agent_computes_now_is_told(flock: Flock) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def compute() -> str:
+        begun.set()
+        await go_on.wait()
+        return "text"
+
+    async with flock.acting("robin", run="r"):
+        computing = asyncio.create_task(flock.memory.once("page", compute, label="the page"))
+        await begun.wait()
+        view = flock.view(Agents)
+        await view.catch_up()
+        ((key, label, since_ms),) = [task for agent in await read_agents(view) for task in agent.tasks]
+        assert (key, label) == ("page", "the page")
+        assert since_ms > 0
+        go_on.set()
+        await computing
+        await view.catch_up()
+        assert [task for agent in await read_agents(view) for task in agent.tasks] == []
 
 
 async def _text() -> str:
