@@ -83,9 +83,10 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise SettingsError(f"there is no file {path}")
     known = sys.modules.get(path.stem)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
     if known is not None:
+        place = getattr(known, "__file__", None)
+        if place is not None and Path(place).resolve() == path.resolve():
+            return known  # it was loaded before, for what else it defines
         raise SettingsError(f"{path} has the name of another module, {known.__name__}; rename the file")
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:

@@ -100,7 +100,7 @@ async def _again(
     tell(f"archiving into {store.place} until Ctrl-C")
     while not stop.is_set():
         try:
-            await _round(common, shards, store, given, projections)
+            await _round(common, shards, store, given, projections, quiet=True)
         except (ServerUnavailable, ArchiveBusy, ArchiveUnusable) as error:  # the next round may find it otherwise
             tell(f"not this time: {error}")
         try:
@@ -112,8 +112,10 @@ async def _again(
 
 
 async def _round(
-    common: Common, shards: list[Shard], store: Store, given: dict[str, Any], projections: list[Projection[Any]]
-) -> int:
+    common: Common, shards: list[Shard], store: Store, given: dict[str, Any], projections: list[Projection[Any]], *,
+    quiet: bool = False,
+) -> int:  # fmt: skip
+    """One round. `quiet`: nothing is shown of one that had nothing to do."""
     from roost.projections.retention import Retention, archive, retain, views_among
 
     from .reading_progress import show_reading
@@ -131,6 +133,8 @@ async def _round(
                 policy = Retention(place=store.place, older_than=given["older_than"], memory_bytes=memory)
                 done = await retain(shard, store, policy, keep=given["keep"], projections=known, progress=reading.reach)
             rows.append((shard, done))
+    if quiet and not any(done.archived.events or done.trimmed.events or done.kept_by for _, done in rows):
+        return 0
     _show(common, store.place, rows)
     return 0
 

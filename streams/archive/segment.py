@@ -37,13 +37,14 @@ def check_digest(packed: bytes, entry_digest: str, where: str) -> None:
     """Raises DamagedArchive when a file is not the one that was written."""
     found = sha256(packed).hexdigest()
     if found != entry_digest:
-        raise DamagedArchive(f"{where} is not as it was written: SHA-256 {found[:12]}…, not {entry_digest[:12]}…")
+        digests = f"SHA-256 {found[:12]}…, not {entry_digest[:12]}…"
+        raise DamagedArchive(f"{where} is not as it was written ({digests}): put a copy of it back")
 
 
-def entries_in(packed: bytes, segment: SegmentEntry) -> list[Entry]:
-    """The events of a segment's file. Raises DamagedArchive."""
-    check_digest(packed, segment.digest, segment.path)
-    lines = unpack(packed, segment.path).splitlines()
+def entries_in(packed: bytes, segment: SegmentEntry, where: str) -> list[Entry]:
+    """The events of a segment's file, which is called `where`. Raises DamagedArchive."""
+    check_digest(packed, segment.digest, where)
+    lines = unpack(packed, where).splitlines()
     if len(lines) != segment.events:
         raise DamagedArchive(f"{segment.path} has {len(lines):,} events, not {segment.events:,}")
     try:

@@ -92,7 +92,7 @@ class Shelf:
             packed = await self.store.get(segment.path)
         except NotInArchive as error:
             raise DamagedArchive(f"a segment is missing: {error}") from error
-        entries = entries_in(packed, segment)
+        entries = entries_in(packed, segment, f"{self.store.place}/{segment.path}")
         self._held = (segment.digest, entries)
         return entries
 

@@ -262,6 +262,22 @@ async def test_projections_of_the_module_are_followed(roost: RoostCommand, flock
     assert (await roost("views")).out.strip() == "no projection has been folded yet"
 
 
+def test_a_file_may_be_named_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    Path("some_birds.py").write_text(CLERK + PROJECTION)
+    try:
+        for target in ("some_birds.py", "./some_birds.py", str(tmp_path / "some_birds.py")):
+            assert [actor.name for actor in load_actors(target)] == ["Clerk"]
+            assert [projection.name for projection in load_projections(target)] == ["pages"]
+        Path("other").mkdir()
+        Path("other/some_birds.py").write_text(CLERK)
+        with pytest.raises(SettingsError, match="has the name of another module"):
+            load_actors("other/some_birds.py")
+    finally:
+        sys.modules.pop("some_birds", None)
+
+
 async def _has(flock: Flock, count: int) -> bool:
     return len(await answers(flock)) >= count
 
