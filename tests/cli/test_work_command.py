@@ -72,7 +72,9 @@ async def working(roost: RoostCommand, *words: str, processes: int = 2) -> Async
     """With all its processes ready."""
     started = await roost.start("work", *words, "--processes", str(processes))
     made = Working(started)
-    reading = asyncio.create_task(made.read())
+    assert started.stdout is not None
+    # Both to their ends: a pipe that a worker still holds when the test is over is a warning in another test.
+    reading = asyncio.gather(made.read(), started.stdout.read())
     try:
         await wait_until(lambda: len(made.workers) == processes or started.returncode is not None, timeout=30)
         yield made
