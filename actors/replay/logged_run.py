@@ -1,0 +1,103 @@
+"""A recorded run as a flock's log has it, and its archive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from roost.streams import Event, Log, Position, Shard
+from roost.streams.event import pairs
+from roost.streams.log import event_of, read_horizon
+from roost.streams.merging import MergedLog, order_of
+
+from .needs import Needs
+
+NOTE_TYPES = (b"note.written", b"work.computed")
+
+
+class LoggedRun:
+    """A run of a flock, given by its shards. Its events are read from the log as often as they are asked for."""
+
+    def __init__(self, shards: Sequence[Shard], run: str) -> None:
+        self._shards = list(shards)
+        self._log = Log(shards[0]) if len(shards) == 1 else MergedLog(shards)
+        self.run = run
+
+    @property
+    def flock(self) -> str:
+        return self._shards[0].keys.flock
+
+    async def events(self) -> AsyncGenerator[Event]:
+        async with aclosing(self._all()) as events:
+            async for event in events:
+                if event.run == self.run:
+                    yield event
+
+    async def before(self) -> AsyncGenerator[Event]:
+        needs = Needs(self.run)
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                needs.add(event)
+        found: dict[str, Event] = {}
+        for subject in needs.subjects:
+            for event in await self._log.subject(subject):
+                if event.run != self.run:
+                    found[event.id] = event
+        async with aclosing(self._of_notes(needs)) as events:
+            async for event in events:
+                found[event.id] = event
+        for event in sorted(found.values(), key=order_of):
+            yield event
+
+    async def content(self, digest: str) -> bytes | None:
+        for shard in self._shards:
+            raw: bytes | None = await shard.command("GET", shard.keys.key("blob", digest))
+            if raw is None and await read_horizon(shard) is not None:
+                from roost.streams.archive.shelf import open_shelf
+
+                shelf, _ = await open_shelf(shard)
+                raw = await shelf.blob(digest)
+            if raw is not None:
+                return raw
+        return None
+
+    async def _all(self) -> AsyncGenerator[Event]:
+        """Events of the log among which all of the run's are."""
+        log = self._log
+        if isinstance(log, MergedLog):
+            reading = cast("AsyncGenerator[Event]", log.read("0-0"))
+            async with aclosing(reading):
+                async for event in reading:
+                    yield event
+            return
+        name = self.run.encode()
+        async for entry, fields in self._entries(log):
+            if name in fields[b"meta"]:  # most of a long log is passed over without being parsed
+                yield event_of(0, entry, fields)
+
+    async def _of_notes(self, needs: Needs) -> AsyncGenerator[Event]:
+        """The events of notes that others have written."""
+        if not needs.notes:
+            return
+        log = self._log
+        if isinstance(log, MergedLog):
+            reading = cast("AsyncGenerator[Event]", log.read("0-0", until=needs.last))
+            async with aclosing(reading):
+                async for event in reading:
+                    if event.type.encode() in NOTE_TYPES and needs.is_of_note(event):
+                        yield event
+            return
+        async for entry, fields in self._entries(log, needs.last):
+            if fields[b"type"] in NOTE_TYPES:
+                event = event_of(0, entry, fields)
+                if needs.is_of_note(event):
+                    yield event
+
+    async def _entries(self, log: Log, until: Position | None = None) -> AsyncGenerator[tuple[bytes, dict[bytes, Any]]]:
+        async with aclosing(log.pages(until=until)) as pages:
+            async for page in pages:
+                for entry, flat in page:
+                    fields = pairs(flat)
+                    if b"meta" in fields and b"type" in fields:
+                        yield entry, fields

@@ -1,0 +1,36 @@
+"""A recorded run: what the log tells of it, wherever that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from roost.streams import Event
+
+
+class RecordedRun(Protocol):
+    """The events of one run, and what its deliveries need from before it."""
+
+    @property
+    def run(self) -> str:
+        """Its ID."""
+        ...
+
+    @property
+    def flock(self) -> str:
+        """The name of the flock in which it was made."""
+        ...
+
+    def events(self) -> AsyncGenerator[Event]:
+        """Its events, in the log's order, with their positions and versions."""
+        ...
+
+    def before(self) -> AsyncGenerator[Event]:
+        """What is not the run's, and its deliveries depend on, in the log's order: `note.written` and `work.computed`
+        of notes that it read or reused and that others have written; of the keys of keyed actors that it has touched
+        (subjects `actor/<name>/<key>`), the events of others."""
+        ...
+
+    async def content(self, digest: str) -> bytes | None:
+        """Content by its digest; None when it was forgotten."""
+        ...
