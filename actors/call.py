@@ -16,6 +16,7 @@ from roost.streams.timers import Due
 from .actor import Handler
 from .context import Context
 from .emission import Origin, collect, emit, listed
+from .observations import Observations
 from .scope import Scope, enter
 from .slots import Steps, rest
 from .state import KeyedState
@@ -81,6 +82,11 @@ class Call:
     def times_ms(self) -> list[int]:
         """The times that the handler was told."""
         return self._context.times_ms
+
+    @property
+    def observations(self) -> Observations | None:
+        """What the handler was told of the world outside."""
+        return self._context.observations
 
     @property
     def elapsed_s(self) -> float:

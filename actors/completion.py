@@ -13,6 +13,7 @@ from roost.streams import LimitExceeded, Note
 from .label import shortened
 from .memory import fingerprint
 from .models import Completion, Input, Model, ModelError, Request
+from .models_used import ModelsUsed
 from .turnstile import Turnstile
 from .work import Computed, Work
 
@@ -77,6 +78,7 @@ async def complete(
     guard: Guard | None,
     slots: asyncio.Semaphore | None,
     turnstile: Turnstile,
+    used: ModelsUsed,
 ) -> Note:
     """The answer as a note; its sources are the notes."""
     opened = [note if isinstance(note, Note) else await memory.get(note) for note in notes]
@@ -101,5 +103,6 @@ async def complete(
         )  # fmt: skip
         return Computed(answer.text, work, sources=tuple(note.id for note in opened))
 
+    used.tell(memory.scope, model)
     key, label = key_for(model, request, ask.sample), ask.label_for(model.label)
     return await memory.once(key, compute, limit=limit, slots=slots, label=label)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -15,6 +17,8 @@ from roost.streams.timers import Due, due
 
 from .emission import MAX_EMITTED, subject_of
 from .kept import EFFECT_LIMIT, Action, Kept
+from .label import shortened
+from .observations import MAX_WHAT, Observations, check_what
 
 if TYPE_CHECKING:
     from .completion import Ask
@@ -28,6 +32,16 @@ MAX_TIMES = 10_000
 
 S = TypeVar("S")
 R = TypeVar("R")
+
+
+def fetched(url: str) -> str:
+    """What a page is called among observations."""
+    return shortened(f"fetch {url}", MAX_WHAT)
+
+
+def read_from(path: Path | str) -> str:
+    """What a file is called among observations."""
+    return shortened(f"read {path}", MAX_WHAT)
 
 
 class Context(Generic[S]):
@@ -51,6 +65,7 @@ class Context(Generic[S]):
         self.unknown: EffectUnknown | None = None
         """Of an outside effect that was interrupted."""
         self.times_ms: list[int] = []
+        self.observations: Observations | None = None
         self._ids = 0
         self._random: random.Random | None = None
 
@@ -88,11 +103,45 @@ class Context(Generic[S]):
 
     async def fetch(self, url: str, *, max_age: timedelta | None = None, allow_private: bool = False) -> Resource:
         """A page, downloaded once for all agents: see `Flock.fetch`."""
-        return await self._flock.fetch(url, max_age=max_age, allow_private=allow_private)
+        return await self._opened(fetched(url), self._flock.fetch(url, max_age=max_age, allow_private=allow_private))
 
     async def read(self, path: Path | str) -> Resource:
         """A file, read once for all agents of this host: see `Flock.read`."""
-        return await self._flock.read(path)
+        return await self._opened(read_from(path), self._flock.read(path))
+
+    async def _opened(self, what: str, opening: Awaitable[Resource]) -> Resource:
+        """Which note it was, and how its bytes are to be read, is recorded."""
+        seen = self._seen()
+        try:
+            resource = await opening
+        except Exception as error:
+            seen.failed(what, error)
+            raise
+        seen.answered(what, resource.facts())
+        return resource
+
+    async def observe(self, what: str, look: Callable[[], Any]) -> Any:
+        """What `look` finds in the world outside: a setting, a file's date, a row of a table. It is recorded with the
+        delivery, so that its run can be replayed: there `look` is not called, and what it answered then comes back.
+
+        `what` names it, in up to 300 characters. The answer is small and what JSON holds, and comes back as JSON knows
+        it; what is large, or worth sharing, belongs into `ctx.memory.once`. An error of `look` is recorded, too, and
+        raised. Raises LimitExceeded, TypeError.
+        """
+        seen = self._seen()
+        check_what(what)
+        try:
+            found = look()
+            answer = await found if isawaitable(found) else found
+        except Exception as error:
+            seen.failed(what, error)
+            raise
+        return seen.answered(what, answer)
+
+    def _seen(self) -> Observations:
+        if self.observations is None:
+            self.observations = Observations()
+        return self.observations
 
     def emit(self, payload: Any, *, subject: str | None = None) -> None:
         """Emit an event, before those that the handler returns."""
@@ -145,10 +194,12 @@ class Context(Generic[S]):
         Raises EffectUnknown, NotDone; EffectBusy when another takes very long for it, which is no attempt of this
         delivery; UnfitResult when the result is of another type; SelfWait, LimitExceeded.
         """
-        delivery = self._delivery._replace(attempt=self.attempt)
-        return await self._flock.effects.carry_out(
-            self._flock.memory.scope, key, action, Kept.of(returns), limit, delivery=delivery, unknown=self._interrupted
+        delivery, kept = self._delivery._replace(attempt=self.attempt), Kept.of(returns)
+        result = await self._flock.effects.carry_out(
+            self._flock.memory.scope, key, action, kept, limit, delivery=delivery, unknown=self._interrupted
         )
+        self._seen().settled(key, kept.dump(result)[0])
+        return result
 
     def _interrupted(self, unknown: EffectUnknown) -> None:
         self.unknown = unknown

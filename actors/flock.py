@@ -61,6 +61,7 @@ from .keyed import AnyWorker, KeyedWorker
 from .later import set_later, take_away
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
+from .models_used import ModelsUsed
 from .opening import Opening
 from .parts import MakeMemory, Part, Parts
 from .projected import Projected
@@ -108,6 +109,7 @@ class Flock(Projected):
         self._model = model
         self.turnstile = Turnstile(self.shard, self.heartbeat)
         """Where calls of models wait for the limits of the whole fleet."""
+        self._models_used = ModelsUsed()
         self.guard: Guard | None = None
         """Asked before each model call that this process makes."""
         self.slots: asyncio.Semaphore | None = None
@@ -370,7 +372,7 @@ class Flock(Projected):
         asked = Ask(instructions=ask) if isinstance(ask, str) else ask
         return await complete(
             self.memory, model or self.model, asked, notes, limit=limit, guard=self._whole.guard,
-            slots=self._whole.slots, turnstile=self.turnstile,
+            slots=self._whole.slots, turnstile=self.turnstile, used=self._models_used,
         )  # fmt: skip
 
     async def fetch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from roost.streams import LimitExceeded, Note, RoostError
 
@@ -34,6 +35,21 @@ class Resource:
         if self.kept is None:
             raise NotKept(f"{self.location}: its server allows no copies (no-store), so there is no note of it")
         return self.kept
+
+    def facts(self) -> dict[str, Any]:
+        """What must be known to make it again from its note."""
+        return {
+            "location": self.location, "media": self.media, "encoding": self.encoding,
+            "checked": self.checked.isoformat(), "note": None if self.kept is None else self.kept.id,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, facts: dict[str, Any], note: Note) -> Resource:
+        """As it was when `facts` were told of it."""
+        return cls(
+            location=facts["location"], media=facts["media"], encoding=facts["encoding"],
+            checked=datetime.fromisoformat(facts["checked"]), raw=note.raw, kept=note,
+        )  # fmt: skip
 
     @property
     def size(self) -> int:

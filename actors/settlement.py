@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_INLINE_BYTES = MAX_UNIT_BYTES // 4
 """Contents of staged notes that travel with a commit, together. What is more is uploaded before."""
 
+HANDLED = 2
+"""Schema of `delivery.handled`. From 2 on all is recorded that a replay needs."""
+
 KEPT_S = 10.0
 """How often what waits for full inboxes is kept alive."""
 
@@ -120,7 +123,8 @@ class Settlement:
         """Meta and data of the record of a delivery that was handled: one a delivery, so no event is made first."""
         event, inbox, scope = call.delivery.event, call.delivery.inbox, call.scope
         meta: dict[str, Any] = {
-            "id": derived_id(event.run or "", event.id, inbox, "handled"), "time": now_ms(), "actor": self._actor.name
+            "id": derived_id(event.run or "", event.id, inbox, "handled"), "time": now_ms(), "schema": HANDLED,
+            "actor": self._actor.name,
         }  # fmt: skip
         if event.run is not None:
             meta["run"] = event.run
@@ -137,6 +141,8 @@ class Settlement:
             data["later"] = len(call.set_for_later)
         if call.times_ms:
             data["now"] = call.times_ms
+        if (seen := call.observations) is not None and seen.rows:
+            data["observed"] = seen.rows
         if scope.times:
             data["memory_us"] = scope.times
         return orjson.dumps(meta), orjson.dumps(data)

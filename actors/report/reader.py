@@ -21,6 +21,7 @@ from ..documents.errors import DocumentChanged
 from ..mapreduce import PartOffered, StreamClosed
 from ..mapreduce.failing import shorten
 from ..memory import fingerprint
+from ..observations import MAX_WHAT
 from ..work import Computed, Work
 
 BATCH = 64
@@ -88,7 +89,8 @@ class Reader(Actor):
         if source.kind == "url":
             key = fingerprint("document", "url", source.location)
             return await ctx.memory.once(key, lambda: self._open(source), tags=["document"], ttl=URL_TTL), 0
-        digest, modified_ns = await asyncio.to_thread(_digest, source)
+        asked = f"digest {source.location}"[:MAX_WHAT]
+        digest, modified_ns = await ctx.observe(asked, lambda: asyncio.to_thread(_digest, source))
         key = fingerprint("document", digest, source.name)
         return await ctx.memory.once(key, lambda: self._open(source), tags=["document"]), modified_ns
 
