@@ -63,9 +63,16 @@ def request_for(ask: Ask, texts: Sequence[str]) -> Request:
     return Request(instructions=ask.instructions, inputs=inputs, question=ask.question, sentences=ask.sentences)
 
 
-def key_for(model: Model, request: Request, sample: int = 0) -> str:
-    """The key of the answer: it holds all that changes it."""
-    return fingerprint("complete", 1, model.identity, request.fingerprint(), sample)
+def key_for(identity: str, request: Request, sample: int = 0) -> str:
+    """The key of the answer of the model with that identity: it holds all that changes it."""
+    return fingerprint("complete", 1, identity, request.fingerprint(), sample)
+
+
+async def open_inputs(memory: Memory, ask: Ask, notes: Sequence[Note | str]) -> tuple[list[Note], Request]:
+    """The notes, and the request that asks this of them. Raises NoteNotFound, LimitExceeded, InvalidRequest."""
+    opened = [note if isinstance(note, Note) else await memory.get(note) for note in notes]
+    texts = ask.texts if ask.texts is not None else tuple(note.text for note in opened)
+    return opened, request_for(ask, texts)
 
 
 async def complete(
@@ -81,9 +88,7 @@ async def complete(
     used: ModelsUsed,
 ) -> Note:
     """The answer as a note; its sources are the notes."""
-    opened = [note if isinstance(note, Note) else await memory.get(note) for note in notes]
-    texts = ask.texts if ask.texts is not None else tuple(note.text for note in opened)
-    request = request_for(ask, texts)
+    opened, request = await open_inputs(memory, ask, notes)
 
     async def compute() -> Computed:
         async with turnstile.passing(model.name, request.estimated_tokens()) as passage:
@@ -104,5 +109,5 @@ async def complete(
         return Computed(answer.text, work, sources=tuple(note.id for note in opened))
 
     used.tell(memory.scope, model)
-    key, label = key_for(model, request, ask.sample), ask.label_for(model.label)
+    key, label = key_for(model.identity, request, ask.sample), ask.label_for(model.label)
     return await memory.once(key, compute, limit=limit, slots=slots, label=label)

@@ -162,15 +162,7 @@ class Desk:
 
     def read_event(self, event: Event) -> Reading:
         """What the actor's code makes of an event. Raises nothing."""
-        handler = self.actor.handlers.get(event.type)
-        if handler is None:  # routed for a handler that this version of the actor no longer has
-            return Reading(None, trouble=UndeclaredEvent(f"{self.actor.name} has no handler for {event.type}"))
-        try:
-            payload = decode(event)
-            key = check_key(handler.key(payload)) if handler.key is not None else None
-        except Exception as error:
-            return Reading(handler, trouble=error)
-        return Reading(handler, payload, key)
+        return read_event(self.actor, event)
 
     def handle_read(self, reading: Reading, delivery: Delivery) -> Outcome | Steps[Outcome]:
         """As `handle`, for a delivery that has been read."""
@@ -414,6 +406,19 @@ class Desk:
 
 def _place_of(delivery: Delivery) -> tuple[str, str]:
     return delivery.token.inbox, delivery.token.entry
+
+
+def read_event(actor: Actor, event: Event) -> Reading:
+    """What an actor's code makes of an event. Raises nothing."""
+    handler = actor.handlers.get(event.type)
+    if handler is None:  # routed for a handler that this version of the actor no longer has
+        return Reading(None, trouble=UndeclaredEvent(f"{actor.name} has no handler for {event.type}"))
+    try:
+        payload = decode(event)
+        key = check_key(handler.key(payload)) if handler.key is not None else None
+    except Exception as error:
+        return Reading(handler, trouble=error)
+    return Reading(handler, payload, key)
 
 
 def check_key(key: Any) -> str:

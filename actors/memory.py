@@ -132,10 +132,14 @@ class Memory:
             raise LimitExceeded(f"a note holds up to {MAX_NOTE_BYTES:,} bytes, this content has {len(raw):,}")
         if staged is not None:
             if len(raw) > INLINE_BYTES:
-                await Notes(scope.shard).upload(digest, raw)  # where the commit is
+                await self._upload(scope, digest, raw)
             staged[note.id] = Staged(note, event, raw)
             return note
         return await self._write(scope, note, event)
+
+    async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
+        """Content that the commit will name: where that is."""
+        await Notes(scope.shard).upload(digest, raw)
 
     async def _write(self, scope: Scope, note: Note, event: Event) -> Note:
         stored = await self._notes.store(note.raw)

@@ -23,6 +23,8 @@ from .parts import Parts
 if TYPE_CHECKING:
     from roost.projections.retention import Retained, Retention
 
+    from .replay import Replay
+
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row")
 
@@ -41,6 +43,12 @@ class Projected:
     def view(self, projection: Projection[Row] | type[Projection[Row]]) -> View[Row]:
         """A projection's rows. `catch_up` folds them up to now, unless somebody follows."""
         return view_of(self._all_shards(), projection)
+
+    def replay(self, run: str) -> Replay:
+        """A past run, as the log and the archive have it: its events, and whether it would come to the same again."""
+        from .replay import LoggedRun, Replay
+
+        return Replay(LoggedRun(self._all_shards(), run))
 
     @asynccontextmanager
     async def follow(

@@ -36,6 +36,12 @@ class KeyedState:
         return self.adapter.dump_json(self.value)
 
 
+def adapter_of_state(actor: Actor) -> tuple[TypeAdapter[Any], Any]:
+    """What reads and writes the state of a keyed actor, and the state of a key that has no events."""
+    assert actor.state is not None
+    return TypeAdapter(actor.state), actor.state()
+
+
 class States:
     """The stored states of one keyed actor."""
 

@@ -1,6 +1,19 @@
 """Replay: past runs, from the log alone: seen again, checked by doing them again, forked, moved."""
 
+from .check import Check, Divergence, ReachedAround, Unchecked
+from .errors import NotRecorded, NotReplayable
 from .logged_run import LoggedRun
 from .recorded_run import RecordedRun
+from .replay import Replay
 
-__all__ = ["LoggedRun", "RecordedRun"]
+__all__ = [
+    "Check",
+    "Divergence",
+    "LoggedRun",
+    "NotRecorded",
+    "NotReplayable",
+    "ReachedAround",
+    "RecordedRun",
+    "Replay",
+    "Unchecked",
+]

@@ -67,6 +67,6 @@ async def _keys_of(opened: Opened, model: Model) -> AsyncIterator[dict[str, int]
         keys: dict[str, int] = {}
         for section in found.sections:
             request = request_for(SUMMARY, [section.text])
-            keys[key_for(model, request)] = request.estimated_input_tokens()
+            keys[key_for(model.identity, request)] = request.estimated_input_tokens()
         yield keys
         place = found.mark

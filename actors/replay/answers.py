@@ -1,0 +1,125 @@
+"""Answers: what the world told a handler when its delivery was recorded, given once more when it asks again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from roost.projections.recorded import Data, OddData, data_of
+from roost.streams import Event
+
+from .recording import RecordedDelivery, Recording
+
+Asked = tuple[Literal["once", "find", "get"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What was asked for has failed."""
+
+    error: str
+    message: str
+
+
+Answer = str | Failed | None
+"""The ID of a note; a failure; or that there was none."""
+
+
+class Answers:
+    """Of one delivery. The same question may have had several answers: they come in their order, the last one again.
+
+    An attempt that was never recorded to end may have left answers before those that count: `skip` says how many are
+    to be passed over, for each question.
+    """
+
+    def __init__(self, recording: Recording, delivery: RecordedDelivery, skip: Mapping[Asked, int]) -> None:
+        self._recording = recording
+        self._answers: dict[Asked, deque[Answer]] = {}
+        self._asked: set[Asked] = set()
+        self.observed: dict[str, deque[list[Any]]] = {}
+        self.times_ms: deque[int] = deque(each for each in delivery.told.get("now", ()) if isinstance(each, int))
+        self.forgotten: set[str] = set()
+        for row in delivery.told.get("observed", ()):
+            self.observed.setdefault(row[0], deque()).append(row)
+        self._collect(delivery.attempt)
+        for asked, count in skip.items():
+            listed = self._answers.get(asked, deque())
+            for _ in range(min(count, len(listed) - 1)):
+                listed.popleft()
+
+    def has(self, asked: Asked) -> bool:
+        """Whether that was asked."""
+        return asked in self._answers
+
+    def next(self, asked: Asked) -> Answer:
+        """What was answered. Raises KeyError for what was not asked."""
+        listed = self._answers[asked]
+        self._asked.add(asked)
+        return listed.popleft() if len(listed) > 1 else listed[0]
+
+    def unasked(self) -> list[str]:
+        """Keys that were asked for, and are not now."""
+        return [key for (kind, key) in self._answers if kind == "once" and (kind, key) not in self._asked]
+
+    def left(self) -> dict[Asked, int]:
+        """How many answers that differ from the last given one are left, of what was asked."""
+        return {
+            asked: len(listed) - 1
+            for asked, listed in self._answers.items()
+            if asked in self._asked and len(listed) > 1 and len(set(map(str, listed))) > 1
+        }
+
+    def _collect(self, events: Iterable[Event]) -> None:
+        before: Event | None = None
+        for event in events:
+            try:
+                self._take(event, data_of(event), before)
+            except OddData:
+                continue
+            before = event
+
+    def _take(self, event: Event, data: Data, before: Event | None) -> None:
+        key, note = data.get("key"), data.get("note")
+        match event.type:
+            case "note.read" if isinstance(note, str):
+                self._add(("get", note), note)
+                known = self._recording.notes.get(note)
+                if known is not None and known.record.key is not None:
+                    self._add(("find", known.record.key), note)
+            case "note.missed":
+                self._add(("get", note) if note is not None else ("find", str(key)), None)
+            case "note.forgotten":
+                self.forgotten.add(str(note))
+            case "work.computed" if note is not None:
+                self._add(("once", str(key)), note)
+            case "work.computed":  # too late: the note that was there was used
+                found = self._answers.get(("find", str(key)))
+                if found:
+                    self._add(("once", str(key)), found[-1])
+            case "work.reused":
+                self._add(("once", str(key)), note)
+                if _is_one_step(before, event):  # the read was that of the reuse: nobody looked for the key besides
+                    self._take_back(("find", str(key)))
+            case "work.failed":
+                self._add(("once", str(key)), Failed(str(data.get("error")), str(data.get("message"))))
+            case _:
+                return
+
+    def _take_back(self, asked: Asked) -> None:
+        listed = self._answers.get(asked)
+        if listed:
+            listed.pop()
+        if not listed:
+            self._answers.pop(asked, None)
+
+    def _add(self, asked: Asked, answer: Answer) -> None:
+        self._answers.setdefault(asked, deque()).append(answer)
+
+
+def _is_one_step(before: Event | None, event: Event) -> bool:
+    """Whether the read before it was logged by the same script call."""
+    if before is None or before.type != "note.read" or before.subject != event.subject:
+        return False
+    return before.version is not None and event.version == before.version + 1

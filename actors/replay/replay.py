@@ -1,0 +1,65 @@
+"""A past run: its events, its memory, and whether it would come to the same again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+
+from roost.streams import Event, decode
+
+from ..actor import Actor
+from ..report import RunStarted, agents_for
+from .check import Check, Checker, Told
+from .errors import NotReplayable
+from .recorded_run import RecordedRun
+from .recording import Progress, Recording
+
+
+class Replay:
+    """One recorded run, of a flock's log or of a file. Nothing of it is ever changed."""
+
+    def __init__(self, run: RecordedRun) -> None:
+        self.recorded = run
+
+    @property
+    def run(self) -> str:
+        """Its ID."""
+        return self.recorded.run
+
+    def events(self) -> AsyncGenerator[Event]:
+        """Its events, in the log's order."""
+        return self.recorded.events()
+
+    async def started(self) -> RunStarted | None:
+        """Its specification, if it is a run of `roost run`."""
+        async with aclosing(self.recorded.events()) as events:
+            async for event in events:
+                if event.type == "run.started":
+                    spec = decode(event)
+                    return spec if isinstance(spec, RunStarted) else None
+        return None
+
+    async def check(
+        self, *actors: Actor | type[Actor], reading: Progress = lambda _: None, told: Told = lambda _, __: None
+    ) -> Check:
+        """Do every delivery of the run again, by the handlers of these actors, on what was recorded, and compare what
+        they come to. Nothing is called, and nothing is written.
+
+        A run of `roost run` knows its agents; those that are given take the places of the ones with their names.
+        Deliveries of actors that are not there are not checked, and said so. Raises NotReplayable.
+        """
+        recording = await Recording.read(self.recorded, progress=reading)
+        known = {actor.name: actor for actor in await self._agents()}
+        known |= {actor.name: actor for actor in _made(actors)}
+        if not known:
+            raise NotReplayable(f"run {self.run} is no run of `roost run`: name the actors that worked for it")
+        return await Checker(self.recorded, recording, known.values()).check(told)
+
+    async def _agents(self) -> list[Actor]:
+        spec = await self.started()
+        return [] if spec is None else agents_for(spec, Path())
+
+
+def _made(actors: Iterable[Actor | type[Actor]]) -> list[Actor]:
+    return [actor if isinstance(actor, Actor) else actor() for actor in actors]

@@ -1,0 +1,104 @@
+"""The memory that a handler has while its delivery is done again: what it was told then, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from roost.streams import Event, Note, NoteNotFound
+from roost.streams.matching import Wanted
+from roost.streams.merging import Since
+from roost.streams.notes import check_key
+
+from ..memory import COMPUTE_LIMIT, FLOCK_DEFAULT, Memory, Ttl
+from ..scope import Scope
+from .answers import Failed
+from .revival import revive
+
+if TYPE_CHECKING:
+    from .stage import Stage
+
+UNKNOWN_TTL_MS = 1
+"""Stands for the flock's own time to live, of which the log does not tell."""
+
+
+class ReplayedMemory(Memory):
+    """As Memory, of one delivery. What it is asked for is looked up in the recording; what is put is staged."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._shard = stage.shard
+
+    @property
+    def scope(self) -> Scope:
+        return self._stage.scope
+
+    async def get(self, note_id: str) -> Note:
+        scope = self.scope
+        draft = scope.draft(note_id)
+        if draft is not None:
+            scope.remember(draft.note)
+            return draft.note
+        if self._stage.answers.has(("get", note_id)):
+            if self._stage.answers.next(("get", note_id)) is None:
+                raise NoteNotFound(note_id)
+        elif note_id not in self._stage.recording.notes:
+            raise self._stage.unanswered(f"get({note_id!r})")
+        return await self._opened(note_id)
+
+    async def find(self, key: str) -> Note | None:
+        scope = self.scope
+        draft = scope.draft_of(key)
+        if draft is not None:
+            scope.remember(draft.note)
+            return draft.note
+        if not self._stage.answers.has(("find", check_key(key))):
+            known = self._stage.note_of(key)
+            if known is None:
+                raise self._stage.unanswered(f"find({key!r})")
+            return await self._opened(known)
+        found = self._stage.answers.next(("find", key))
+        return await self._opened(found) if isinstance(found, str) else None
+
+    async def once(
+        self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
+        tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
+        label: str | None = None,
+    ) -> Note:  # fmt: skip
+        """As Memory's; nothing is computed."""
+        if not self._stage.answers.has(("once", check_key(key))):
+            known = self._stage.note_of(key)
+            if known is None:
+                raise self._stage.unanswered(f"once({key!r}){f' ({label})' if label else ''}")
+            return await self._opened(known)
+        found = self._stage.answers.next(("once", key))
+        if isinstance(found, Failed):
+            raise revive(found.error, found.message)
+        if found is None:
+            raise self._stage.unanswered(f"once({key!r}), whose note the log does not name")
+        return await self._opened(found)
+
+    async def forget(self, note_id: str) -> None:
+        if note_id not in self._stage.answers.forgotten:
+            raise self._stage.unanswered(f"forget({note_id!r})")
+
+    def follow(self, wanted: Wanted, since: Since = None) -> AsyncGenerator[Event]:
+        """What comes to be watched is no part of a recording. Raises NotRecorded."""
+        raise self._stage.unanswered("watch(…)")
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+    async def _opened(self, note_id: str) -> Note:
+        note = await self._stage.open_note(note_id)
+        self.scope.reads += 1
+        self.scope.remember(note)
+        return note
+
+    async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
+        """It stays here."""
+
+    def _ttl_ms(self, ttl: Ttl) -> int | None:
+        return UNKNOWN_TTL_MS if isinstance(ttl, type(FLOCK_DEFAULT)) else super()._ttl_ms(ttl)
