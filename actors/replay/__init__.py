@@ -1,6 +1,6 @@
 """Replay: past runs, from the log alone: seen again, checked by doing them again, forked, moved."""
 
-from .check import Check, Divergence, ReachedAround, Unchecked
+from .check import Check, Divergence, ReachedAround, Unchecked, shown
 from .errors import NotRecorded, NotReplayable
 from .logged_run import LoggedRun
 from .recorded_run import RecordedRun
@@ -16,4 +16,5 @@ __all__ = [
     "RecordedRun",
     "Replay",
     "Unchecked",
+    "shown",
 ]

@@ -225,6 +225,7 @@ async def test_an_error_that_a_handler_has_met_comes_back_as_what_it_was(flock: 
     class Brave(Actor):
         @on(Asked)
         async def ask(self, asked: Asked, ctx: Context[Any]) -> Answered:
+            first = ""
             try:
                 await ctx.memory.once("broken", self.broken)
             except ZeroDivisionError as error:

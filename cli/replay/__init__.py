@@ -1,0 +1,1 @@
+"""What `roost replay` shows of a past run."""
