@@ -9,6 +9,7 @@ from .current import NoFlock, current_flock
 from .failure import Failure
 from .flock import Flock
 from .memory import Memory, fingerprint
+from .past import PastMemory, PastNote
 from .resource import NotKept, Resource
 from .result import UnfitResult
 from .shared import Shared, shared
@@ -26,6 +27,8 @@ __all__ = [
     "Memory",
     "NoFlock",
     "NotKept",
+    "PastMemory",
+    "PastNote",
     "Resource",
     "Retry",
     "Shared",

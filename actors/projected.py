@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -21,8 +21,11 @@ from .ending import end, ended_by
 from .parts import Parts
 
 if TYPE_CHECKING:
+    from roost.projections.notes import NotesFold
     from roost.projections.retention import Retained, Retention
+    from roost.streams.merging import Since
 
+    from .past import PastMemory
     from .replay import Replay
 
 log = structlog.get_logger(__name__)
@@ -36,6 +39,8 @@ class Projected:
 
     shard: Shard
     _parts: Parts | None
+    _past: dict[int, NotesFold] | None = None
+    """What was folded for the last look at the past."""
 
     def _all_shards(self) -> list[Shard]:
         return [self.shard] if self._parts is None else [part.shard for part in self._parts.all]
@@ -43,6 +48,17 @@ class Projected:
     def view(self, projection: Projection[Row] | type[Projection[Row]]) -> View[Row]:
         """A projection's rows. `catch_up` folds them up to now, unless somebody follows."""
         return view_of(self._all_shards(), projection)
+
+    async def at(self, position: Since | datetime) -> PastMemory:
+        """The memory as it was at a position in the log, or at a time: to be read, and never written.
+
+        The log is folded up to there; a later place in the same process goes on from the last. Raises SettingsError for
+        what is no position, or still to come; ServerUnavailable; of a log that was trimmed, the errors of its archive.
+        """
+        from .past import memory_at
+
+        self._past = {} if self._past is None else self._past
+        return await memory_at(self._all_shards(), position, self._past)
 
     def replay(self, run: str) -> Replay:
         """A past run, as the log and the archive have it: its events, and whether it would come to the same again."""

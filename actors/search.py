@@ -63,9 +63,13 @@ async def search(
             complete = False
             break
         compared.append(Hit(record, None))
-    compared = await _with_content(shard, compared)
-    order = await asyncio.to_thread(_rank, text, [_words_of(hit) for hit in compared])
-    return Found(tuple(compared[index] for index in order[:limit]), len(compared), complete)
+    return await best_of(text, await _with_content(shard, compared), limit, complete=complete)
+
+
+async def best_of(text: str, hits: Sequence[Hit], limit: int, *, complete: bool) -> Found:
+    """Those that have words of the text, best first; of equal ones the first."""
+    order = await asyncio.to_thread(_rank, text, [_words_of(hit) for hit in hits])
+    return Found(tuple(hits[index] for index in order[:limit]), len(hits), complete)
 
 
 async def newest_notes(shard: Shard, pages: int = MAX_PAGES) -> AsyncGenerator[NoteRecord | None]:

@@ -91,6 +91,16 @@ class NotesFold:
         self._claims: dict[str, _Claim] = {}
         self._completed: tuple[str, _Claim] | None = None  # the last note, and the claim that its key had
 
+    def copy(self) -> NotesFold:
+        """Another one as this is now, to be folded on."""
+        other = NotesFold(self.horizon)
+        other.by_id, other.by_key = dict(self.by_id), dict(self.by_key)
+        other.names_of_blob, other.expired = dict(self.names_of_blob), dict(self.expired)
+        other.position, other.changes, other.odd = self.position, self.changes, self.odd
+        other._expired_at, other._claims = dict(self._expired_at), dict(self._claims)
+        other._completed = self._completed
+        return other
+
     def __len__(self) -> int:
         return len(self.by_id)
 

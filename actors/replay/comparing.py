@@ -179,8 +179,8 @@ def first_difference(was: Any, now: Any, path: str) -> Difference | None:
                 return difference
         return None
     if isinstance(was, list):
-        listed: list[Any] = cast("Any", was)
-        others: list[Any] = cast("Any", now)
+        listed: list[Any] = was
+        others: list[Any] = now
         for number, (one, other) in enumerate(zip(listed, others, strict=False)):
             difference = first_difference(one, other, f"{path}[{number}]")
             if difference is not None:

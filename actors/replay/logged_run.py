@@ -7,8 +7,9 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from roost.streams import Event, Log, Position, Shard
+from roost.streams.contents import find_content
 from roost.streams.event import pairs
-from roost.streams.log import event_of, read_horizon
+from roost.streams.log import event_of
 from roost.streams.merging import MergedLog, order_of
 
 from .needs import Needs
@@ -51,16 +52,7 @@ class LoggedRun:
             yield event
 
     async def content(self, digest: str) -> bytes | None:
-        for shard in self._shards:
-            raw: bytes | None = await shard.command("GET", shard.keys.key("blob", digest))
-            if raw is None and await read_horizon(shard) is not None:
-                from roost.streams.archive.shelf import open_shelf
-
-                shelf, _ = await open_shelf(shard)
-                raw = await shelf.blob(digest)
-            if raw is not None:
-                return raw
-        return None
+        return await find_content(self._shards, digest)
 
     async def _all(self) -> AsyncGenerator[Event]:
         """Events of the log among which all of the run's are."""
