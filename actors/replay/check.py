@@ -175,7 +175,7 @@ class Checker:
         self, actor: Actor, delivery: RecordedDelivery, guard: Guard, skip: dict[Asked, int]
     ) -> tuple[Difference | None, dict[Asked, int]]:
         stage = Stage(self._recording, delivery, self._contents, skip)
-        with guard.acting() as around:
+        with guard.acting(actor) as around:
             redone = await redo(actor, stage, self._flock)
         for each in around:
             named = (actor.name, redone.handler, each)
