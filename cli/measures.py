@@ -27,6 +27,20 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
 
 
+class Size(click.ParamType[int]):
+    """A number of bytes: 4096, 512mb, 2gb."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*(b|kb|kib|mb|mib|gb|gib)?", str(value).strip().lower())
+        if match is None or float(match[1]) * _BYTES[match[2] or "b"] < 1:
+            self.fail(f"{value!r} is no size; write 512mb or 2gb", param, ctx)
+        return round(float(match[1]) * _BYTES[match[2] or "b"])
+
+
 class Amount(click.ParamType[int]):
     """A number of bytes, 512mb, or a share of what the server may use, 70%: that is a negative number of percent."""
 

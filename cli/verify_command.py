@@ -98,7 +98,9 @@ def _show(common: Common, verdict: Verdict, views: list[str], skipped: list[str]
     if verdict.odd:
         tell(f"{verdict.odd:,} events of notes do not fit their type and count for nothing")
     if not verdict.causes_checked:
-        tell("causes were not looked for: the log was trimmed, and they may be in its archive")
+        why = "this is an imported run" if verdict.imported else "the log was trimmed"
+        where = "where it came from" if verdict.imported else "in its archive"
+        tell(f"causes were not looked for: {why}, and they may be {where}")
     facts = f"{verdict.events:,} events of {verdict.subjects:,} subjects, {verdict.notes:,} notes"
     if verdict.contents is not None:
         facts += f", {verdict.contents:,} contents"

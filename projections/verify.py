@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from roost.streams import Log, RoostError, Shard
+from roost.streams.adoption import read_import
 from roost.streams.log import read_horizon
 
 from .difference import Difference, find_differences
@@ -33,7 +34,10 @@ class Verdict:
     contents: int | None = None
     """Contents that were read and matched with their digests; None: nobody asked for that."""
     causes_checked: bool = True
-    """Causes of a log that was trimmed may be in the archive: these are not looked for."""
+    """Causes of a log that was trimmed may be in the archive, those of an imported run in its origin: these are not
+    looked for."""
+    imported: bool = False
+    """A shard holds an imported run."""
     odd: int = 0
     """Events of notes whose data does not fit their type: they are left out of what is folded."""
     seconds: float = 0.0
@@ -76,7 +80,8 @@ async def verify(
     for shard in shards:
         check, found = await _verify_shard(shard, start, content, progress)
         checks.append(check)
-        verdict.causes_checked = verdict.causes_checked and await read_horizon(shard) is None
+        verdict.imported = verdict.imported or await read_import(shard) is not None
+        verdict.causes_checked = verdict.causes_checked and not verdict.imported and await read_horizon(shard) is None
         verdict.take(found, shard.number if len(shards) > 1 else None)
     if verdict.causes_checked:
         await _check_causes(checks, shards, verdict)

@@ -133,9 +133,9 @@ class Notes:
         await self.upload(digest, raw)
         return StoredContent(digest, len(raw), None)
 
-    async def upload(self, digest: str, raw: bytes) -> None:
-        """Hold content in the server until a note names it, for ten minutes at most."""
-        hold_ms = round(UPLOAD_HOLD.total_seconds() * 1000)
+    async def upload(self, digest: str, raw: bytes, *, hold: timedelta = UPLOAD_HOLD) -> None:
+        """Hold content in the server until a note names it, for ten minutes at most if nothing else is said."""
+        hold_ms = round(hold.total_seconds() * 1000)
         if not await self._shard.run("upload", digest, hold_ms, b""):
             await self._shard.run("upload", digest, hold_ms, raw)
 
