@@ -41,6 +41,7 @@ from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
 from .admission import admit
 from .cache import NoteCache
 from .canonical import Unfit, canonical
+from .edited import Edited
 from .flight import Flights, Job
 from .heartbeat import Heartbeat
 from .label import label_of
@@ -96,6 +97,8 @@ class Memory:
         self._outside = outside
         self._ttl = ttl
         self._sharing = sharing
+        self.edited: dict[str, Edited] = {}
+        """What the agents of a run are given instead of other notes."""
         shard.on_epoch(self._cache.clear)
 
     @property
@@ -157,6 +160,8 @@ class Memory:
     async def get(self, note_id: str) -> Note:
         """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten."""
         scope, began_ns = self.scope, time.perf_counter_ns()
+        if self.edited and (edited := self.edited.get(scope.reader.run or "")):
+            note_id = edited.notes.get(note_id, note_id)
         draft = scope.draft(note_id)
         if draft is not None:
             scope.remember(draft.note)
@@ -186,6 +191,8 @@ class Memory:
         if draft is not None:
             scope.remember(draft.note)
             return draft.note
+        if self.edited and (instead := self._instead_of(key, scope)):
+            return await self.get(instead)
         asked = self._cache.asked()
         note = await self._notes.find(check_key(key), scope.reader)
         scope.took(began_ns)
@@ -215,6 +222,8 @@ class Memory:
         scope, began_ns = self.scope, time.perf_counter_ns()
         if check_key(key) in scope.computing:
             raise SelfWait(f"the computation for {key!r} asks for {key!r} itself and would wait for ever")
+        if self.edited and not fresh and (instead := self._instead_of(key, scope)):
+            return await self.get(instead)
         ttl_ms = self._ttl_ms(ttl)
         job = Job(
             key=key, compute=compute, scope=scope, fresh=fresh, tags=_check_tags(tags), limit=limit, slots=slots,
@@ -231,6 +240,11 @@ class Memory:
         elif came_by == "joined":
             scope.has_joined(note, key)  # another coroutine of this process has the events of the script that served it
         return note
+
+    def _instead_of(self, key: str, scope: Scope) -> str | None:
+        """The note that whoever acts now is given for a key, whatever the key means to others."""
+        edited = self.edited.get(scope.reader.run or "")
+        return None if edited is None else edited.keys.get(key)
 
     async def _look_aside(self, job: Job, began_ns: int) -> Note:
         """What people do today: look, compute, store, without single flight. For comparison."""

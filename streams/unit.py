@@ -147,6 +147,13 @@ class Unit:
         """Append an event."""
         return self._event(event.to_fields(), event.type, event.run)
 
+    def event_for(self, event: Event, inboxes: Sequence[str]) -> Unit:
+        """Append an event that goes to these inboxes and to no others, whatever subscribes to its type, and however
+        full they are."""
+        subject, kind, meta, data = event.to_fields()
+        self._count(len(meta) + len(data))
+        return self._part("e", subject, kind, meta, data, f",{','.join(inboxes)}" if inboxes else "")
+
     def fact(self, subject: str, kind: str, schema: int, body: bytes, stamp: Stamp) -> Unit:
         """Append an event of which only that much is known yet: type, schema version, JSON, and what it shares with
         others."""

@@ -22,7 +22,6 @@ from .spec import RunHalted
 from .words import ANSWER, ANSWER_SENTENCES, OVERVIEW, SUMMARY
 
 BEST = 8
-"""Sections that a question is answered from."""
 FAN_IN = 8
 READS_AT_ONCE = 100
 OVERVIEW_TITLE = "What the documents are about"
@@ -68,6 +67,8 @@ class Report(MapReduce):
     """Answers questions about documents; without a question, says what they are about."""
 
     fan_in = FAN_IN
+    best: int = BEST
+    """Sections that a question is answered from."""
 
     def __init__(self, questions: Sequence[str], halt: Halt | None = None) -> None:
         self.questions = tuple(questions)
@@ -104,7 +105,7 @@ class Report(MapReduce):
             return {"0": [part.mapped for part in unique]}
         groups: dict[str, list[str]] = {}
         for number, question in enumerate(self.questions, 1):
-            order = await asyncio.to_thread(rank, question, list(texts.values()), BEST)
+            order = await asyncio.to_thread(rank, question, list(texts.values()), self.best)
             groups[str(number)] = [unique[index].note for index in order]
         return groups
 

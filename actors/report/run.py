@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from roost.streams import Event, Inbox, Position, decode
 
@@ -25,6 +25,9 @@ from .reader import DocumentOffered, Reader
 from .report import Report
 from .spec import RunEnded, RunStarted
 
+if TYPE_CHECKING:
+    from ..replay.branch import Branch
+
 Watch = Callable[[Event], None]
 
 LEASE = timedelta(seconds=5)
@@ -34,10 +37,10 @@ GRACE = timedelta(seconds=2)
 """What is in hand when a run is stopped gets so long; when a run ends by itself, nothing is."""
 
 
-def agents_for(spec: RunStarted, spool: Path, halt: Halt | None = None) -> list[Actor]:
-    """The agents of a run: reader, summarizer, collector, shuffler, reducer, editor."""
-    report = Report(spec.questions, halt)
-    return [Reader(spool, allow_private=spec.allow_private), *report.agents()]
+def agents_for(spec: RunStarted, spool: Path, halt: Halt | None = None, branch: Branch | None = None) -> list[Actor]:
+    """The agents of a run: reader, summarizer, collector, shuffler, reducer, editor; of a fork, as it has them."""
+    agents = [Reader(spool, allow_private=spec.allow_private), *Report(spec.questions, halt).agents()]
+    return agents if branch is None else branch.crew(agents)
 
 
 def model_for(spec: RunStarted) -> Model:
@@ -47,13 +50,17 @@ def model_for(spec: RunStarted) -> Model:
 
 
 @asynccontextmanager
-async def working(flock: Flock, spec: RunStarted, spool: Path) -> AsyncGenerator[list[AnyWorker]]:
+async def working(
+    flock: Flock, spec: RunStarted, spool: Path, branch: Branch | None = None
+) -> AsyncGenerator[list[AnyWorker]]:
     """Work for a run in this process while the block runs; the workers, one of which may fail."""
     cost = None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd)
     halt = Halt()
     flock.guard = halt.guard(Budget(spec.run, spec.max_calls, cost).guard(flock.shard))
     flock.slots = asyncio.Semaphore(spec.agents)
-    async with flock.work(*agents_for(spec, spool, halt), run=spec.run, grace=GRACE) as workers:
+    if branch is not None:
+        branch.edit(flock)
+    async with flock.work(*agents_for(spec, spool, halt, branch), run=spec.run, grace=GRACE) as workers:
         yield workers
 
 
@@ -96,7 +103,9 @@ def unfinished(spec: RunStarted, reason: str) -> JobFinished:
     return JobFinished(spec.run, {}, None, (Missing("all that was not done yet", reason),))
 
 
-async def end(flock: Flock, spec: RunStarted, finished: JobFinished, *, cause: str | None = None) -> RunEnded:
+async def end(
+    flock: Flock, spec: RunStarted, finished: JobFinished, *, cause: str | None = None, branch: Branch | None = None
+) -> RunEnded:
     """Record how a run ended, and which event has ended it; and take its inboxes away, with what they still hold if it
     was ended before its time. What is parked stays for a person to look at."""
     complete = finished.result is not None and not finished.missing
@@ -105,6 +114,6 @@ async def end(flock: Flock, spec: RunStarted, finished: JobFinished, *, cause: s
     )
     ended = RunEnded(spec.run, outcome, finished.result, finished.missing, finished.unnamed)
     await flock.append(ended, run=spec.run, cause=cause)
-    for actor in agents_for(spec, Path()):
+    for actor in agents_for(spec, Path(), branch=branch):
         await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe(drop=finished.result is None)
     return ended

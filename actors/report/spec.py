@@ -15,7 +15,8 @@ Mode = Literal["shared", "cache", "isolated"]
 @event("run.started")
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run's whole specification. Budgets of None have no bound; `latency_ms` is simulated; `prices` is a file."""
+    """A run's whole specification. Budgets of None have no bound; `latency_ms` is simulated; `prices` is a file;
+    `origin` is the run of which this one is a fork."""
 
     run: str
     questions: tuple[str, ...]
@@ -29,6 +30,7 @@ class RunStarted:
     max_cost_usd: str | None = None
     allow_private: bool = False
     prices: str | None = None
+    origin: str | None = None
 
 
 @event("run.halted")

@@ -6,31 +6,46 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from roost.actors import Flock
 from roost.actors.mapreduce import JobFinished, unless_failed
 from roost.actors.report import LEASE, RunStarted, end, follow, start, unfinished, working
-from roost.streams import Event, RoostError, new_id
+from roost.streams import Event, Position, RoostError, new_id
 from roost.streams.inbox import InboxGone
 
 from ..failure import tell
 from ..processes import Processes, ProcessesFailed
 from .order import RUN_LOST, Order, sharing_of, write_spec
-from .result import gather, to_document
+from .result import Gathered, gather, to_document
+
+if TYPE_CHECKING:
+    from roost.actors.replay.branch import Branch
 
 log = structlog.get_logger(__name__)
 
 Watch = Callable[[Event], None]
 Gate = Callable[[], Awaitable[None]]
+Begin = Callable[[Flock], Awaitable["Begun"]]
 
 STOP = timedelta(seconds=15)
 """What the processes of a run are given to end, before they are killed."""
 LAST_WORD = timedelta(seconds=5)
 """What a run that is stopped takes at most to say so in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that has begun, and for which nobody works yet; a position before its first event; what a fork does
+    otherwise."""
+
+    spec: RunStarted
+    since: Position
+    branch: Branch | None = None
 
 
 def spec_of(order: Order) -> RunStarted:
@@ -51,9 +66,11 @@ def spec_of(order: Order) -> RunStarted:
     )
 
 
-async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate: Gate | None = None) -> dict[str, Any]:
-    """Make a run and answer its document. `gate` is waited for when all is ready and nothing has begun."""
-    spec = spec_of(order)
+async def conduct(
+    order: Order, url: str, flock_name: str, watch: Watch, *, gate: Gate | None = None, begin: Begin | None = None
+) -> dict[str, Any]:
+    """Make a run and answer its document. `gate` is waited for when all is ready and nothing has begun; `begin` begins
+    another run than the order says."""
     last: str | None = None
 
     def watch_on(event: Event) -> None:
@@ -66,29 +83,50 @@ async def conduct(order: Order, url: str, flock_name: str, watch: Watch, *, gate
     ) as flock:
         if gate is not None:
             await gate()
+        run = await (_begin(flock, order) if begin is None else begin(flock))
         try:
-            since = await start(flock, spec, order.sources, order.spool)
-            finished = await _worked(order, url, flock, spec, lambda: follow(flock, spec, since, watch_on))
+            finished = await _worked(order, url, flock, run, lambda: follow(flock, run.spec, run.since, watch_on))
         except InboxGone as error:
             raise RoostError(RUN_LOST) from error
         except asyncio.CancelledError:
-            await _abandon(flock, spec, "the run was stopped")
+            await _abandon(flock, run, "the run was stopped")
             raise
         except ProcessesFailed as error:
-            await _abandon(flock, spec, str(error))
+            await _abandon(flock, run, str(error))
             raise
-        await end(flock, spec, finished, cause=last)  # the event that ended the following
-        return await to_document(flock, await gather(flock, spec.run, since))
+        await end(flock, run.spec, finished, cause=last, branch=run.branch)  # the event that ended the following
+        return await to_document(flock, await _gather(flock, run))
+
+
+async def _gather(flock: Flock, run: Begun) -> Gathered:
+    """Its events; of a fork with those of the past that it shares."""
+    if run.branch is None:
+        return await gather(flock, run.spec.run, run.since)
+    shared, instead = await run.branch.shared(flock), run.branch.instead
+    return await gather(flock, run.spec.run, run.since, shared=shared, instead=instead)
+
+
+async def _begin(flock: Flock, order: Order) -> Begun:
+    """A new run of that order. One that is stopped meanwhile says so."""
+    run = Begun(spec_of(order), await flock.log.last())
+    try:
+        await start(flock, run.spec, order.sources, order.spool)
+    except InboxGone as error:
+        raise RoostError(RUN_LOST) from error
+    except asyncio.CancelledError:
+        await _abandon(flock, run, "the run was stopped")
+        raise
+    return run
 
 
 async def _worked(
-    order: Order, url: str, flock: Flock, spec: RunStarted, following: Callable[[], Coroutine[Any, Any, JobFinished]]
+    order: Order, url: str, flock: Flock, begun: Begun, following: Callable[[], Coroutine[Any, Any, JobFinished]]
 ) -> JobFinished:
     """What the run comes to, by the work of this process or of others. Raises what ends those that work for it."""
     if order.processes == 1:
-        async with working(flock, spec, order.spool) as workers:
+        async with working(flock, begun.spec, order.spool, begun.branch) as workers:
             return await unless_failed(workers, following())
-    write_spec(order.spool, spec)
+    write_spec(order.spool, begun.spec)
     argv = [sys.executable, "-m", "roost.cli.run_worker", str(order.spool), str(order.verbose)]
     # Not on the command line, where others could read a password.
     environment = os.environ | {"ROOST_URL": url, "ROOST_FLOCK": flock.name}
@@ -111,10 +149,10 @@ def _report(line: str) -> None:
         tell(line)
 
 
-async def _abandon(flock: Flock, spec: RunStarted, reason: str) -> None:
+async def _abandon(flock: Flock, run: Begun, reason: str) -> None:
     """Let the log say that the run is over, and take its inboxes away, if that goes quickly."""
     try:
         async with asyncio.timeout(LAST_WORD.total_seconds()):
-            await end(flock, spec, unfinished(spec, reason))
+            await end(flock, run.spec, unfinished(run.spec, reason), branch=run.branch)
     except (RoostError, TimeoutError) as error:
-        log.warning("the log does not say that the run was stopped", run=spec.run, error=str(error))
+        log.warning("the log does not say that the run was stopped", run=run.spec.run, error=str(error))

@@ -74,7 +74,7 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
         verbose=common.verbose,
     )
     _check_compare(given)
-    _check_out(given["out"])
+    check_out(given["out"])
     await order.make_model().close()  # a model that cannot be used is said now, before anything is read
     try:
         found = discover(given["paths"], allow_private=order.allow_private)
@@ -101,6 +101,11 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
     finally:
         if own:
             await erase_flock(connection.client, flock)
+    return conclude(document, common, out, own=own)
+
+
+def conclude(document: dict[str, Any], common: Common, out: str | None, *, own: bool = False) -> int:
+    """Show what a run came to, and write its report; the exit code. `own`: its memory is gone with it."""
     unwritten = _write_out(out, document["report"])
     if common.json:
         click.echo(dump_safely(document, pretty=True))
@@ -110,7 +115,7 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
         console = Console(highlight=False, markup=False, stderr=out is None)
         show_figures(document, console)
         if not own:
-            named = "" if common.flock is None else f" --flock {flock}"
+            named = "" if common.flock is None else f" --flock {document['flock']}"
             console.print(f"`roost report {document['run'][:SHORT_ID]}{named}` tells more of it", soft_wrap=True)
     if unwritten is not None:
         raise unwritten
@@ -261,7 +266,7 @@ def _check_compare(given: dict[str, Any]) -> None:
         raise click.UsageError("--compare makes several runs, in full: leave --max-calls and --max-cost out")
 
 
-def _check_out(out: str | None) -> None:
+def check_out(out: str | None) -> None:
     """Before anything is paid for: whether the report will find its place."""
     if out is None:
         return

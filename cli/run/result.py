@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from roost.actors import Flock
@@ -17,28 +18,44 @@ MODEL_KINDS = ("summary", "answer")
 
 
 class Gathered:
-    """The events of a run, folded as they are read."""
+    """The events of a run, folded as they are read.
 
-    def __init__(self, run: str) -> None:
+    Of a fork's past, `shared` (up to which position of which run), it tells what was read and answered then; what that
+    took was the origin's. `instead` are the notes that it has in the place of others.
+    """
+
+    def __init__(
+        self, run: str, shared: Mapping[str, Position] | None = None, instead: Mapping[str, str] | None = None
+    ) -> None:
         self.run = run
+        self._shared = shared or {}
         self.tally = Tally()
         self.documents: set[str] = set()
-        self.sections = Sections()
+        self.sections = Sections(instead)
         self.started: RunStarted | None = None
         self.ended: RunEnded | None = None
         self.reduced: dict[str, GroupReduced] = {}
 
     def add(self, event: Event) -> None:
-        if event.run != self.run:
-            if event.type == "note.written":
-                self.sections.evolve(event)
-            return
-        self.tally.evolve(event)
+        if event.run == self.run:
+            self.tally.evolve(event)
+            self._learn(event)
+        elif self._is_shared(event):
+            self._learn(event)
+        elif event.type == "note.written":
+            self.sections.evolve(event)
+
+    def _is_shared(self, event: Event) -> bool:
+        until = self._shared.get(event.run or "")
+        return until is not None and event.position is not None and event.position <= until
+
+    def _learn(self, event: Event) -> None:
+        """What a run has come to so far."""
         self.sections.evolve(event)
         match event.type:
-            case "run.started":
+            case "run.started" if event.run == self.run:
                 self.started = decode(event)
-            case "run.ended":
+            case "run.ended" if event.run == self.run:
                 self.ended = decode(event)
             case "document.opened":
                 self.documents.add(event.data["stream"])
@@ -53,10 +70,13 @@ class Gathered:
         return self.tally.figures()
 
 
-async def gather(flock: Flock, run: str, since: Position | None = None) -> Gathered:
-    """A run's events, from the log."""
-    gathered = Gathered(run)
-    async for event in flock.log.read(since):
+async def gather(
+    flock: Flock, run: str, since: Position | None = None, *, shared: Mapping[str, Position] | None = None,
+    instead: Mapping[str, str] | None = None,
+) -> Gathered:  # fmt: skip
+    """A run's events, from the log; of a fork with those of the past that it shares, from the log's beginning."""
+    gathered = Gathered(run, shared, instead)
+    async for event in flock.log.read(None if shared else since):
         gathered.add(event)
     return gathered
 

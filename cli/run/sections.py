@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from roost.streams import Event
 
 
@@ -9,7 +11,9 @@ class Sections:
     """How many different sections were offered. Without single flight the same text may stand in several notes, which
     then have the same key."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: Mapping[str, str] | None = None) -> None:
+        """`instead`: notes that stand in the place of others."""
+        self._instead = instead or {}
         self._keys: dict[str, str] = {}
         self._seen: set[str] = set()
 
@@ -20,6 +24,7 @@ class Sections:
             self._keys[note] = event.data.get("key", note)
         elif event.type == "part.offered":
             note = event.data["note"]
+            note = self._instead.get(note, note)
             self._seen.add(self._keys.get(note, note))
 
     def __len__(self) -> int:

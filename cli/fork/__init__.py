@@ -1,0 +1,1 @@
+"""What `roost fork` does."""
