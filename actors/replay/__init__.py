@@ -2,6 +2,7 @@
 
 from .check import Check, Divergence, ReachedAround, Unchecked, shown
 from .errors import NotRecorded, NotReplayable
+from .filed_run import FiledRun
 from .logged_run import LoggedRun
 from .recorded_run import RecordedRun
 from .replay import Replay
@@ -9,6 +10,7 @@ from .replay import Replay
 __all__ = [
     "Check",
     "Divergence",
+    "FiledRun",
     "LoggedRun",
     "NotRecorded",
     "NotReplayable",

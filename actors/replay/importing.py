@@ -46,7 +46,7 @@ def flock_for(run: str) -> str:
     return f"imported-{re.sub(r'[^A-Za-z0-9._-]', '-', run[:8])}"
 
 
-async def import_run(file: SpooledRun, shard: Shard, progress: Progress = lambda *_: None) -> Imported:
+async def import_run(file: SpooledRun, shard: Shard, progress: Progress = lambda _, __, ___: None) -> Imported:
     """Take a run into a flock of one shard, which is open and whose log is empty, or has a part of the same import.
 
     Events keep their IDs, order, times and entries (several shards become one); versions are counted anew. Nothing is

@@ -33,7 +33,8 @@ def roost(
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(words)
-        return Ran(int(ended.value.code or 0), *capsys.readouterr())
+        said = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), said.out, said.err)
 
     return run
 
