@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from roost.streams import Event, Inbox, Position, decode
+from roost.streams import Conflict, Event, Inbox, Position, decode
 
 from ..actor import Actor
 from ..documents import Source
@@ -33,6 +33,7 @@ Watch = Callable[[Event], None]
 LEASE = timedelta(seconds=5)
 """After so long without a word of its worker, a delivery of a run goes to another: somebody sits and waits for the run.
 To be wrong about a worker that is only slow costs little, since whoever takes over joins the work that goes on."""
+OFFERED_AT_ONCE = 100
 GRACE = timedelta(seconds=2)
 """What is in hand when a run is stopped gets so long; when a run ends by itself, nothing is."""
 
@@ -71,13 +72,14 @@ async def start(flock: Flock, spec: RunStarted, sources: Sequence[Source], spool
         types = [handler.declaration.name for handler in actor.handlers.values()]
         inbox = Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter")
         await inbox.subscribe(types, spec.run, limit=actor.inbox_limit, when_full=actor.when_full)
-    await flock.append(spec, run=spec.run)
-    for first in range(0, len(sources), 100):
+    begun: list[Any] = [spec]  # with its first documents, or not at all: a run without any could not be gone on with
+    for first in range(0, len(sources) or 1, OFFERED_AT_ONCE):
         offered = [
             DocumentOffered(spec.run, str(number), len(sources), source.kind, source.location, source.name)
-            for number, source in enumerate(sources[first : first + 100], first)
+            for number, source in enumerate(sources[first : first + OFFERED_AT_ONCE], first)
         ]
-        await flock.append(*offered, run=spec.run)
+        await flock.append(*begun, *offered, run=spec.run)
+        begun = []
     return since
 
 
@@ -112,8 +114,21 @@ async def end(
     outcome: Literal["done", "partial", "failed"] = (
         "done" if complete else "failed" if finished.result is None else "partial"
     )
-    ended = RunEnded(spec.run, outcome, finished.result, finished.missing, finished.unnamed)
-    await flock.append(ended, run=spec.run, cause=cause)
+    ended = await _told(flock, RunEnded(spec.run, outcome, finished.result, finished.missing, finished.unnamed), cause)
     for actor in agents_for(spec, Path(), branch=branch):
         await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe(drop=finished.result is None)
     return ended
+
+
+async def _told(flock: Flock, ended: RunEnded, cause: str | None) -> RunEnded:
+    """Tell that a run has ended, unless another has: a run ends once, whoever was taken for dead meanwhile."""
+    subject = f"run/{ended.run}"
+    while True:
+        last = await flock.log.subject(subject, limit=1)
+        if last and last[0].type == "run.ended":
+            return decode(last[0])  # type: ignore[no-any-return]  # declared by the event's type
+        try:
+            await flock.append(ended, run=ended.run, cause=cause, expected=last[0].version if last else 0)
+            return ended
+        except Conflict:
+            continue

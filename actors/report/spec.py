@@ -55,3 +55,12 @@ class RunEnded:
     report: str | None
     missing: tuple[Missing, ...] = ()
     unnamed: int = 0
+
+
+@event("run.resumed")
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A run whose processes had died goes on, with so many now."""
+
+    run: str
+    processes: int = 1

@@ -6,15 +6,26 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from roost.actors import Flock
 from roost.actors.mapreduce import JobFinished, unless_failed
-from roost.actors.report import LEASE, RunStarted, end, follow, start, unfinished, working
+from roost.actors.report import (
+    LEASE,
+    RunResumed,
+    RunStarted,
+    conducting,
+    end,
+    follow,
+    start,
+    unfinished,
+    working,
+)
 from roost.streams import Event, Position, RoostError, new_id
 from roost.streams.inbox import InboxGone
 
@@ -41,11 +52,12 @@ LAST_WORD = timedelta(seconds=5)
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A run that has begun, and for which nobody works yet; a position before its first event; what a fork does
-    otherwise."""
+    otherwise. Without a position it is to begin. `announced` is told as soon as nobody else conducts it."""
 
     spec: RunStarted
-    since: Position
+    since: Position | None
     branch: Branch | None = None
+    announced: RunResumed | None = None
 
 
 def spec_of(order: Order) -> RunStarted:
@@ -83,18 +95,23 @@ async def conduct(
     ) as flock:
         if gate is not None:
             await gate()
-        run = await (_begin(flock, order) if begin is None else begin(flock))
-        try:
-            finished = await _worked(order, url, flock, run, lambda: follow(flock, run.spec, run.since, watch_on))
-        except InboxGone as error:
-            raise RoostError(RUN_LOST) from error
-        except asyncio.CancelledError:
-            await _abandon(flock, run, "the run was stopped")
-            raise
-        except ProcessesFailed as error:
-            await _abandon(flock, run, str(error))
-            raise
-        await end(flock, run.spec, finished, cause=last, branch=run.branch)  # the event that ended the following
+        run = Begun(spec_of(order), None) if begin is None else await begin(flock)
+        async with conducting(flock.shard, run.spec.run, waiting=_tell_waiting) as baton:
+            try:
+                run = await _begin(flock, order, run)
+                assert run.since is not None
+                following = partial(follow, flock, run.spec, run.since, watch_on)
+                finished = await _worked(order, url, flock, run, following)
+            except InboxGone as error:
+                raise RoostError(RUN_LOST) from error
+            except asyncio.CancelledError:
+                if not baton.is_lost:  # otherwise it goes on elsewhere
+                    await _abandon(flock, run, "the run was stopped")
+                raise
+            except ProcessesFailed as error:
+                await _abandon(flock, run, str(error))
+                raise
+            await end(flock, run.spec, finished, cause=last, branch=run.branch)  # the event that ended the following
         return await to_document(flock, await _gather(flock, run))
 
 
@@ -106,17 +123,17 @@ async def _gather(flock: Flock, run: Begun) -> Gathered:
     return await gather(flock, run.spec.run, run.since, shared=shared, instead=instead)
 
 
-async def _begin(flock: Flock, order: Order) -> Begun:
-    """A new run of that order. One that is stopped meanwhile says so."""
-    run = Begun(spec_of(order), await flock.log.last())
-    try:
-        await start(flock, run.spec, order.sources, order.spool)
-    except InboxGone as error:
-        raise RoostError(RUN_LOST) from error
-    except asyncio.CancelledError:
-        await _abandon(flock, run, "the run was stopped")
-        raise
+async def _begin(flock: Flock, order: Order, run: Begun) -> Begun:
+    """The run, begun now if it was not before."""
+    if run.since is None:
+        run = replace(run, since=await start(flock, run.spec, order.sources, order.spool))
+    if run.announced is not None:
+        await flock.append(run.announced, run=run.spec.run)
     return run
+
+
+def _tell_waiting() -> None:
+    tell("whoever had the run in hand may still be there: waiting for a sign of life")
 
 
 async def _worked(

@@ -61,7 +61,7 @@ async def act(flock: Flock, operations: list[tuple[str, Any, Any]]) -> list[Seen
                 note = await flock.memory.find(what)
                 seen.append(Seen(("key", what), None if note is None else (note.id, note.text)))
             case "get" if notes:
-                asked = notes[what % len(notes)]
+                asked: str = notes[int(what) % len(notes)]
                 try:
                     # Of another flock: it has no cache, so that each of its reads is logged when it happens.
                     told = await flock.notes.get(asked, flock.memory.scope.reader)
@@ -70,7 +70,7 @@ async def act(flock: Flock, operations: list[tuple[str, Any, Any]]) -> list[Seen
                     seen.append(Seen(("note", asked), None))
             case "forget" if notes:
                 with suppress(NoteNotFound):
-                    await flock.memory.forget(notes[what % len(notes)])
+                    await flock.memory.forget(notes[int(what) % len(notes)])
             case "pause":
                 await asyncio.sleep(what / 1000)
             case "expire":

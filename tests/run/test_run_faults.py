@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from roost_tests.bare_server import BareServer
 from roost_tests.command import RoostCommand
+from roost_tests.descendants import descendants, lives
 from roost_tests.handbook import QUESTIONS, Events, write_handbook
 from roost_tests.own_server import OwnServer
 from roost_tests.waiting import wait_until
@@ -20,22 +21,6 @@ from roost.streams import Keys, Log, Shard, connect
 
 SECTIONS = 16
 SLOW = ("--latency", "300ms", "--agents", "2")
-
-
-def descendants(pid: int) -> list[int]:
-    """The children of a process and theirs, those that have not ended."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
-    return found
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def computed(logged: Events) -> Counter[str]:

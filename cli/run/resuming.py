@@ -1,0 +1,132 @@
+"""Going on with a run: from what the log tells of it to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from roost.actors import Flock
+from roost.actors.replay import LoggedRun
+from roost.actors.report import RunEnded, RunResumed, RunStarted
+from roost.streams import Position, RoostError, Settings, Shard, decode
+from roost.streams.every_shard import find_shards
+
+from ..amounts import SHORT_ID
+from ..failure import tell
+from ..fork.branch import load_branch
+from ..options import Common
+from ..run_choice import find_run
+from .conduct import Begun, conduct
+from .interrupt import Interrupted, interruptible
+from .main import check_out, conclude
+from .order import Order
+from .progress import Progress
+from .quiet import quieten
+
+PATIENCE = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a run stands, by its log."""
+
+    run: str
+    before: Position | None = None
+    spec: RunStarted | None = None
+    offered: int = 0
+    ended: RunEnded | None = None
+
+
+def resume_run(common: Common, run: str, *, agents: int | None, processes: int | None, out: str | None) -> int:
+    """Go on with a run; the exit code. Raises RoostError, click.UsageError."""
+    quieten(common.verbose)
+    check_out(out)
+    with tempfile.TemporaryDirectory(prefix="roost-") as spool:
+        try:
+            return asyncio.run(interruptible(_resume(common, run, Path(spool), agents, processes, out)))
+        except Interrupted as stopped:
+            tell("stopped; what was computed stays in the flock, and `roost fork` goes on from there in a new run")
+            return stopped.code
+
+
+async def _resume(
+    common: Common, run: str, spool: Path, agents: int | None, processes: int | None, out: str | None
+) -> int:
+    settings = common.settings()
+    async with common.connect(settings) as connection:
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        standing = await _stand(shards, await find_run(shards, run))
+        spec = _resumable(standing, settings.flock)
+        spec = replace(spec, agents=agents or spec.agents, processes=processes or spec.processes)
+        order = _order(spec, settings, spool, common.verbose)
+        await order.make_model().close()  # a model that cannot be used is said now
+
+        async def begin(flock: Flock) -> Begun:
+            branch = None if spec.origin is None else await load_branch(flock, spec.run)
+            return Begun(spec, standing.before, branch, RunResumed(spec.run, spec.processes))
+
+        tell(f"going on with run {spec.run[:SHORT_ID]}: {', '.join(spec.documents)}")
+        with Progress(questions=len(spec.questions), sources=standing.offered) as progress:
+            document = await conduct(order, connection.url, settings.flock, progress.watch, begin=begin)
+        return conclude(document, common, out)
+
+
+async def _stand(shards: list[Shard], run: str) -> Standing:
+    standing = Standing(run)
+    async with aclosing(LoggedRun(shards, run).events()) as events:
+        async for event in events:
+            if standing.before is None and event.position is not None:
+                standing.before = event.position.before()
+            match event.type:
+                case "run.started":
+                    standing.spec = decode(event)
+                case "document.offered":
+                    standing.offered += 1
+                case "run.ended":
+                    standing.ended = decode(event)
+                case _:
+                    continue
+    return standing
+
+
+def _resumable(standing: Standing, flock: str) -> RunStarted:
+    """The specification of a run that can be gone on with. Raises RoostError."""
+    run, spec = standing.run, standing.spec
+    if spec is None:
+        raise RoostError(f"run {run} is no run of `roost run`: its actors go on by themselves (roost work MODULE)")
+    if standing.ended is not None:
+        how = {"done": "is done", "partial": "has ended, with parts missing", "failed": "was ended without a report"}
+        raise RoostError(
+            f"run {run} {how[standing.ended.outcome]}: there is nothing to go on with; `roost report {run[:SHORT_ID]} "
+            f"--flock {flock}` tells of it"
+        )
+    if standing.offered < len(spec.documents):
+        raise RoostError(
+            f"run {run} stopped before all of its documents were named in the log: start it again, and what was "
+            "computed is found"
+        )
+    return spec
+
+
+def _order(spec: RunStarted, settings: Settings, spool: Path, verbose: int) -> Order:
+    return Order(
+        settings=settings,
+        sources=(),
+        questions=spec.questions,
+        model=spec.model,
+        spool=spool,
+        latency=timedelta(milliseconds=spec.latency_ms),
+        agents=spec.agents,
+        processes=spec.processes,
+        mode=spec.mode,
+        max_calls=spec.max_calls,
+        max_cost_usd=None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd),
+        allow_private=spec.allow_private,
+        prices=spec.prices,
+        verbose=verbose,
+    )
