@@ -91,7 +91,7 @@ class Adoption:
             if adopted == b"done":
                 return Adopted("done")
             if (adopted or b"").decode() != last:
-                return Adopted("other")
+                return Adopted("other", other=Import.parse(self._what))
             self._at = Position.parse(last)
             return Adopted("open", self._at)
         if imported is not None or last or made or horizon is not None:

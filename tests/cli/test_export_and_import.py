@@ -11,6 +11,10 @@ import pytest
 from roost_tests.command import Ran
 
 from roost.cli.main import main
+from roost.streams import Event, Position
+from roost.streams.run_file import RunFileWriter
+from roost.streams.run_file.header import Header
+from roost.streams.run_file.part import Part
 
 PAGE = "# Owls\n\nBarn owls hunt by ear, {0}. They find a mouse in the dark.\n\n## Food\n\nMice and voles, {0}.\n"
 Roost = Callable[..., Ran]
@@ -111,11 +115,14 @@ def test_what_cannot_be_exported_is_told_in_a_sentence(roost: Roost, ran: str, t
     assert (roost("export", "latest")).code == 2
 
 
-def test_what_cannot_be_imported_is_told_in_a_sentence_and_makes_no_flock(
-    roost: Roost, ran: str, tmp_path: Path
-) -> None:
-    assert (roost("export", ran, "run.roost")).code == 0
+def test_what_cannot_be_imported_is_told_in_a_sentence_and_makes_no_flock(roost: Roost, tmp_path: Path) -> None:
+    with RunFileWriter(tmp_path / "run.roost", Header("r1", "owls")) as file:
+        for number in range(100):
+            place = Position(0, 1_700_000_000_000, number)
+            file.add(Event(type="t", subject="s", run="r1", version=number, position=place), Part.RUN)
+        file.finish()
     whole = (tmp_path / "run.roost").read_bytes()
+    (tmp_path / "owls.md").write_text(PAGE)
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     (tmp_path / "short").write_bytes(whole[: len(whole) // 2])
@@ -126,7 +133,7 @@ def test_what_cannot_be_imported_is_told_in_a_sentence_and_makes_no_flock(
         (".",): ". is a directory",
         ("empty",): "empty is empty: it is no recorded run",
         ("binary",): "binary is no recorded run",
-        ("owls0.md",): "owls0.md is no recorded run",
+        ("owls.md",): "owls.md is no recorded run",
         ("short",): "short is damaged: its end is missing",
         ("newer",): "written by a newer Roost (format 2; this one reads 1): update Roost",
         ("run.roost", "--max-bytes", "4kb"): "unpacks to more than 4,096 bytes",
