@@ -100,6 +100,8 @@ class Actor:
     """Of a keyed actor: when a delivery is parked, its key stands still until a person has retried or dropped it."""
 
     handlers: ClassVar[dict[str, Handler]] = {}
+    apart: str | None = None
+    """The fork that it works for: what its keys are told apart by."""
     code: str = ""
     """A digest of the code that decides, for the record of each delivery."""
 
@@ -139,6 +141,11 @@ class Actor:
     @classmethod
     def is_keyed(cls) -> bool:
         return any(handler.key is not None for handler in cls.handlers.values())
+
+    def own_key(self, key: str) -> str:
+        """The key under which it handles what its handler gave that key for: another one where it works for a fork,
+        whose states are not to be those of others."""
+        return key if self.apart is None or self.apart in key.split("/") else f"{self.apart}/{key}"
 
     def evolve(self, state: Any, event: Any) -> Any:
         """The state after one of the actor's own events. Keyed actors with state define it; it must be pure."""

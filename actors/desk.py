@@ -416,6 +416,8 @@ def read_event(actor: Actor, event: Event) -> Reading:
     try:
         payload = decode(event)
         key = check_key(handler.key(payload)) if handler.key is not None else None
+        if key is not None and actor.apart is not None:
+            key = check_key(actor.own_key(key))
     except Exception as error:
         return Reading(handler, trouble=error)
     return Reading(handler, payload, key)

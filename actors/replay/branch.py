@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from roost.streams import Event, Position, RoostError, decode, event
@@ -41,7 +42,10 @@ class Branch:
         """The actors that work for the fork: these, but for those that its module has, by name; with its settings."""
         own = {actor.name: actor for actor in self.code}
         mixed = [own.pop(agent.name, agent) for agent in agents]
-        return changed([*mixed, *own.values()], changes_of(self.forked.settings))
+        crew = [copy(actor) for actor in changed([*mixed, *own.values()], changes_of(self.forked.settings))]
+        for actor in crew:
+            actor.apart = self.forked.run
+        return crew
 
     def edit(self, flock: Flock) -> None:
         """Let the fork's agents in this process have the notes that it edits."""

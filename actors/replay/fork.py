@@ -20,7 +20,7 @@ from ..report.spec import RunStarted
 from ..worker import inbox_name
 from .branch import Branch, RunForked
 from .edits import write_edits
-from .fork_point import first_of, given_point, settled, stop_of, with_other_code
+from .fork_point import earliest, first_of, given_point, settled, stop_of, with_other_code
 from .logged_run import LoggedRun
 from .origin import OriginFold
 from .past import FoldedStates, Past
@@ -50,7 +50,7 @@ class Fork:
     """A fork that has begun, or is about to: its run, its specification if its origin had one, what it does otherwise.
 
     `pending` counts deliveries that are still to be done, `copied` events of its origin that it has; `since` is a
-    position before all of its events.
+    position before all of its events; `past` tells what of its origin it shares.
     """
 
     run: str
@@ -62,6 +62,7 @@ class Fork:
     copied: int
     timers: int
     since: Position
+    past: Past
 
 
 async def fork(
@@ -149,7 +150,7 @@ class Making:
         except BaseException:
             await asyncio.shield(self._take_away(crew))
             raise
-        return Fork(self.run, spec, replace(branch, forked=forked), tuple(crew), point, *counted, since)
+        return Fork(self.run, spec, replace(branch, forked=forked), tuple(crew), point, *counted, since, past)
 
     def _changed_spec(self, spec: RunStarted, adjust: Callable[[RunStarted], RunStarted] | None) -> RunStarted:
         model = self.changes.model or spec.model
@@ -179,7 +180,7 @@ class Making:
         if self.changes.code is not None:
             found.append(first_of(origin, crew, with_other_code(origin, branch.code)))
         points = [point for point in found if point is not None]
-        return max(min(points), given_point(origin, timedelta(0))) if points else stop_of(origin)
+        return max(min(points), earliest(origin)) if points else stop_of(origin)
 
     async def _check_inboxes(self, crew: Sequence[Actor]) -> None:
         routes = {inbox.decode() for inbox in await self.shard.command("HKEYS", self.shard.keys.key("routes"))}

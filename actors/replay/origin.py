@@ -52,6 +52,8 @@ class OriginFold:
     """By note: the first."""
     asked: Position | None = None
     """When a model was first asked, or its answer first found."""
+    subjects: set[str] = field(default_factory=set[str])
+    """Of the keys of keyed actors that it has written."""
     timers: dict[str, Event] = field(default_factory=dict[str, Event])
     """By the ID of the event that is to come: what has set them."""
     cancelled: dict[str, Position] = field(default_factory=dict[str, Position])
@@ -65,6 +67,8 @@ class OriginFold:
             return
         self.first, self.last = self.first or position, position
         self.types.setdefault(event.type, position)
+        if event.subject.startswith("actor/") and event.subject.count("/") > 1:
+            self.subjects.add(event.subject)
         if event.id in self.timers:
             self.rung.setdefault(event.id, position)
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import orjson
 from pydantic import TypeAdapter
@@ -59,12 +59,15 @@ class Past:
 
     async def copies(self, renaming: Renaming, run: str) -> AsyncGenerator[Copy]:
         """What the fork has, in the order of the log. Raises RoostError for state that it cannot have for itself."""
-        first = self._origin.first
-        events = self._log.read(None if first is None else first.before(), until=self.at)
-        async with aclosing(events) as reading:  # type: ignore[type-var]  # an async generator, typed as an iterator
+        # Of a key that others have written, too, the state is what all of them have made of it until then.
+        shared = {subject for subject in self._origin.subjects if renaming.text(subject) == subject}
+        first = None if shared or self._origin.first is None else self._origin.first.before()
+        reading = cast("AsyncGenerator[Event]", self._log.read(first, until=self.at))
+        async with aclosing(reading):
             async for event in reading:
-                if event.run == self._origin.run and not event.type.startswith("run."):
-                    copy = self._copy(event, renaming, run)
+                own = event.run == self._origin.run
+                if not event.type.startswith("run.") and (own or event.subject in shared):
+                    copy = self._copy(event, renaming, run, own=own)
                     if copy is not None:
                         yield copy
 
@@ -72,10 +75,12 @@ class Past:
         """Whether an event of the run had come about."""
         return self._origin.happened(event, self.at, self._names)
 
-    def _copy(self, event: Event, renaming: Renaming, run: str) -> Copy | None:
-        takers = self._takers.get(event.type, [])
+    def _copy(self, event: Event, renaming: Renaming, run: str, *, own: bool) -> Copy | None:
+        takers = self._takers.get(event.type, []) if own else []
         state = self._state_of(event)
-        if (not takers and state is None) or not self._origin.happened(event, self.at, self._names):
+        if not takers and state is None:
+            return None
+        if own and not self._origin.happened(event, self.at, self._names):
             return None
         pending = tuple(name for name in takers if not self._origin.done(name, event.id, self.at))
         if not pending and state is None:
@@ -83,14 +88,8 @@ class Past:
         copied = copy_of(event, renaming, run)
         if state is None:
             return Copy(copied, pending, None)
-        actor, key = state
-        renamed = renaming.text(key)
-        if renamed == key:
-            raise RoostError(
-                f"{actor} keeps its state under keys that do not name the run ({key!r}): its fork would change what "
-                "the run has there; let the key begin with the run (ctx.run, or a member of the event)"
-            )
-        return Copy(copied, pending, (actor, renamed))
+        actor, key = state[0], self._crew[state[0]].own_key(renaming.text(state[1]))
+        return Copy(replace(copied, subject=f"actor/{actor}/{key}"), pending, (actor, key))
 
     def _state_of(self, event: Event) -> tuple[str, str] | None:
         """Actor and key of an event that is part of the state of one of the crew."""

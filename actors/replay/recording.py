@@ -110,7 +110,10 @@ class Recording:
 
     @property
     def unsettled(self) -> int:
-        return sum(any(not each.type.startswith("run.") for each in left) for left in self._attempts.values())
+        return sum(
+            cause in self.events and any(not each.type.startswith("run.") for each in left)
+            for (cause, _), left in self._attempts.items()
+        )
 
     def history(self, subject: str) -> list[Event] | None:
         """A keyed subject's events from its first; None if the log has not all of them."""

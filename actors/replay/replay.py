@@ -10,6 +10,7 @@ from roost.streams import Event, decode
 
 from ..actor import Actor
 from ..report import RunStarted, agents_for
+from .branch import Branch, RunForked
 from .check import Check, Checker, Told
 from .errors import NotReplayable
 from .recorded_run import RecordedRun
@@ -50,15 +51,25 @@ class Replay:
         Deliveries of actors that are not there are not checked, and said so. Raises NotReplayable.
         """
         recording = await Recording.read(self.recorded, progress=reading)
-        known = {actor.name: actor for actor in await self._agents()}
-        known |= {actor.name: actor for actor in _made(actors)}
+        known = {actor.name: actor for actor in await self._agents(_made(actors))}
         if not known:
             raise NotReplayable(f"run {self.run} is no run of `roost run`: name the actors that worked for it")
         return await Checker(self.recorded, recording, known.values()).check(told)
 
-    async def _agents(self) -> list[Actor]:
-        spec = await self.started()
-        return [] if spec is None else agents_for(spec, Path())
+    async def _agents(self, given: list[Actor]) -> list[Actor]:
+        """The run's own and those that are given, with the settings that the run has if it is a fork."""
+        spec, forked = await self.started(), None
+        own = [] if spec is None else agents_for(spec, Path())
+        async with aclosing(self.recorded.events()) as events:
+            async for event in events:
+                if event.type == "run.forked":
+                    forked = decode(event)
+                    break
+                if event.type == "delivery.handled":  # a fork is told of before anything is done for it
+                    break
+        if isinstance(forked, RunForked):
+            return Branch(forked, tuple(given)).crew(own)
+        return list(({actor.name: actor for actor in own} | {actor.name: actor for actor in given}).values())
 
 
 def _made(actors: Iterable[Actor | type[Actor]]) -> list[Actor]:

@@ -15,7 +15,7 @@ from ..actor import Actor
 from ..mapreduce import MapReduce
 
 PLAIN = (bool, int, float, str, timedelta)
-NOT_SETTINGS = ("name", "code", "lanes")
+NOT_SETTINGS = ("name", "code", "lanes", "apart")
 """What tells actors apart, and what an inbox keeps as it was made."""
 
 

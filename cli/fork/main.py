@@ -14,13 +14,13 @@ import click
 from rich.console import Console
 
 from roost.actors import Flock
+from roost.actors.replay import LoggedRun, Replay
 from roost.actors.replay.fork import Changes, Fork, fork
 from roost.actors.replay.fork_point import parse_point
 from roost.actors.replay.settings import Change
 from roost.actors.report import RunStarted
-from roost.streams import Connection, Event, RoostError, Settings, decode
+from roost.streams import Connection, RoostError, Settings
 from roost.streams.every_shard import find_only_shard
-from roost.streams.log import Log
 from roost.streams.notes import Notes
 
 from ..actors_module import load_actors
@@ -28,13 +28,14 @@ from ..amounts import SHORT_ID
 from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common
-from ..report.choice import SeenRuns, choose_run
 from ..run.conduct import Begun, conduct
 from ..run.interrupt import Interrupted, interruptible
 from ..run.main import check_out, conclude
 from ..run.order import Order
 from ..run.progress import Progress
 from ..run.quiet import quieten
+from ..run_choice import find_run
+from .course import show_past, watch_own
 from .own_actors import work_until_done
 
 PATIENCE = timedelta(seconds=10)
@@ -115,10 +116,11 @@ async def _conducted(
     async def begun(flock: Flock) -> Begun:
         one: Fork = await begin(flock)
         assert one.spec is not None
+        await show_past(flock, one, progress.watch)
         return Begun(one.spec, one.since, one.branch)
 
     with Progress(questions=len(spec.questions), sources=len(spec.documents)) as progress:
-        document = await conduct(order, connection.url, settings.flock, progress.watch, begin=begun)
+        document = await conduct(order, connection.url, settings.flock, watch_own(progress.watch), begin=begun)
     document |= _facts(made[0])
     return conclude(document, common, asked.out)
 
@@ -175,13 +177,8 @@ def _tell_begun(one: Fork, origin: str) -> None:
 async def _origin(connection: Connection, flock: str, text: str) -> tuple[str, RunStarted | None]:
     """The run that is meant, and its specification if `roost run` has made it. Raises RoostError."""
     shard = await find_only_shard(connection.client, flock, patience=PATIENCE, what="a fork")
-    seen, started = SeenRuns(), dict[str | None, Event]()
-    async for event in Log(shard).read():
-        seen.evolve(event)
-        if event.type == "run.started":
-            started[event.run] = event
-    run = choose_run(seen.runs, text, flock).id
-    return run, decode(started[run]) if run in started else None
+    run = await find_run([shard], text)
+    return run, await Replay(LoggedRun([shard], run)).started()
 
 
 async def _note(connection: Connection, flock: str, prefix: str) -> str:

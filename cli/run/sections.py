@@ -24,8 +24,7 @@ class Sections:
             self._keys[note] = event.data.get("key", note)
         elif event.type == "part.offered":
             note = event.data["note"]
-            note = self._instead.get(note, note)
-            self._seen.add(self._keys.get(note, note))
+            self._seen.add(self._instead.get(note, note))
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len({self._keys.get(note, note) for note in self._seen})
