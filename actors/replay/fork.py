@@ -150,7 +150,9 @@ class Making:
         except BaseException:
             await asyncio.shield(self._take_away(crew))
             raise
-        return Fork(self.run, spec, replace(branch, forked=forked), tuple(crew), point, *counted, since, past)
+        branch = replace(branch, forked=forked)
+        branch.edit(self.flock)
+        return Fork(self.run, spec, branch, tuple(crew), point, *counted, since, past)
 
     def _changed_spec(self, spec: RunStarted, adjust: Callable[[RunStarted], RunStarted] | None) -> RunStarted:
         model = self.changes.model or spec.model

@@ -102,6 +102,8 @@ class OriginFold:
         match event.type:
             case "run.started":
                 self.started, self.stopped = event, None
+            case "run.resumed":
+                self.stopped = None
             case "run.forked":
                 self.forked = event
             case "run.halted" | "run.ended":

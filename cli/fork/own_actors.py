@@ -19,7 +19,6 @@ LOOK_S = 0.2
 
 async def work_until_done(flock: Flock, fork: Fork) -> dict[str, Any]:
     """What its deliveries came to. Its inboxes are taken away in the end, with what they hold if it is stopped."""
-    fork.branch.edit(flock)
     workers: list[AnyWorker] = []
     done = False
     try:

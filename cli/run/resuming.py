@@ -71,7 +71,7 @@ async def _resume(
             return Begun(spec, standing.before, branch, RunResumed(spec.run, spec.processes))
 
         tell(f"going on with run {spec.run[:SHORT_ID]}: {', '.join(spec.documents)}")
-        with Progress(questions=len(spec.questions), sources=standing.offered) as progress:
+        with Progress(questions=len(spec.questions), sources=len(spec.documents)) as progress:
             document = await conduct(order, connection.url, settings.flock, progress.watch, begin=begin)
         return conclude(document, common, out)
 
@@ -105,7 +105,7 @@ def _resumable(standing: Standing, flock: str) -> RunStarted:
             f"run {run} {how[standing.ended.outcome]}: there is nothing to go on with; `roost report {run[:SHORT_ID]} "
             f"--flock {flock}` tells of it"
         )
-    if standing.offered < len(spec.documents):
+    if spec.origin is None and standing.offered < len(spec.documents):  # a fork begins when all of its past is there
         raise RoostError(
             f"run {run} stopped before all of its documents were named in the log: start it again, and what was "
             "computed is found"
