@@ -38,6 +38,12 @@ def show_facts(facts: Facts) -> None:
         show("", *_rows(sheets))
 
 
+def show_sheets(sheets: Sequence[Sheet]) -> None:
+    """Tables of figures alone."""
+    for alike in _alike(sheets):
+        show(*_rows(alike))
+
+
 def _alike(sheets: Sequence[Sheet]) -> list[list[Sheet]]:
     """Sheets in a row that have the same columns stand in one table, so that these are below each other."""
     return [list(alike) for _, alike in groupby(sheets, lambda sheet: sheet.head)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
@@ -91,12 +91,19 @@ def facts_of_pair(document: Document) -> Facts:
         ending=_ending([facts.ending for facts in pair], ids),
         tone=next(tone for tone in WORST if tone in (pair[0].tone, pair[1].tone)),
         tiles=(),
-        sheets=tuple(_sheet(title, rows, compared, ids) for title, rows in _sheets(compared).items()),
+        sheets=sheets_of(compared, ids),
         missing=tuple(
             (f"{run}: {what}", why) for run, facts in zip(ids, pair, strict=True) for what, why in facts.missing
         ),
         unnamed=sum(facts.unnamed for facts in pair),
     )
+
+
+def sheets_of(compared: dict[str, Any], ids: list[str], only: Collection[str] | None = None) -> tuple[Sheet, ...]:
+    """The figures that are compared, all of them or `only` some."""
+    chosen = {name: figure for name, figure in compared.items() if only is None or name in only}
+    sheets = [_sheet(title, rows, chosen, ids) for title, rows in _sheets(chosen).items()]
+    return tuple(sheet for sheet in sheets if sheet.rows)
 
 
 def _ending(endings: list[str], ids: list[str]) -> str:
