@@ -61,7 +61,7 @@ async def _export(common: Common, run: str, place: Path) -> None:
 
 
 def _show(common: Common, run: str, flock: str, place: Path, written: Written) -> None:
-    from .amounts import show_size
+    from .amounts import shorten_ids, show_size
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write
@@ -77,7 +77,7 @@ def _show(common: Common, run: str, flock: str, place: Path, written: Written) -
     figures = ("Events", "Of others", "Contents", "Size", "Unpacked")
     shown = table("Run", "File", *figures, right=figures)
     shown.add_row(
-        foreign(run), foreign(str(place)), f"{written.events:,}", f"{written.others:,}",
+        foreign(shorten_ids(run)), foreign(str(place)), f"{written.events:,}", f"{written.others:,}",
         f"{written.contents - written.forgotten:,}", show_size(written.packed), show_size(written.unpacked),
     )  # fmt: skip
     show(shown)

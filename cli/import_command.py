@@ -60,6 +60,7 @@ async def _import(common: Common, file: str, max_bytes: int | None) -> None:
 
 
 def _show(common: Common, imported: Imported) -> None:
+    from .amounts import shorten_ids
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write
@@ -74,7 +75,7 @@ def _show(common: Common, imported: Imported) -> None:
     figures = ("Events", "Contents")
     shown = table("Run", "Flock", "Made in", *figures, right=figures)
     shown.add_row(
-        foreign(imported.run), foreign(imported.flock), foreign(imported.origin), f"{imported.events:,}",
+        foreign(shorten_ids(imported.run)), foreign(imported.flock), foreign(imported.origin), f"{imported.events:,}",
         f"{imported.contents:,}",
     )  # fmt: skip
     show(shown)

@@ -16,7 +16,7 @@ from ..position import Position
 
 MAX_LINE = 2 * 1024 * 1024
 """An event has 256 KiB; as a line, its data may stand twice, once as escaped text."""
-OPTIONAL = ("actor", "run", "cause", "traceparent")
+LARGEST = 2**63
 
 
 class Part(StrEnum):
@@ -100,16 +100,23 @@ def _event_of_entry(entry: Entry) -> Event:
     return event_of(0, name, fields)
 
 
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
+
+
 def _sound(event: Event) -> Event:
     """Who reads events takes the types of their members for granted, and a file may come from anywhere."""
-    texts: tuple[object, ...] = (event.type, event.subject, event.id)
-    known: tuple[object, ...] = (event.actor, event.run, event.cause, event.traceparent)
-    numbers: tuple[object, ...] = (event.time_ms, event.version, event.schema)
     if not (
-        all(type(each) is str and each for each in texts)
-        and all(each is None or type(each) is str for each in known)
-        and all(type(each) is int and 0 <= each < 2**63 for each in numbers)
-    ):
+        _is_text(event.type) and _is_text(event.subject) and _is_text(event.id) and event.type and event.subject
+        and (event.actor is None or _is_text(event.actor)) and (event.run is None or _is_text(event.run))
+        and (event.cause is None or _is_text(event.cause))
+        and (event.traceparent is None or _is_text(event.traceparent))
+        and _is_count(event.time_ms) and _is_count(event.version) and _is_count(event.schema)
+    ):  # fmt: skip
         raise DamagedEvent(f"the event at {event.position} is none that Roost wrote")
     return event
 

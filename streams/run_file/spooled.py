@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from ..errors import RoostError
-from ..event import Event
+from ..event import MAX_NAME_BYTES, Event
 from .header import Header
 from .inflated import Inflated
 from .part import BLOB_HEAD, END_HEAD, HEADS, MAX_LINE, Content, Ending, Part, event_of_line
@@ -89,7 +89,8 @@ class SpooledRun:
             if line.startswith(heads):
                 try:
                     event = event_of_line(line)
-                    event.to_fields()  # raises for what is larger than the log takes
+                    if len(line) > MAX_NAME_BYTES:
+                        event.to_fields()  # raises for what is larger than the log takes
                 except (RoostError, ValueError, TypeError) as error:
                     raise damaged(self.name, f"{error}") from error
                 if (event.run == self.header.run) != line.startswith(Part.RUN.head):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import resource
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -259,6 +260,21 @@ def test_a_file_that_cannot_be_written_is_told() -> None:
     ):
         with pytest.raises(RunFileUnusable, match=why):
             write(Path(where))
+
+
+def test_a_disk_without_room_to_unpack_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "run.roost"
+    with RunFileWriter(place, Header(RUN, "owls")) as file:
+        content = TEXT * 1000
+        file.add_content(sha256(content).hexdigest(), len(content), content)
+        file.finish()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(RunFileUnusable, match="there is no room to unpack"):
+            SpooledRun(place)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_is_read_is_what_was_checked(tmp_path: Path, said: tuple[Any, ...]) -> None:
