@@ -101,8 +101,10 @@ class Adoption:
     async def add(self, arrivals: Sequence[Arrival], *, done: bool = False) -> Adopted:
         """The next events, behind those that are there; with `done` the last, when all else is as they say. What is
         there already, because an answer was lost or another process is at the same import, is not added again."""
-        left = list(arrivals)
         while True:
+            left = [arrival for arrival in arrivals if self._at is None or arrival.position > self._at]
+            if not left and not done:
+                return Adopted("open", self._at)
             before = "" if self._at is None else self._at.entry
             words = [word for arrival in left for word in arrival.words]
             match await self._shard.run("adopt", self._what, before, int(done), *words):
@@ -110,10 +112,7 @@ class Adoption:
                     self._at = left[-1].position if left else self._at
                     return Adopted("open", self._at)
                 case [b"at", entry] if entry:
-                    self._at = at = Position.parse(entry.decode())
-                    left = [arrival for arrival in left if arrival.position > at]
-                    if not left and not done:
-                        return Adopted("open", at)
+                    self._at = Position.parse(entry.decode())
                 case [b"done"]:
                     return Adopted("done")
                 case [b"held"]:

@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import cast
 
 from roost.projections.recorded import OddData, data_of, optional_text
-from roost.streams import Event, Log, Position, Shard
-from roost.streams.event import pairs
-from roost.streams.log import event_of
-from roost.streams.merging import MergedLog, in_order, order_of
+from roost.streams import Event, Shard
+from roost.streams.merging import in_order, order_of
 from roost.streams.run_file import RunFileUnusable, RunFileWriter, Written
 from roost.streams.run_file.header import Header
 from roost.streams.run_file.part import Part
@@ -40,7 +37,7 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
         parts = (
             _marked(recorded.events(), Part.RUN),
             _marked(recorded.before(), Part.BEFORE),
-            _marked(_forgotten(shards, run), Part.SINCE),
+            _marked(recorded.forgotten(), Part.SINCE),
         )
         async with aclosing(in_order(parts, _order)) as merged:
             async for event, part in merged:
@@ -88,21 +85,3 @@ def _collect(event: Event, contents: dict[str, int]) -> None:
         return
     if digest is not None and len(digest) == 64 and isinstance(size, int):
         contents.setdefault(digest, size)
-
-
-async def _forgotten(shards: Sequence[Shard], run: str) -> AsyncGenerator[Event]:
-    """All that others have forgotten: of the run's notes, and of others'."""
-    if len(shards) > 1:
-        reading = cast("AsyncGenerator[Event]", MergedLog(shards).read("0-0"))
-        async with aclosing(reading):
-            async for event in reading:
-                if event.type == "note.forgotten" and event.run != run:
-                    yield event
-        return
-    async with aclosing(Log(shards[0]).pages(Position(0, 0, 0))) as pages:
-        async for page in pages:
-            for entry, flat in page:
-                if pairs(flat).get(b"type") == b"note.forgotten":
-                    event = event_of(0, entry, flat)
-                    if event.run != run:
-                        yield event

@@ -43,6 +43,10 @@ class FiledRun:
         """What its deliveries need from outside of it, as RecordedRun's."""
         return self._of(Part.BEFORE)
 
+    def forgotten(self) -> AsyncGenerator[Event]:
+        """What others have forgotten of its notes by the time when the file was written."""
+        return self._of(Part.SINCE)
+
     async def content(self, digest: str) -> bytes | None:
         """Content by its digest; None when it was forgotten."""
         return self._file.content(digest)

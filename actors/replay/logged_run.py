@@ -51,6 +51,20 @@ class LoggedRun:
         for event in sorted(found.values(), key=order_of):
             yield event
 
+    async def forgotten(self) -> AsyncGenerator[Event]:
+        log = self._log
+        if isinstance(log, MergedLog):
+            async with aclosing(self._all()) as events:
+                async for event in events:
+                    if event.type == "note.forgotten" and event.run != self.run:
+                        yield event
+            return
+        async for entry, fields in self._entries(log):
+            if fields[b"type"] == b"note.forgotten":
+                event = event_of(0, entry, fields)
+                if event.run != self.run:
+                    yield event
+
     async def content(self, digest: str) -> bytes | None:
         return await find_content(self._shards, digest)
 

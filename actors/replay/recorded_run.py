@@ -31,6 +31,10 @@ class RecordedRun(Protocol):
         (subjects `actor/<name>/<key>`), the events of others."""
         ...
 
+    def forgotten(self) -> AsyncGenerator[Event]:
+        """`note.forgotten` that are not the run's, in the log's order: of its notes, and perhaps of others'."""
+        ...
+
     async def content(self, digest: str) -> bytes | None:
         """Content by its digest; None when it was forgotten."""
         ...

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 
-from roost.streams import Event, decode
+from roost.streams import Event, Position, decode
 
 from ..actor import Actor
 from ..report import RunStarted, agents_for
@@ -15,6 +16,7 @@ from .check import Check, Checker, Told
 from .errors import NotReplayable
 from .recorded_run import RecordedRun
 from .recording import Progress, Recording
+from .run_memory import RunMemory
 
 
 class Replay:
@@ -31,6 +33,11 @@ class Replay:
     def events(self) -> AsyncGenerator[Event]:
         """Its events, in the log's order."""
         return self.recorded.events()
+
+    async def at(self, position: Position | str | datetime) -> RunMemory:
+        """The memory as it was at a position, as far as the run's record goes: what it had written, and of others what
+        it read or reused. Raises SettingsError for what is no position."""
+        return await RunMemory.at(self.recorded, position)
 
     async def started(self) -> RunStarted | None:
         """Its specification, if it is a run of `roost run`."""

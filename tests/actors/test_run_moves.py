@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from roost_tests.own_server import OwnServer
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
-from roost.actors.replay import FiledRun, LoggedRun, RecordedRun
+from roost.actors.replay import FiledRun, LoggedRun, RecordedRun, Replay
 from roost.actors.replay.exporting import export_run
 from roost.actors.replay.importing import Imported, import_run
 from roost.actors.stored_states import StoredStates
@@ -166,6 +166,30 @@ async def test_a_file_tells_all_that_the_log_tells(flock: Flock, place: Path) ->
     assert await contents_of(filed) == contents
     assert max(len(content or b"") for content in contents.values()) > 64 * 1024
     assert (written.contents, written.forgotten, written.others) == (len(contents), 0, len(before))
+
+
+async def test_the_memory_of_a_file_is_what_the_flock_s_was_then(flock: Flock, place: Path) -> None:
+    await play(flock, RUN, 1, 2)
+    positions = [event.position for event in await events_of(flock, "note.written", "delivery.handled")]
+    draft = next(event.data for event in await events_of(flock, "note.written") if event.data.get("tags"))
+    await flock.memory.forget(draft["note"])
+    await export_run([flock.shard], RUN, place)
+    filed = Replay(FiledRun(place))
+    for position in positions[::3] + positions[-1:]:
+        assert position is not None
+        then, here = await filed.at(str(position)), await flock.at(position)
+        assert [note async for note in then.notes()] == [note async for note in here.notes()]
+        assert await then.find("page/1") == await here.find("page/1")
+        assert await then.state(Adder(), "1") == await here.state(Adder(), "1")
+        assert {hit.record.id for hit in (await then.search("owls")).hits} == {
+            hit.record.id for hit in (await here.search("owls")).hits
+        }
+    assert (await then.get(draft["note"])).mark == "forgotten"
+    assert len(then) == len(here) > 3
+    with pytest.raises(NoteNotFound):
+        await (await filed.at("1-0")).get(draft["note"])
+    now = await filed.at(datetime.now(UTC))
+    assert len(now) == len(then) - 1
 
 
 async def test_several_read_a_file_at_once(flock: Flock, place: Path) -> None:
