@@ -30,7 +30,6 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     from roost.streams import RoostError
     from roost.streams.inbox import InboxGone
 
-    from .fork.branch import load_branch
     from .run.order import RUN_LOST, sharing_of
 
     stop = asyncio.Event()
@@ -41,7 +40,11 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     ) as flock:
         if not await flock.log.subject(f"run/{spec.run}", limit=1):
             raise RoostError(RUN_LOST)  # or this process would wait at an inbox into which nobody puts anything
-        branch = None if spec.origin is None else await load_branch(flock, spec.run)
+        branch = None
+        if spec.origin is not None:
+            from .fork.branch import load_branch
+
+            branch = await load_branch(flock, spec.run)
         try:
             async with working(flock, spec, spool, branch) as workers:
                 lifeline.say_ready(f"run {spec.run}")

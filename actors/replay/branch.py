@@ -32,6 +32,19 @@ class RunForked:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPast:
+    """Up to which position of which runs a fork shares the past, and a position before all of that, if it is known."""
+
+    until: dict[str, Position]
+    since: Position | None
+
+    def has(self, event: Event) -> bool:
+        """Whether an event stands in it."""
+        until = self.until.get(event.run or "")
+        return until is not None and event.position is not None and event.position <= until
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
     """What a fork does otherwise. `code` are the actors of its module, made anew for each who works."""
 
@@ -57,28 +70,28 @@ class Branch:
         """The notes that it has in the place of others."""
         return {edit.note: edit.instead for edit in self.forked.edits}
 
-    async def shared(self, flock: Flock) -> dict[str, Position]:
-        """Up to where the fork shares the past of which run: of its origin, of what that was a fork of, and so on."""
-        shared: dict[str, Position] = {}
+    async def shared(self, flock: Flock) -> SharedPast:
+        """What it shares with its origin, with what that was a fork of, and so on."""
+        until: dict[str, Position] = {}
+        since: Position | None = None
         forked: RunForked | None = self.forked
-        while forked is not None and forked.origin not in shared:
-            shared[forked.origin] = Position.parse(forked.at)
-            forked = await forked_of(flock, forked.origin)
-        return shared
+        while forked is not None and forked.origin not in until:
+            until[forked.origin] = Position.parse(forked.at)
+            events = await flock.log.subject(f"run/{forked.origin}")
+            since = events[0].position if events else None
+            forked = _forked_in(events, forked.origin)
+        return SharedPast(until, None if since is None else since.before())
 
 
-async def forked_of(flock: Flock, run: str) -> RunForked | None:
+def _forked_in(events: Sequence[Event], run: str) -> RunForked | None:
     """How a run was forked; None if it was not, or only half."""
-    last: Event | None = None
-    for each in await flock.log.subject(f"run/{run}"):
-        if each.type == "run.forked" and each.run == run:
-            last = each
-    return None if last is None else decode(last)
+    found = [event for event in events if event.type == "run.forked" and event.run == run]
+    return decode(found[-1]) if found else None
 
 
 async def need_forked(flock: Flock, run: str) -> RunForked:
     """How a fork was forked. Raises RoostError when the log does not tell."""
-    forked = await forked_of(flock, run)
+    forked = _forked_in(await flock.log.subject(f"run/{run}"), run)
     if forked is None:
         raise RoostError(f"the log does not tell how the fork {run} was made: it was never begun, or that has left it")
     return forked

@@ -24,7 +24,7 @@ async def write_edits(
 ) -> tuple[Edit, ...]:
     """Put the new contents as notes: their IDs, with what the origin had edited before. Raises NoteNotFound,
     SettingsError for content that is not of the note's form."""
-    edits = list(before)
+    edits: list[Edit] = list(before)
     async with flock.acting(AUTHOR):
         for note_id, raw in contents.items():
             note = await flock.memory.get(note_id)

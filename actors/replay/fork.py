@@ -50,7 +50,8 @@ class Fork:
     """A fork that has begun, or is about to: its run, its specification if its origin had one, what it does otherwise.
 
     `pending` counts deliveries that are still to be done, `copied` events of its origin that it has; `since` is a
-    position before all of its events; `past` tells what of its origin it shares.
+    position before all of its events; `past` tells what of its origin it shares. `absent` names actors that have
+    worked for the origin, and are not there.
     """
 
     run: str
@@ -63,6 +64,7 @@ class Fork:
     timers: int
     since: Position
     past: Past
+    absent: tuple[str, ...] = ()
 
 
 async def fork(
@@ -134,7 +136,8 @@ class Making:
         branch = Branch(forked, self._actors())
         crew = branch.crew(self._plain)
         await self._check_inboxes(crew)
-        point = await settled(self.shard, self._point(at, branch, crew))
+        assert self.origin.last is not None
+        point = await settled(self.shard, min(self._point(at, branch, crew), self.origin.last))
         past = Past(self.shard, self.origin, point, crew)
         counted = await self._count(past)
         # 2. The notes that it has instead of others; they are found again should this be done again.
@@ -152,7 +155,8 @@ class Making:
             raise
         branch = replace(branch, forked=forked)
         branch.edit(self.flock)
-        return Fork(self.run, spec, branch, tuple(crew), point, *counted, since, past)
+        absent = tuple(sorted(self.origin.deliveries.keys() - {actor.name for actor in crew}))
+        return Fork(self.run, spec, branch, tuple(crew), point, *counted, since, past, absent)
 
     def _changed_spec(self, spec: RunStarted, adjust: Callable[[RunStarted], RunStarted] | None) -> RunStarted:
         model = self.changes.model or spec.model
@@ -168,7 +172,7 @@ class Making:
         if at is not None:
             return given_point(self.origin, at)
         origin, found = self.origin, list[Position | None]()
-        if self.changes.model is not None and self.spec is not None and self.changes.model != self.spec.model:
+        if self.changes.model is not None and (self.spec is None or self.changes.model != self.spec.model):
             found.append(None if origin.asked is None else origin.asked.before())
         for note in self.changes.edits:
             if note not in origin.reads:
@@ -233,12 +237,11 @@ class Making:
                 await self._write(unit)
                 unit = Unit()
         for name, key, state in states.stored():
-            unit.state(name, key, state)
-            if unit.size >= UNIT_BYTES or unit.parts >= UNIT_EVENTS:
+            if unit.size + len(state) > UNIT_BYTES or unit.parts >= UNIT_EVENTS:
                 await self._write(unit)
                 unit = Unit()
-        if unit.parts:
-            await self._write(unit)
+            unit.state(name, key, state)
+        await self._write(unit)
 
     async def _write_beginning(self, spec: RunStarted | None, forked: RunForked) -> None:
         unit = Unit()
@@ -251,6 +254,8 @@ class Making:
         await self._write(unit)
 
     async def _write(self, unit: Unit) -> None:
+        if not unit.parts:
+            return
         unit.check()
         answer = await self.flock.writer.write(unit)
         if not isinstance(answer, Written):

@@ -164,4 +164,5 @@ class FoldedStates:
     def stored(self) -> Iterator[tuple[str, str, bytes]]:
         """Actor, key and state as it is stored, of each key."""
         for (name, key), value in self._values.items():
-            yield name, key, TypeAdapter(type(value)).dump_json(value)
+            adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, type(value)))
+            yield name, key, adapter.dump_json(value)

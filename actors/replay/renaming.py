@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -34,7 +34,7 @@ class Renaming:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self._value(each) for each in value]
+            return [self._value(each) for each in cast("Sequence[Any]", value)]
         if isinstance(value, dict):
             return {self.text(name): self._value(each) for name, each in cast("dict[str, Any]", value).items()}
         return value

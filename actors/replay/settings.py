@@ -43,7 +43,7 @@ class Change:
 
 def changes_of(settings: Mapping[str, str]) -> list[Change]:
     """What a `run.forked` holds, as changes."""
-    return [Change(*name.partition(".")[::2], value) for name, value in settings.items()]
+    return [Change.parse(f"{name}={value}") for name, value in settings.items()]
 
 
 def concerned(agents: Sequence[Actor], change: Change) -> list[str]:
@@ -108,14 +108,15 @@ def _check(owner: object, change: Change) -> None:
 
 def _value(present: Any, change: Change) -> Any:
     """What the text means, as a value of the present one's type. Raises SettingsError."""
-    kind = type(present)
+    kind: type[Any] = present.__class__
     try:
         if kind is timedelta:
             try:
                 return timedelta(seconds=float(change.value.removesuffix("s")))
             except ValueError:
                 pass
-        return TypeAdapter(kind).validate_strings(change.value)
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        return adapter.validate_strings(change.value)
     except (ValidationError, OverflowError) as error:
         wanted = "a time, in seconds" if kind is timedelta else f"of type {kind.__name__}"
         raise SettingsError(

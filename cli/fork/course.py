@@ -18,11 +18,10 @@ async def show_past(flock: Flock, fork: Fork, watch: Watch) -> None:
     """Show what the fork shares with the runs that it comes from."""
     shared = await fork.branch.shared(flock)
     nearest = fork.branch.forked.origin
-    async for event in flock.log.read(until=fork.at):
-        until = shared.get(event.run or "")
-        if event.type not in SHOWN or until is None or event.position is None or _is_copy(event):
+    async for event in flock.log.read(shared.since, until=fork.at):
+        if event.type not in SHOWN or not shared.has(event) or _is_copy(event):
             continue
-        if fork.past.has_happened(event) if event.run == nearest else event.position <= until:
+        if event.run != nearest or fork.past.has_happened(event):
             watch(event)
 
 

@@ -172,6 +172,8 @@ def _tell_begun(one: Fork, origin: str) -> None:
         f"run {one.run[:SHORT_ID]} shares the past of {origin[:SHORT_ID]} up to {one.at}: {one.pending:,} {plural} "
         f"still to do{timers}"
     )
+    if one.absent:
+        tell(f"not there: {', '.join(one.absent)}; what they had still to do is not done in the fork")
 
 
 async def _origin(connection: Connection, flock: str, text: str) -> tuple[str, RunStarted | None]:

@@ -120,7 +120,7 @@ async def _gather(flock: Flock, run: Begun) -> Gathered:
     if run.branch is None:
         return await gather(flock, run.spec.run, run.since)
     shared, instead = await run.branch.shared(flock), run.branch.instead
-    return await gather(flock, run.spec.run, run.since, shared=shared, instead=instead)
+    return await gather(flock, run.spec.run, shared.since, shared=shared, instead=instead)
 
 
 async def _begin(flock: Flock, order: Order, run: Begun) -> Begun:

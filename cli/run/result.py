@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roost.actors import Flock
 from roost.actors.mapreduce import GroupReduced
@@ -14,21 +14,22 @@ from roost.streams import Event, NoteNotFound, Position, decode
 
 from .sections import Sections
 
+if TYPE_CHECKING:
+    from roost.actors.replay.branch import SharedPast
+
 MODEL_KINDS = ("summary", "answer")
 
 
 class Gathered:
     """The events of a run, folded as they are read.
 
-    Of a fork's past, `shared` (up to which position of which run), it tells what was read and answered then; what that
-    took was the origin's. `instead` are the notes that it has in the place of others.
+    Of a fork's past, `shared`, it tells what was read and answered then; what that took was the origin's. `instead` are
+    the notes that it has in the place of others.
     """
 
-    def __init__(
-        self, run: str, shared: Mapping[str, Position] | None = None, instead: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, run: str, shared: SharedPast | None = None, instead: Mapping[str, str] | None = None) -> None:
         self.run = run
-        self._shared = shared or {}
+        self._shared = shared
         self.tally = Tally()
         self.documents: set[str] = set()
         self.sections = Sections(instead)
@@ -40,14 +41,10 @@ class Gathered:
         if event.run == self.run:
             self.tally.evolve(event)
             self._learn(event)
-        elif self._is_shared(event):
+        elif self._shared is not None and self._shared.has(event):
             self._learn(event)
         elif event.type == "note.written":
             self.sections.evolve(event)
-
-    def _is_shared(self, event: Event) -> bool:
-        until = self._shared.get(event.run or "")
-        return until is not None and event.position is not None and event.position <= until
 
     def _learn(self, event: Event) -> None:
         """What a run has come to so far."""
@@ -71,12 +68,12 @@ class Gathered:
 
 
 async def gather(
-    flock: Flock, run: str, since: Position | None = None, *, shared: Mapping[str, Position] | None = None,
+    flock: Flock, run: str, since: Position | None = None, *, shared: SharedPast | None = None,
     instead: Mapping[str, str] | None = None,
 ) -> Gathered:  # fmt: skip
-    """A run's events, from the log; of a fork with those of the past that it shares, from the log's beginning."""
+    """A run's events, from the log; of a fork with those of the past that it shares."""
     gathered = Gathered(run, shared, instead)
-    async for event in flock.log.read(None if shared else since):
+    async for event in flock.log.read(since):
         gathered.add(event)
     return gathered
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from roost_tests.waiting import wait_until
 from roost.actors import Actor, Context, Flock, on
 from roost.actors.documents import Source
 from roost.actors.mapreduce import JobFinished, unless_failed
+from roost.actors.replay.branch import need_forked
 from roost.actors.replay.fork import Changes, Fork, fork
 from roost.actors.replay.renaming import Renaming
 from roost.actors.replay.settings import Change, changed, concerned
@@ -164,7 +166,7 @@ async def test_a_fork_of_a_fork_has_what_both_do_otherwise(flock: Flock, handboo
         flock, second.run, Changes(edits={second.branch.forked.edits[0].instead: b"Copper is carried by whales. So."})
     )
     assert "whales" in (await go_on(flock, third, handbook.parent)).report
-    assert set(await third.branch.shared(flock)) == {made.run, first.run, second.run}
+    assert set((await third.branch.shared(flock)).until) == {made.run, first.run, second.run}
     assert await agrees(flock)
 
 
@@ -189,6 +191,47 @@ async def test_what_has_nothing_left_to_do_is_not_forked(flock: Flock, handbook:
         await fork(flock, "nobody")
     with pytest.raises(RoostError, match="there is no past"):
         await fork(flock, made.run, at=Position(0, 5, 0))
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from roost.actors import Flock
+from roost.actors.replay import fork as forks
+from roost.streams import Position
+
+async def main(url, name, run, at, writes):
+    forks.UNIT_EVENTS = 4
+    async with Flock.open(name, url) as flock:
+        write = flock.writer.write
+        async def write_some(unit, **more):
+            global left
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            return await write(unit, **more)
+        flock.writer.write = write_some
+        await forks.fork(flock, run, at=Position.parse(at))
+
+left = int(sys.argv[5])
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_who_is_killed_while_making_a_fork_leaves_nothing_to_be_worked_for(
+    flock: Flock, handbook: Path, server_url: str
+) -> None:
+    made = await read(flock, handbook)
+    at = next(each.position for each in await of_run(flock, made.run) if each.type == "part.mapped")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, server_url, flock.name, made.run, str(at), "2"
+    )
+    assert await process.wait() == -9
+    copies = [each for each in await events_of(flock) if each.run not in (None, made.run)]
+    assert len(copies) == 8
+    with pytest.raises(RoostError, match="never begun"):
+        await need_forked(flock, copies[0].run or "")
+    assert (await go_on(flock, await fork(flock, made.run, at=at), handbook.parent)).report == made.report
+    assert await agrees(flock)
 
 
 async def test_a_fork_that_was_cut_off_while_it_was_made_was_never_begun(

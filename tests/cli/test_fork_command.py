@@ -89,9 +89,6 @@ async def test_with_another_model_only_what_depends_on_it_is_done_again(
     handled = Counter(each.actor for each in events if each.type == "delivery.handled")
     assert handled["reader"] <= 1  # what was opened is opened; how it was cut is found
     assert {each.run for each in events} == {document["run"]}
-    again = (await roost("fork", made["run"], "--model", "openai/other", "--json", stdin=b"", **asking(model))).json
-    assert (again["work"]["computed"], again["report"]) == (0, document["report"])
-    assert (await roost("verify")).code == 0
 
 
 async def test_several_processes_give_the_edited_text_in_the_place_of_the_note(
@@ -111,6 +108,7 @@ async def test_several_processes_give_the_edited_text_in_the_place_of_the_note(
     assert instead in [source["note"] for source in document["answers"][0]["sources"]]
     checked = await roost("replay", document["run"], "--check")
     assert checked.code == 0, checked.out + checked.err
+    assert (await roost("verify")).code == 0
     out = await roost("fork", document["run"], "--set", "report.best=1", "--out", "report.md")
     assert out.code == 0, out.err
     assert "elephants" in (tmp_path / "report.md").read_text("utf-8")
@@ -118,7 +116,8 @@ async def test_several_processes_give_the_edited_text_in_the_place_of_the_note(
 
 
 async def test_a_run_that_was_stopped_goes_on_as_a_new_one(roost: RoostCommand, handbook: Path, flock: Flock) -> None:
-    words = ("run", str(handbook), "-q", QUESTION, "--agents", "1", "--latency", "0.7")
+    write_handbook(handbook, sections=4)
+    words = ("run", str(handbook), "-q", QUESTION, "--agents", "1", "--latency", "0.6")
     process = await roost.start(*words)
 
     async def summarized() -> bool:
@@ -130,11 +129,11 @@ async def test_a_run_that_was_stopped_goes_on_as_a_new_one(roost: RoostCommand, 
         await process.communicate()
     (stopped,) = [each.run or "" async for each in flock.log.read() if each.type == "run.started"]
     done = count(await of_run(flock, stopped), "work.computed", "kind")
-    assert 1 <= done["summary"] < 6
+    assert 1 <= done["summary"] < 4
     forked = await roost("fork", stopped, "--json")
     assert forked.code == 0, forked.err
     other = count(await of_run(flock, forked.json["run"]), "work.computed", "kind")
-    assert done + other == {"document": 1, "cut": 1, "section": 6, "summary": 6, "answer": 1}
+    assert done + other == {"document": 1, "cut": 1, "section": 4, "summary": 4, "answer": 1}
 
 
 async def test_actors_of_ones_own_work_until_nothing_is_pending(
@@ -154,9 +153,6 @@ async def test_actors_of_ones_own_work_until_nothing_is_pending(
             "outcome": "done",
         }
         await flock.append(record(event, "Doubler", handled))
-    refused = await roost("fork", "sums-1")
-    assert refused.code == 1
-    assert "--code MODULE" in refused.err
     forked = await roost("fork", "sums-1", "--code", "sums.py", "--at", str(await flock.log.last()))
     assert forked.code == 0, forked.err
     assert "nothing is pending any more; 2 handled" in forked.out
@@ -182,7 +178,6 @@ async def test_what_cannot_be_forked_is_said_in_a_line(roost: RoostCommand, hand
     for words, code, said in (
         (("--set", "reducer.fan_inn=2"), 2, "it has best=8, concurrency=8"),
         (("--edit", "abcdef"), 2, "write NOTE=FILE"),
-        (("--edit", "ffffffff=handbook.md"), 1, "begins with 'ffffffff'"),
         ((), 1, "had nothing left to do"),
     ):
         refused = await roost("fork", "latest", *words)
