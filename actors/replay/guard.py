@@ -3,8 +3,8 @@
 Two hooks see it. Python's audit tells of files, connections and processes before they happen, whoever causes them;
 a profile hook sees the functions in C that a handler calls, by whatever name it has imported them.
 
-Not seen: what C calls without Python (a pydantic `default_factory=datetime.now`, `partial(time.time)`, numpy's own
-global generator, clients that are written in another language), the environment, and threads that were there before the
+Not seen: what C calls without Python (`partial(time.time)`, `map(…)`, clients that are written in another language),
+functions of numpy.random that were imported by name before, the environment, and threads that were there before the
 guard and take their work from a queue of their own. Clocks that only measure (`time.monotonic`, `time.perf_counter`)
 are not named: they are of use for differences only, and a difference that is emitted shows in what is compared.
 """
@@ -22,6 +22,7 @@ from .carried import carry, carry_no_more
 from .culprit import trust
 from .watched_calls import profile_around
 from .watched_events import event_seen
+from .watched_libraries import leave_numpy, watch_numpy
 
 __all__ = ["Around", "Guard", "ReachedAround"]
 
@@ -49,6 +50,7 @@ class Guard:
         see = profile_around(self._profile)
         if not _guards:
             carry(see)
+            watch_numpy()
         _guards.append(self)
         threading.setprofile(see)
         sys.setprofile(see)
@@ -60,6 +62,7 @@ class Guard:
         _guards.remove(self)
         if not _guards:
             carry_no_more()
+            leave_numpy()
 
     @contextmanager
     def acting(self, actor: object = None) -> Generator[list[Around]]:
@@ -69,6 +72,7 @@ class Guard:
         The actor is needed only where its package is installed: it would be taken for a library."""
         if actor is not None:
             trust(type(actor))
+        watch_numpy()  # a handler may have imported it
         acting = Acting()
         token = ACTING.set(acting)
         try:

@@ -14,8 +14,11 @@ from types import CodeType, FrameType
 from typing import Any
 from weakref import WeakSet
 
+from pydantic_core import SchemaValidator
+
 from .around import ACTING, Acting, Kind
 from .culprit import STANDARD, Culprit, find_culprit, is_aside, is_of_python
+from .watched_libraries import MODEL_INIT, note_defaults
 
 Profile = Callable[[FrameType, str, Any], object]
 
@@ -61,18 +64,10 @@ WAKING = "_write_to_self"
 WRITES = frozenset({"write", "writelines", "truncate"})
 
 
-def call_seen(frame: FrameType, call: Any) -> None:
-    """A function in C is about to be called by that frame. Costs as little as it can: there are very many."""
-    known = CALLS.get(call)
-    if known is not None:
-        acting = ACTING.get()
-        if acting is not None and not (call in OF_THE_TIME_GIVEN and _is_given(frame, OF_THE_TIME_GIVEN[call])):
-            _note(acting, frame, *known)
-        return
-    owner: Any = getattr(call, "__self__", None)
-    look = OWNERS.get(type(owner))  # pyright: ignore[reportUnknownArgumentType]  # anything
-    if look is not None:
-        look(frame, call, owner)
+def _known_called(frame: FrameType, call: Any, kind: Kind, what: str) -> None:
+    acting = ACTING.get()
+    if acting is not None and not (call in OF_THE_TIME_GIVEN and _is_given(frame, OF_THE_TIME_GIVEN[call])):
+        _note(acting, frame, kind, what)
 
 
 def _note(acting: Acting, frame: FrameType, kind: Kind, what: str) -> None:
@@ -89,6 +84,8 @@ def named(what: str, culprit: Culprit) -> str:
     if is_of_python(getattr(sys.modules.get(module), "__file__", None) or STANDARD):
         if module.startswith(("asyncio", "concurrent")):
             return what  # they only pass on what they were given
+        if module.startswith("pathlib"):  # its classes have other bases in other versions of Python
+            return f"pathlib.Path.{function.rpartition('.')[2]}"
         if module == "random":
             function = function.rpartition(".")[2]
             if function == "__init__":
@@ -97,7 +94,7 @@ def named(what: str, culprit: Culprit) -> str:
     return f"{what}, through {module.partition('.')[0]}"
 
 
-SAID = {"genericpath": "os.path", "posixpath": "os.path", "ntpath": "os.path", "pathlib._local": "pathlib"}
+SAID = {"genericpath": "os.path", "posixpath": "os.path", "ntpath": "os.path"}
 
 
 def _is_given(frame: FrameType, arguments: int) -> bool:
@@ -162,6 +159,11 @@ def _of_file(frame: FrameType, call: Any, owner: Any) -> None:
         acting.note(f"writes to {name}, which is open", culprit.where, "file")
 
 
+def _of_validator(frame: FrameType, call: Any, owner: Any) -> None:
+    if frame.f_code is MODEL_INIT:
+        note_defaults(frame, CALLS.get)
+
+
 OWNERS: dict[type, Callable[[FrameType, Any, Any], None]] = {
     random.Random: _of_random,
     type: _of_class,
@@ -170,19 +172,29 @@ OWNERS: dict[type, Callable[[FrameType, Any, Any], None]] = {
     BufferedWriter: _of_file,
     BufferedRandom: _of_file,
     FileIO: _of_file,
+    SchemaValidator: _of_validator,
 }
 
 
 def profile_around(before: Any) -> Profile:
     """The hook; one that was there before goes on seeing what it saw."""
 
+    calls, owners = CALLS.get, OWNERS.get
+
     def see(frame: FrameType, event: str, arg: Any) -> None:
+        # Everything that is called or returns comes here: what can be looked up at once is.
         if event == "c_call":
-            call_seen(frame, arg)
+            known = calls(arg)
+            if known is not None:
+                _known_called(frame, arg, *known)
+                return
+            owner: Any = getattr(arg, "__self__", None)
+            look = owners(type(owner))  # pyright: ignore[reportUnknownArgumentType]  # anything
+            if look is not None:
+                look(frame, arg, owner)
 
     def see_both(frame: FrameType, event: str, arg: Any) -> None:
-        if event == "c_call":
-            call_seen(frame, arg)
+        see(frame, event, arg)
         before(frame, event, arg)
 
     return see_both if callable(before) else see

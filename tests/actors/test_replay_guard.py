@@ -32,6 +32,8 @@ from random import choice, shuffle
 from time import time as clock
 from typing import Any, cast
 
+import numpy
+import numpy.random
 import pytest
 import structlog
 from pydantic import BaseModel, Field
@@ -65,6 +67,11 @@ class Modelled(BaseModel):
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
+class ModelledInC(BaseModel):
+    at: datetime = Field(default_factory=datetime.now)
+    other: int = 3
+
+
 class OwnDate(datetime):
     """Of a library that has dates of its own."""
 
@@ -93,6 +100,7 @@ def in_a_generator() -> list[float]:
         (lambda: OwnDate.now(UTC), "OwnDate.now"),
         (Stamped, "time.time"),
         (Modelled, "datetime.now"),
+        (ModelledInC, "datetime.now for ModelledInC.at"),
         (lambda: sorted([2, 1], key=lambda each: time.time()), "time.time"),
         (in_a_generator, "time.time"),
         (lambda: random.random(), "random.random"),
@@ -102,6 +110,8 @@ def in_a_generator() -> list[float]:
         (lambda: random.Random().random(), "random.Random() without a seed"),
         (lambda: OLD.random(), "random.Random that is older than the delivery"),
         (lambda: random.SystemRandom().random(), "random.random"),
+        (lambda: numpy.random.rand(3), "numpy.random.rand"),
+        (lambda: numpy.random.default_rng().random(), "random.getrandbits"),
         (lambda: os.urandom(4), "os.urandom"),
         (lambda: secrets.token_hex(), "secrets.token_hex"),
         (lambda: uuid.uuid4(), "uuid.uuid4"),
@@ -248,6 +258,8 @@ def imports_something() -> None:
         lambda: logging.getLogger("a").warning("said"),
         lambda: structlog.get_logger("a").info("said"),
         lambda: random.Random(3).random(),
+        lambda: numpy.random.default_rng(3).random(),
+        lambda: ModelledInC(at=datetime(2026, 1, 1, tzinfo=UTC)),
         lambda: random.Random("seed").choice([1, 2]),
         lambda: uuid.UUID("12345678123456781234567812345678"),
         lambda: uuid.uuid5(uuid.NAMESPACE_DNS, "a"),
@@ -313,7 +325,7 @@ def test_what_was_set_before_goes_on_and_is_there_again() -> None:
     def profile(frame: Any, event: str, arg: Any) -> None:
         seen.append(event)
 
-    submit, start = ThreadPoolExecutor.submit, threading.Thread.start
+    submit, start, rand = ThreadPoolExecutor.submit, threading.Thread.start, numpy.random.rand
     sys.setprofile(profile)
     try:
         with Guard() as outer, Guard() as inner:
@@ -326,6 +338,7 @@ def test_what_was_set_before_goes_on_and_is_there_again() -> None:
     assert during > 0
     assert threading.getprofile() is None
     assert (ThreadPoolExecutor.submit, threading.Thread.start) == (submit, start)
+    assert numpy.random.rand is rand
 
 
 def test_a_temporary_file_is_refused_too(guard: Guard) -> None:
@@ -340,7 +353,7 @@ def test_an_actor_that_is_installed_like_a_library_is_a_handler_all_the_same(
     package = tmp_path / "site-packages" / "their_agents"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("import time\nclass Agent:\n    def act(self):\n        return time.time()\n")
-    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site-packages"), *sys.path])
     agent = importlib.import_module("their_agents").Agent()
     with guard.acting(agent) as found:
         agent.act()
