@@ -57,6 +57,8 @@ class UsedNotes:
         self._places: dict[str, str] = {}
         """Of the run's events, by ID."""
         self._questions: tuple[str, ...] = ()
+        self._streams: dict[str, str] = {}
+        """What streams of documents are called: their numbers are others when a document is added."""
 
     def evolve(self, event: Event) -> None:
         """Take one event in. What does not fit its type is left out."""
@@ -91,6 +93,11 @@ class UsedNotes:
             note.kind = kinds if isinstance(kinds, str) else note.kind
 
     def _place(self, event: Event, data: Data) -> None:
+        stream, name = data.get("stream"), data.get("name")
+        if isinstance(stream, str):
+            if isinstance(name, str):
+                self._streams.setdefault(stream, name)
+            data = {**data, "stream": self._streams.get(stream, stream)}
         what = what_of(data, self._questions)
         self._places[event.id] = what
         for member, named in names_in(data):

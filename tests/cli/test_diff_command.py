@@ -217,8 +217,12 @@ def test_a_notes_place_is_the_event_that_names_it_first() -> None:
         event("part.offered", "s", FIRST, "reader", note=SECOND, label="One"),
         event("part.mapped", "s", FIRST, "mapper", note=SECOND, label="Two"),
         event("note.read", "s", THIRD, "mapper", note=THIRD, count=1),
+        event("document.offered", "s", FIRST, "main", stream="7", name="owls.md"),
+        event("note.written", "s", FIRST, "collector", note=THIRD, digest="d", size=3, tags=["manifest"]),
+        event("batch.mapped", "s", FIRST, "collector", stream="7", batch=1, manifest=THIRD),
     ):
         used.evolve(told)
-    [note] = used.notes()
+    [note, manifest] = used.notes()
+    assert manifest.about == "manifest: batch 1, stream owls.md"
     assert (note.about, note.place) == ("section: One", Place("part.offered note", "One"))
     assert used.unknown == set()
