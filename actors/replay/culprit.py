@@ -43,9 +43,11 @@ INERT = frozenset(
         "importlib", "pkgutil", "zoneinfo", "encodings", "_strptime", "tqdm", "rich",
     }
 )  # fmt: skip
+ROOMS = ("otel/", "streams/", "projections/", "actors/", "adapters/", "dashboard/", "cli/", "__init__.py", "openai.py")
+"""What stands beside them, such as examples and tests, is a handler's."""
 HANDLERS = ("actors/report/", "actors/mapreduce/")
 """Of Roost itself: its own actors."""
-LIBRARIES = ("actors/models/", "actors/documents/", "adapters/")
+LIBRARIES = ("actors/models/", "actors/documents/", "adapters/", "openai.py")
 """Of Roost itself: what a handler may call on its own account."""
 
 WORKER: Any = pool.__dict__["_worker"]
@@ -123,17 +125,12 @@ def whose_code(code: CodeType) -> Whose:
 @lru_cache(maxsize=10_000)
 def _whose_file(path: str) -> Whose:
     for root in (HERE, ROOT):
-        if path.startswith(root):
-            inside = path.removeprefix(root).replace(os.sep, "/")
-            if inside.startswith(("tests/", "examples/", "benchmarks/")):
+        inside = path.removeprefix(root).replace(os.sep, "/")
+        if inside != path and inside.startswith(ROOMS):
+            if inside.startswith(HANDLERS):
                 return Whose.HANDLER
-            if not inside.startswith("."):
-                break
-    else:
-        return _whose_elsewhere(path)
-    if inside.startswith(HANDLERS):
-        return Whose.HANDLER
-    return Whose.LIBRARY if inside.startswith(LIBRARIES) else Whose.CORE
+            return Whose.LIBRARY if inside.startswith(LIBRARIES) else Whose.CORE
+    return _whose_elsewhere(path)
 
 
 def trust(owner: type) -> None:

@@ -40,6 +40,8 @@ from pydantic import BaseModel, Field
 
 from roost.actors.context import Context
 from roost.actors.replay.around import MAX_AROUND
+from roost.actors.replay.culprit import HERE as HERE_OF_ROOST
+from roost.actors.replay.culprit import ROOT, Whose, whose_code
 from roost.actors.replay.guard import Around, Guard, ReachedAround
 from roost.streams import Delivery, Event, Position, new_id
 
@@ -359,3 +361,29 @@ def test_an_actor_that_is_installed_like_a_library_is_a_handler_all_the_same(
         agent.act()
     assert [(around.what, around.where) for around in found] == [("time.time", "__init__.py, line 4, in act")]
     monkeypatch.delitem(sys.modules, "their_agents")
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        (json.__file__, Whose.LIBRARY),
+        (logging.__file__, Whose.INERT),
+        (structlog.__file__, Whose.INERT),
+        (pytest.__file__, Whose.LIBRARY),
+        ("<frozen importlib._bootstrap>", Whose.INERT),
+        ("<frozen posixpath>", Whose.LIBRARY),
+        ("<stdin>", Whose.HANDLER),
+        (__file__, Whose.HANDLER),
+        ("/home/someone/agents/report.py", Whose.HANDLER),
+        (f"{HERE_OF_ROOST}actors/context.py", Whose.CORE),
+        (f"{HERE_OF_ROOST}streams/event.py", Whose.CORE),
+        (f"{HERE_OF_ROOST}actors/report/report.py", Whose.HANDLER),
+        (f"{HERE_OF_ROOST}actors/models/offline.py", Whose.LIBRARY),
+        (f"{ROOT}actors/memory.py", Whose.CORE),
+        (f"{ROOT}examples/agents.py", Whose.HANDLER),
+    ],
+)
+def test_each_file_is_a_handlers_a_librarys_or_roosts_own(path: str, whose: Whose) -> None:
+    def act() -> None: ...
+
+    assert whose_code(act.__code__.replace(co_filename=path)) is whose
