@@ -54,7 +54,6 @@ async def _import(common: Common, file: str, max_bytes: int | None) -> None:
 
         async with common.connect(settings) as connection:
             shard = await find_only_shard(connection.client, settings.flock, patience=PATIENCE, what="an import")
-            await shard.make()
             imported = await import_run(spooled, shard, progress)
     _show(common, imported)
 

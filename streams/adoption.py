@@ -78,25 +78,14 @@ class Adoption:
         self._what = what.to_json()
         self._at: Position | None = None
 
-    async def look(self) -> Adopted:
-        """How far it is."""
-        stored, page, made = await asyncio.gather(
-            self._shard.command("HMGET", self._shard.keys.key("meta"), "imported", "adopted", "horizon"),
-            self._shard.command("XREVRANGE", self._shard.keys.log, "+", "-", "COUNT", 1),
-            self._shard.command("EXISTS", self._shard.keys.key("versions")),
-        )
-        imported, adopted, horizon = stored
-        last = page[0][0].decode() if page else ""
-        if imported == self._what:
-            if adopted == b"done":
-                return Adopted("done")
-            if (adopted or b"").decode() != last:
-                return Adopted("other", other=Import.parse(self._what))
-            self._at = Position.parse(last)
-            return Adopted("open", self._at)
-        if imported is not None or last or made or horizon is not None:
-            return Adopted("other", other=None if imported is None else Import.parse(imported))
-        return Adopted("open")
+    async def begin(self) -> Adopted:
+        """How far it is. An empty log is this import's from now on."""
+        while True:
+            adopted = await self._call((), done=False)
+            if adopted is not None:
+                return adopted
+            if self._at is not None:
+                return Adopted("open", self._at)
 
     async def add(self, arrivals: Sequence[Arrival], *, done: bool = False) -> Adopted:
         """The next events, behind those that are there; with `done` the last, when all else is as they say. What is
@@ -105,22 +94,30 @@ class Adoption:
             left = [arrival for arrival in arrivals if self._at is None or arrival.position > self._at]
             if not left and not done:
                 return Adopted("open", self._at)
-            before = "" if self._at is None else self._at.entry
-            words = [word for arrival in left for word in arrival.words]
-            match await self._shard.run("adopt", self._what, before, int(done), *words):
-                case [b"ok"]:
-                    self._at = left[-1].position if left else self._at
-                    return Adopted("open", self._at)
-                case [b"at", entry] if entry:
-                    self._at = Position.parse(entry.decode())
-                case [b"done"]:
-                    return Adopted("done")
-                case [b"held"]:
-                    await asyncio.sleep(random.uniform(0.02, 0.1))
-                case [b"other", known]:
-                    return Adopted("other", other=Import.parse(known))
-                case _:  # the log was there, and is empty now
-                    return Adopted("other")
+            adopted = await self._call(left, done=done)
+            if adopted is not None:
+                return adopted
+
+    async def _call(self, left: Sequence[Arrival], *, done: bool) -> Adopted | None:
+        """None: it has come further than was known, or must wait for a rebuild: try once more."""
+        before = "" if self._at is None else self._at.entry
+        words = [word for arrival in left for word in arrival.words]
+        match await self._shard.run("adopt", self._what, before, int(done), *words):
+            case [b"ok"]:
+                self._at = left[-1].position if left else self._at
+                return Adopted("open", self._at)
+            case [b"at", entry] if entry:
+                self._at = Position.parse(entry.decode())
+                return None
+            case [b"done"]:
+                return Adopted("done")
+            case [b"held"]:
+                await asyncio.sleep(random.uniform(0.02, 0.1))
+                return None
+            case [b"other", known]:
+                return Adopted("other", other=Import.parse(known))
+            case _:  # the log was there, and is empty now
+                return Adopted("other")
 
 
 def fits(arrivals: Sequence[Arrival], taken: int, next_one: Arrival) -> bool:

@@ -47,7 +47,8 @@ def flock_for(run: str) -> str:
 
 
 async def import_run(file: SpooledRun, shard: Shard, progress: Progress = lambda _, __, ___: None) -> Imported:
-    """Take a run into a flock of one shard, which is open and whose log is empty, or has a part of the same import.
+    """Take a run into a flock of one shard, which is made if need be, and whose log is empty or has a part of the same
+    import.
 
     Events keep their IDs, order, times and entries (several shards become one); versions are counted anew. Nothing is
     delivered to actors. Until it is done, nobody else is to write there. Raises RoostError.
@@ -56,8 +57,9 @@ async def import_run(file: SpooledRun, shard: Shard, progress: Progress = lambda
     for number, _ in enumerate(_arrivals(file), 1):  # all of it, before anything is written
         if number % 1000 == 0:
             progress("reading", number, file.total)
+    await shard.make()
     adoption = Adoption(shard, what)
-    begun = _fine(await adoption.look(), shard, what)
+    begun = _fine(await adoption.begin(), shard, what)
     digests = list(file.contents())
     await _upload(file, digests, Notes(shard), progress)
     await _add(file, adoption, shard, what, begun.at, progress)

@@ -1,14 +1,15 @@
 #!lua
 -- adopt: take events of another flock into an empty log, at the entries that they had there, as one import's own. Their
 -- versions are counted anew, for only a part of each subject's events may come. Nothing is routed into inboxes.
--- Repeated, or by another process, it goes on where it was cut off.
+-- Repeated, or by another process, it goes on where it was cut off. Without events it makes an empty log this import's.
 -- KEYS[1]  the log
 -- ARGV     1 what the import is (JSON; the same for all of its calls), 2 entry of the last event before these ('' = none
 --          yet), 3 '1' = all of it is here, and notes are folded: it is done; then for each event entry, subject, type,
 --          meta, data
 -- Answer   'ok' | 'at' entry  it has come so far already: go on behind that, or end
 --          'done'             it was ended before
---          'other' import     the log has events that are not this import's; import is what they are of, '' if of none
+--          'other' import     the log has events that are not this import's; import is what it is of, '' if of none: the
+--                             same as argument 1 when somebody has written behind what came
 --          'held'             a projection is put in its place: ask again
 
 local known = call('HMGET', K.meta, 'imported', 'adopted')
@@ -21,7 +22,7 @@ elseif known[2] == 'done' then
   touch()
   return { 'done' }
 elseif known[2] ~= last then
-  return { 'other', '' } -- somebody has written behind what came
+  return { 'other', known[1] } -- somebody has written behind what came
 end
 if ARGV[2] ~= last then return { 'at', last } end
 if is_held() then return { 'held' } end

@@ -83,3 +83,9 @@ def test_every_module_of_the_wheel_can_be_imported_far_from_the_repository(insta
 
 def test_the_command_of_the_wheel_answers(installed: Path, tmp_path: Path) -> None:
     assert "Usage" in run(installed / "bin" / "roost", "--help", cwd=tmp_path)
+
+
+def test_pytest_finds_the_fixture_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text("def test_one(replayed_run):\n    assert callable(replayed_run)\n")
+    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore")
+    assert "1 passed" in run(installed / "bin" / "python", "-I", "-m", "pytest", *quiet, "test_one.py", cwd=tmp_path)
