@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from roost.streams import Event, SettingsError
 from roost.streams.declaration import Declaration, declaration_of
@@ -18,6 +18,9 @@ from roost.streams.routes import WhenFull
 
 from .circuit import Circuit
 from .failure import Failure as Failure
+
+if TYPE_CHECKING:
+    from .replay.apart import Apart
 
 F = TypeVar("F", bound=Callable[..., Any])
 KeyOf = Callable[[Any], str]
@@ -100,8 +103,8 @@ class Actor:
     """Of a keyed actor: when a delivery is parked, its key stands still until a person has retried or dropped it."""
 
     handlers: ClassVar[dict[str, Handler]] = {}
-    apart: str | None = None
-    """The fork that it works for: what its keys are told apart by."""
+    apart: Apart | None = None
+    """What sets it apart, where it works for a fork."""
     code: str = ""
     """A digest of the code that decides, for the record of each delivery."""
 
@@ -141,11 +144,6 @@ class Actor:
     @classmethod
     def is_keyed(cls) -> bool:
         return any(handler.key is not None for handler in cls.handlers.values())
-
-    def own_key(self, key: str) -> str:
-        """The key under which it handles what its handler gave that key for: another one where it works for a fork,
-        whose states are not to be those of others."""
-        return key if self.apart is None or self.apart in key.split("/") else f"{self.apart}/{key}"
 
     def evolve(self, state: Any, event: Any) -> Any:
         """The state after one of the actor's own events. Keyed actors with state define it; it must be pure."""

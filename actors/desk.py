@@ -414,10 +414,11 @@ def read_event(actor: Actor, event: Event) -> Reading:
     if handler is None:  # routed for a handler that this version of the actor no longer has
         return Reading(None, trouble=UndeclaredEvent(f"{actor.name} has no handler for {event.type}"))
     try:
-        payload = decode(event)
+        apart = actor.apart
+        payload = decode(event if apart is None else apart.event(event))
         key = check_key(handler.key(payload)) if handler.key is not None else None
-        if key is not None and actor.apart is not None:
-            key = check_key(actor.own_key(key))
+        if key is not None and apart is not None:
+            key = check_key(apart.key(key))
     except Exception as error:
         return Reading(handler, trouble=error)
     return Reading(handler, payload, key)

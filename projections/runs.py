@@ -52,6 +52,12 @@ class RunState:
     parked: int = 0
 
     @property
+    def origin(self) -> str | None:
+        """The run that it is a fork of, as far as that is said."""
+        origin: object = self.spec.get("origin")
+        return origin if isinstance(origin, str) else None
+
+    @property
     def elapsed_s(self) -> float:
         """From its first event to its last."""
         return (self.last_ms - self.first_ms) / 1000
@@ -65,6 +71,7 @@ class RunState:
             "documents": list(self.documents),
             "model": self.model,
             "mode": self.mode,
+            "origin": self.origin,
             "report": self.report,
             "missing": [{"what": what, "reason": reason} for what, reason in self.missing],
             "unnamed": self.unnamed,

@@ -11,6 +11,7 @@ from roost.streams import Event, Position, RoostError, decode, event
 from ..actor import Actor
 from ..edited import Edit, Edited
 from ..flock import Flock
+from .apart import Apart
 from .settings import changed, changes_of
 
 
@@ -56,8 +57,9 @@ class Branch:
         own = {actor.name: actor for actor in self.code}
         mixed = [own.pop(agent.name, agent) for agent in agents]
         crew = [copy(actor) for actor in changed([*mixed, *own.values()], changes_of(self.forked.settings))]
+        apart = Apart(self.forked.run, self.instead)
         for actor in crew:
-            actor.apart = self.forked.run
+            actor.apart = apart
         return crew
 
     def edit(self, flock: Flock) -> None:

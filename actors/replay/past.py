@@ -16,6 +16,7 @@ from roost.streams.timers import Due
 
 from ..actor import Actor
 from ..worker import inbox_name
+from .apart import Apart
 from .origin import OriginFold, copy_id
 from .renaming import Renaming
 
@@ -62,12 +63,13 @@ class Past:
         # Of a key that others have written, too, the state is what all of them have made of it until then.
         shared = {subject for subject in self._origin.subjects if renaming.text(subject) == subject}
         first = None if shared or self._origin.first is None else self._origin.first.before()
+        apart = Apart(run, {})
         reading = cast("AsyncGenerator[Event]", self._log.read(first, until=self.at))
         async with aclosing(reading):
             async for event in reading:
                 own = event.run == self._origin.run
                 if not event.type.startswith("run.") and (own or event.subject in shared):
-                    copy = self._copy(event, renaming, run, own=own)
+                    copy = self._copy(event, renaming, run, apart, own=own)
                     if copy is not None:
                         yield copy
 
@@ -75,7 +77,7 @@ class Past:
         """Whether an event of the run had come about."""
         return self._origin.happened(event, self.at, self._names)
 
-    def _copy(self, event: Event, renaming: Renaming, run: str, *, own: bool) -> Copy | None:
+    def _copy(self, event: Event, renaming: Renaming, run: str, apart: Apart, *, own: bool) -> Copy | None:
         takers = self._takers.get(event.type, []) if own else []
         state = self._state_of(event)
         if not takers and state is None:
@@ -88,7 +90,7 @@ class Past:
         copied = copy_of(event, renaming, run)
         if state is None:
             return Copy(copied, pending, None)
-        actor, key = state[0], self._crew[state[0]].own_key(renaming.text(state[1]))
+        actor, key = state[0], apart.key(renaming.text(state[1]))
         return Copy(replace(copied, subject=f"actor/{actor}/{key}"), pending, (actor, key))
 
     def _state_of(self, event: Event) -> tuple[str, str] | None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from roost.projections.notes import record_of
 from roost.projections.recorded import Data, OddData, data_of
-from roost.streams import Event, NoteRecord, Position, derived_id
+from roost.streams import Event, NoteRecord, Position, decode, derived_id
 
+from ..edited import Edited
 from ..settlement import HANDLED
+from .branch import RunForked
 from .errors import NotReplayable
 from .recorded_run import RecordedRun
 
@@ -74,6 +76,8 @@ class Recording:
     deliveries: list[RecordedDelivery] = field(default_factory=list[RecordedDelivery])
     models: dict[str, list[tuple[str, str]]] = field(default_factory=dict[str, "list[tuple[str, str]]"])
     """Label and identity of the models that were asked, by name."""
+    edited: Edited = field(default_factory=lambda: Edited({}, {}))
+    """What the agents of a fork are given instead of other notes."""
     effects: dict[str, Event] = field(default_factory=dict[str, Event])
     """How each outside effect ended that the run has carried out: the last event that tells an outcome."""
     last: Position | None = None
@@ -143,7 +147,10 @@ class Recording:
     def _add(self, event: Event) -> None:
         """Take in an event of the run."""
         try:
-            if event.type == "model.used":
+            if event.type == "run.forked":
+                forked = decode(event)
+                self.edited = Edited.of(forked.edits if isinstance(forked, RunForked) else ())
+            elif event.type == "model.used":
                 data = data_of(event)
                 listed = self.models.setdefault(data["model"], [])
                 if (data["label"], data["identity"]) not in listed:

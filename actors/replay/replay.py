@@ -75,6 +75,10 @@ class Replay:
                 if event.type == "delivery.handled":  # a fork is told of before anything is done for it
                     break
         if isinstance(forked, RunForked):
+            if forked.code is not None and not given:
+                raise NotReplayable(
+                    f"run {self.run} is a fork with the actors of {forked.code}: name that module to do it again"
+                )
             return Branch(forked, tuple(given)).crew(own)
         return list(({actor.name: actor for actor in own} | {actor.name: actor for actor in given}).values())
 

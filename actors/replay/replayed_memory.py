@@ -37,6 +37,7 @@ class ReplayedMemory(Memory):
 
     async def get(self, note_id: str) -> Note:
         scope = self.scope
+        note_id = self._stage.recording.edited.notes.get(note_id, note_id)
         draft = scope.draft(note_id)
         if draft is not None:
             scope.remember(draft.note)
@@ -54,6 +55,8 @@ class ReplayedMemory(Memory):
         if draft is not None:
             scope.remember(draft.note)
             return draft.note
+        if (instead := self._stage.recording.edited.keys.get(key)) is not None:
+            return await self.get(instead)
         if not self._stage.answers.has(("find", check_key(key))):
             known = self._stage.note_of(key)
             if known is None:
@@ -68,6 +71,8 @@ class ReplayedMemory(Memory):
         label: str | None = None,
     ) -> Note:  # fmt: skip
         """As Memory's; nothing is computed."""
+        if not fresh and (instead := self._stage.recording.edited.keys.get(key)) is not None:
+            return await self.get(instead)
         if not self._stage.answers.has(("once", check_key(key))):
             known = self._stage.note_of(key)
             if known is None:

@@ -40,7 +40,8 @@ def _about(document: Document) -> tuple[str, ...]:
     if state["model"] is not None:
         asked = f"{plural(len(state['questions']), 'question')} about {plural(len(state['documents']), 'document')}"
         mode = "" if state["mode"] in (None, "shared") else f", {state['mode']}"
-        lines.append(f"{asked}, by {document['figures']['model']['name'] or state['model']}{mode}")
+        origin = f", a fork of {state['origin'][:SHORT_ID]}" if state["origin"] else ""
+        lines.append(f"{asked}, by {document['figures']['model']['name'] or state['model']}{mode}{origin}")
     lines += [f"“{abridge(question, QUESTION)}”" for question in state["questions"][:QUESTIONS]]
     if len(state["questions"]) > QUESTIONS:
         lines.append(f"and {plural(len(state['questions']) - QUESTIONS, 'more question')}")

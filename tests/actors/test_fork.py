@@ -118,6 +118,22 @@ async def test_with_one_edited_section_only_that_sections_chain_is_computed_agai
     assert await agrees(flock)
 
 
+async def test_what_reads_a_document_again_names_the_note_that_stands_for_another(flock: Flock, handbook: Path) -> None:
+    made = await read(flock, handbook, questions=("How is copper carried?",))
+    section = await note_about(flock, "copper")
+    changes = Changes(edits={section: b"Copper is carried by elephants. They like copper."})
+    offered = next(each.position for each in await of_run(flock, made.run) if each.type == "document.offered")
+    begun = await fork(flock, made.run, changes, at=offered)
+    other = await go_on(flock, begun, handbook.parent)
+    assert (await deliveries(flock, other.run))["reader"] == 2
+    assert section not in other.report
+    assert begun.branch.forked.edits[0].instead in other.report
+    assert await works(flock, other.run) == {"summary": 1, "answer": 1}
+    check = await flock.replay(other.run).check()
+    assert check.checked
+    assert not check.divergences, check
+
+
 async def members(flock: Flock, made: Made, group: str) -> list[str]:
     """The notes that an answer was given from."""
     for each in await of_run(flock, made.run):

@@ -512,6 +512,7 @@ def state(log: list[Line], run: str) -> dict[str, Any]:
         "run": run,
         "status": ended["data"]["outcome"],
         **{name: started["data"][name] for name in ("questions", "documents", "model", "mode")},
+        "origin": started["data"].get("origin"),
         **{name: ended["data"][name] for name in ("report", "missing", "unnamed")},
         "halted": None,
         "started_ms": ms_of(started),
