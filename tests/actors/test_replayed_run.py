@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -127,14 +128,16 @@ async def run_tests(folder: Path) -> tuple[int, str]:
 
 
 async def test_a_users_test_passes_and_names_what_a_changed_line_does(suite: Path) -> None:
-    code, said = await run_tests(suite)
+    changed = suite.with_name("changed")
+    await asyncio.to_thread(shutil.copytree, suite, changed)
+    text = ACTORS.replace("len(note.text.split())", "len(note.text)")
+    await asyncio.to_thread((changed / "actors.py").write_text, text)
+    (code, said), (other_code, other_said) = await asyncio.gather(run_tests(suite), run_tests(changed))
     assert (code, "3 passed" in said) == (0, True), said
-    changed = ACTORS.replace("len(note.text.split())", "len(note.text)")
-    await asyncio.to_thread((suite / "actors.py").write_text, changed)
-    code, said = await run_tests(suite)
-    assert (code, "1 failed, 2 passed" in said) == (1, True), said
-    assert "Counter.count on pages.found" in said
-    assert "2 of them come to something else" in said
+    assert (other_code, "1 failed, 2 passed" in other_said) == (1, True), other_said
+    assert "2 of them come to something else" in other_said
+    assert "Counter.count on pages.found" in other_said
+    assert "event[0].data.words was 6, is 27" in other_said
 
 
 async def test_pytest_starts_without_anything_of_roost_s(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from roost_tests.command import RoostCommand
 from roost_tests.crew import events_of
 from roost_tests.own_server import OwnServer
+from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
@@ -36,7 +37,7 @@ from roost.streams.run_file.part import Part
 from .conftest import Join
 
 RUN, EARLIER = "r1", "r0"
-MANY = 6000
+MANY = 3000
 
 
 @declare("moves.asked")
@@ -350,6 +351,22 @@ async def test_an_import_that_was_killed_is_ended_by_another(
     await is_right(shard)
     with pytest.raises(RoostError, match=r"is in flock .* already"):
         await bring(place, shard)
+
+
+async def test_replies_that_are_lost_on_the_way_change_nothing(
+    place: Path, flock_name: str, server_url: str, proxy: Callable[[str], Awaitable[Proxy]]
+) -> None:
+    events = write_many(place)
+    faulty = await proxy(server_url)
+    async with await connect(faulty.url) as connection:
+        name = f"{flock_name}-there"
+        shard = await find_only_shard(connection.client, name, patience=timedelta(seconds=10), what="an import")
+        faults = [faulty.lose_reply("EVALSHA", nth=nth) for nth in (2, 4, 7, 16, 17, 18)]
+        faults += [faulty.lose_request("EVALSHA", nth=nth) for nth in (9, 12)]
+        await bring(place, shard)
+        assert all(fault.happened.is_set() for fault in faults)
+        assert unversioned(await all_of(LoggedRun([shard], RUN).events())) == unversioned(events)
+        await is_right(shard)
 
 
 async def test_two_imports_of_a_file_at_once_do_no_harm(place: Path, elsewhere: Elsewhere) -> None:
