@@ -13,7 +13,7 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
-    from roost.streams.run_file import Written
+    from roost.actors.replay.exporting import Exported
 
 PATIENCE = timedelta(seconds=60)
 
@@ -56,21 +56,22 @@ async def _export(common: Common, run: str, place: Path) -> None:
         chosen = choose_run(seen.runs, run, settings.flock).id
         with show_reading() as reading:
             reading.begin("writing the run", await MergedLog(shards).length())
-            written = await export_run(shards, chosen, place, progress=reading.reach)
-    _show(common, chosen, settings.flock, place, written)
+            exported = await export_run(shards, chosen, place, progress=reading.reach)
+    _show(common, chosen, settings.flock, place, exported)
 
 
-def _show(common: Common, run: str, flock: str, place: Path, written: Written) -> None:
+def _show(common: Common, run: str, flock: str, place: Path, exported: Exported) -> None:
     from .amounts import shorten_ids, show_size
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write
 
+    written = exported.written
     if common.json:
         told = {
             "run": run, "flock": flock, "file": str(place), "events": written.events, "others": written.others,
             "contents": written.contents - written.forgotten, "forgotten": written.forgotten,
-            "bytes": written.packed, "unpacked": written.unpacked,
+            "bytes": written.packed, "unpacked": written.unpacked, "goes_on": exported.goes_on,
         }  # fmt: skip
         write(dump_safely(told))
         return
@@ -83,3 +84,5 @@ def _show(common: Common, run: str, flock: str, place: Path, written: Written) -
     show(shown)
     if written.forgotten:
         tell(f"{written.forgotten:,} contents were forgotten: the file says so, and has them no more")
+    if exported.goes_on:
+        tell("the run has not ended: the file has what there was until now")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 from roost.projections.recorded import OddData, data_of, optional_text
@@ -23,7 +24,15 @@ Progress = Callable[[int], None]
 Marked = tuple[Event, Part]
 
 
-async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress: Progress | None = None) -> Written:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a file holds. `goes_on`: the run has begun and not ended; more may come, or it was stopped half-way."""
+
+    written: Written
+    goes_on: bool
+
+
+async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress: Progress | None = None) -> Exported:
     """Write a run of a flock, given by its shards, into a file: its events, what they need from before, what became of
     its notes since, and the contents of all of these, archived ones too.
 
@@ -32,7 +41,7 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
     recorded = LoggedRun(shards, run)
     contents: dict[str, int] = {}
     notes: set[str] = set()
-    done = 0
+    done, goes_on = 0, False
     with RunFileWriter(place, Header(run, recorded.flock)) as file:
         parts = (
             _marked(recorded.events(), Part.RUN),
@@ -48,7 +57,9 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
                     notes.add(note)
                     _collect(event, contents)
                 file.add(event, part)
-                done += part is Part.RUN
+                if part is Part.RUN:
+                    done += 1
+                    goes_on = event.type == "run.started" or (goes_on and event.type != "run.ended")
                 if done % EVERY == 0:
                     if progress is not None:
                         progress(done)
@@ -57,7 +68,7 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
             raise RunFileUnusable(f"flock {recorded.flock} has no run {run!r}: `roost report --all` lists those it has")
         for digest, size in contents.items():
             file.add_content(digest, size, await recorded.content(digest))
-        return await asyncio.to_thread(file.finish)
+        return Exported(await asyncio.to_thread(file.finish), goes_on)
 
 
 async def _marked(events: AsyncGenerator[Event], part: Part) -> AsyncIterator[Marked]:

@@ -152,7 +152,7 @@ async def test_a_file_tells_all_that_the_log_tells(flock: Flock, place: Path) ->
     await play(flock, EARLIER, 0, 1)
     await play(flock, RUN, 1, 2)
     logged = LoggedRun([flock.shard], RUN)
-    written = await export_run([flock.shard], RUN, place)
+    written = (await export_run([flock.shard], RUN, place)).written
     filed = FiledRun(place)
     assert (filed.run, filed.flock) == (RUN, flock.name)
     assert await all_of(filed.events()) == await all_of(logged.events())
@@ -164,6 +164,12 @@ async def test_a_file_tells_all_that_the_log_tells(flock: Flock, place: Path) ->
     assert await contents_of(filed) == contents
     assert max(len(content or b"") for content in contents.values()) > 64 * 1024
     assert (written.contents, written.forgotten, written.others) == (len(contents), 0, len(before))
+
+
+async def test_a_run_that_goes_on_is_told(flock: Flock, place: Path) -> None:
+    for kind, goes_on in (("test.t", False), ("run.started", True), ("test.t", True), ("run.ended", False)):
+        await flock.append(Event(type=kind, subject=f"run/{RUN}", run=RUN))
+        assert (await export_run([flock.shard], RUN, place)).goes_on == goes_on
 
 
 async def test_the_memory_of_a_file_is_what_the_flock_s_was_then(flock: Flock, place: Path) -> None:
@@ -253,7 +259,7 @@ async def test_what_was_forgotten_stays_so(flock: Flock, place: Path, elsewhere:
     draft = next(data for data in notes if data.get("tags") == ["draft"])
     for data in (shared, draft):
         await flock.memory.forget(data["note"])
-    written = await export_run([flock.shard], RUN, place)
+    written = (await export_run([flock.shard], RUN, place)).written
     assert (written.forgotten, draft["digest"] in SpooledRun(place).forgotten) == (1, True)
     filed = FiledRun(place)
     assert await filed.content(draft["digest"]) is None
