@@ -43,17 +43,12 @@ async def _export(common: Common, run: str, place: Path) -> None:
     from roost.streams.merging import MergedLog
 
     from .reading_progress import show_reading
-    from .report.choice import SeenRuns, choose_run
-    from .report.reading import read_log
+    from .run_choice import find_run
 
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
-        seen = SeenRuns()
-        ends = await MergedLog(shards).ends()
-        async for event in read_log(shards, until=ends, what="looking for the run", quiet=True):
-            seen.evolve(event)
-        chosen = choose_run(seen.runs, run, settings.flock).id
+        chosen = await find_run(shards, run)
         with show_reading() as reading:
             reading.begin("writing the run", await MergedLog(shards).length())
             exported = await export_run(shards, chosen, place, progress=reading.reach)

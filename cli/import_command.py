@@ -80,4 +80,6 @@ def _show(common: Common, imported: Imported) -> None:
     show(shown)
     if imported.missing:
         tell(f"{imported.missing:,} contents had been forgotten when the file was written: they are not here, either")
-    tell(f"`roost report --flock {imported.flock}` sums it up, `roost replay --flock {imported.flock}` goes through it")
+    tell(
+        f"`roost report --flock {imported.flock}` sums it up, `roost replay --check --flock {imported.flock}` does it again"
+    )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roost.actors import Actor
     from roost.actors.replay import Check, Replay
 
+FILE = ".roost"
 PATIENCE = timedelta(seconds=10)
 MAX_ROWS = 100
 AROUND = 60
@@ -28,13 +29,16 @@ AROUND = 60
 
 
 async def check_run(common: Common, run: str, modules: Sequence[str]) -> int:
-    """Check one run; the exit code. `modules` are those of actors, beside or in place of a run's own.
+    """Check one run; the exit code. `modules` are those of actors, beside or in place of a run's own. A run that was
+    exported is named by its file, which ends in .roost; no server is needed then.
 
     Raises RoostError.
     """
-    from roost.actors.replay import LoggedRun, Replay
+    from roost.actors.replay import FiledRun, LoggedRun, Replay
 
     actors = [actor for module in modules for actor in load_actors(module)]
+    if run.endswith(FILE):
+        return report_check(common, await do_again(Replay(FiledRun(run)), actors))
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)

@@ -57,7 +57,9 @@ def _of_the_run(document: Any) -> Any:
     return {name: value for name, value in document.items() if name not in ("flock", "made_ms")}
 
 
-def test_a_run_that_was_moved_is_what_it_was(roost: Roost, ran: str, tmp_path: Path, flock_name: str) -> None:
+def test_a_run_that_was_moved_is_what_it_was(
+    roost: Roost, ran: str, tmp_path: Path, flock_name: str, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exported = roost("export", ran[:8], "run.roost", "--json")
     assert (exported.code, exported.json["run"], exported.json["forgotten"]) == (0, ran, 0), exported.err
     there = ("--flock", f"{flock_name}-there")
@@ -84,6 +86,12 @@ def test_a_run_that_was_moved_is_what_it_was(roost: Roost, ran: str, tmp_path: P
     assert (occupied.code, "has events already" in occupied.err) == (1, True)
     checked = roost("replay", "--check", "--json", *there)
     assert checked.code == 0, checked.err
+
+    monkeypatch.setenv("ROOST_URL", "redis://127.0.0.1:1")  # a file needs no server
+    filed = roost("replay", "run.roost", "--check", "--json")
+    assert (filed.code, filed.json) == (0, checked.json)
+    assert (roost("replay", "none.roost", "--check").code, roost("replay", "latest", "--check").code) == (1, 1)
+    monkeypatch.setenv("ROOST_URL", server_url)
 
     # A run exported from there is the same run.
     assert (roost("export", "latest", "again.roost", *there)).code == 0
