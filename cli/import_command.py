@@ -80,6 +80,5 @@ def _show(common: Common, imported: Imported) -> None:
     show(shown)
     if imported.missing:
         tell(f"{imported.missing:,} contents had been forgotten when the file was written: they are not here, either")
-    tell(
-        f"`roost report --flock {imported.flock}` sums it up, `roost replay --check --flock {imported.flock}` does it again"
-    )
+    there = f"--flock {imported.flock}"
+    tell(f"`roost report {there}` sums it up, `roost replay --check {there}` does it again")
