@@ -18,7 +18,9 @@ def dump_safely(value: Any, *, pretty: bool = False) -> str:
 
 def escape_json(text: str) -> str:
     """JSON text, with the characters that a terminal must not get as \\u escapes."""
-    return text if text.isascii() and "\x7f" not in text else _NOT_ASCII.sub(_escape, text)
+    if text.isprintable() or (text.isascii() and "\x7f" not in text):  # nearly always, and quick to see
+        return text
+    return _NOT_ASCII.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

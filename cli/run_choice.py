@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
 
-from roost.streams import Shard
-from roost.streams.merging import MergedLog
+import orjson
 
-from .report.choice import SeenRuns, choose_run
-from .report.reading import read_log
+from roost.streams import Log, Shard
+from roost.streams.ahead import ahead
+from roost.streams.event import pairs
+
+from .report.choice import SeenRun, choose_run
 
 
 async def find_run(shards: Sequence[Shard], text: str) -> str:
@@ -16,10 +20,7 @@ async def find_run(shards: Sequence[Shard], text: str) -> str:
     there is."""
     if await _is_run(shards, text):
         return text
-    seen = SeenRuns()
-    async for event in read_log(shards, until=await MergedLog(shards).ends(), what="looking for the run", quiet=True):
-        seen.evolve(event)
-    return choose_run(seen.runs, text, shards[0].keys.flock).id
+    return choose_run(await _seen_runs(shards), text, shards[0].keys.flock).id
 
 
 async def _is_run(shards: Sequence[Shard], text: str) -> bool:
@@ -28,3 +29,36 @@ async def _is_run(shards: Sequence[Shard], text: str) -> bool:
         if await shard.command("HEXISTS", shard.keys.key("versions"), f"run/{text}"):
             return True
     return False
+
+
+async def _seen_runs(shards: Sequence[Shard]) -> list[SeenRun]:
+    """The runs, in the order of their first events. Only what is needed for that is parsed, and what is no event is
+    passed over."""
+    first: dict[str, int] = {}
+    began: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for shard in shards:
+        async with aclosing(ahead(Log(shard).pages())) as pages:
+            async for page in pages:
+                for entry, fields in page:
+                    known = pairs(fields)
+                    run = _run_of(known.get(b"meta", b""))
+                    if run is None:
+                        continue
+                    ms = int(entry.rpartition(b"/")[2].partition(b"-")[0])
+                    first[run] = min(first.get(run, ms), ms)
+                    last[run] = max(last.get(run, ms), ms)
+                    if known.get(b"type") == b"run.started":
+                        began.setdefault(run, ms)
+    listed = sorted(first, key=lambda run: first[run])
+    return [SeenRun(run, began.get(run, first[run]), last[run]) for run in listed]
+
+
+def _run_of(meta: bytes) -> str | None:
+    if b'"run"' not in meta:
+        return None
+    try:
+        run: Any = orjson.loads(meta).get("run")
+    except (ValueError, AttributeError):
+        return None
+    return run if isinstance(run, str) else None

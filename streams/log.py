@@ -56,7 +56,8 @@ class Log:
     async def pages(
         self, after: Position | None = None, *, until: Position | None = None, limit: int | None = None
     ) -> AsyncGenerator[list[tuple[bytes, Any]]]:
-        """The same as `read`, entry by entry as they are stored, with their fields, a page at a time."""
+        """The same as `read`, entry by entry as they are stored, with their fields (as `pairs` reads them), a page at a
+        time."""
         shard = self._shard
         last, stands = after or start_of(shard.number), after is not None
         end = until.entry if until else "+"
@@ -65,7 +66,7 @@ class Log:
             # 1. A page that begins with the last entry that was read has no gap before it.
             count = PAGE if left is None else min(PAGE, left)
             first = last.entry if stands else f"({last.entry}"
-            page = await shard.command("XRANGE", shard.keys.log, first, end, "COUNT", count + stands)
+            page = await shard.command("XRANGE", shard.keys.log, first, end, "COUNT", count + stands, raw=True)
             if stands and page and page[0][0].decode() == last.entry:
                 page = page[1:]
             # 2. Another may: what was trimmed before the page was read shows now, and is in the archive.
