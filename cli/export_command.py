@@ -26,8 +26,9 @@ PATIENCE = timedelta(seconds=60)
 def export(common: Common, run: str, file: str, force: bool) -> None:
     """Write a run into one file, compressed, with a checksum: its events, what they need from before, all contents.
 
-    RUN is its ID, the beginning of one, or `latest`. `roost import FILE` reads it into a flock elsewhere, and a test
-    checks it with no server at all (the fixture `replayed_run` of pytest). Contents stand in it as they are.
+    RUN is its ID, the beginning of one, or `latest`. `roost import FILE` reads it into a flock elsewhere. If FILE ends
+    in .roost, `roost replay FILE --check` checks it with no server at all, as pytest's fixture `replayed_run` does.
+    Contents stand in it as they are.
     """
     from roost.streams import RoostError
 
