@@ -17,6 +17,8 @@ ENDS = {
     "delivery.resumed": False,
 }
 """How deliveries end; one that is resumed is to be handled again."""
+RECORDS = ("note.read", "work.", "model.used", "delivery.handled", "timer.set")
+"""How the types of events begin that are many, and that are handled by nobody."""
 COMMITS = ("delivery.handled", "delivery.parked")
 """What stands behind all that a delivery has emitted, in the same step."""
 
@@ -58,6 +60,8 @@ class OriginFold:
     """By the ID of the event that is to come: what has set them."""
     cancelled: dict[str, Position] = field(default_factory=dict[str, Position])
     rung: dict[str, Position] = field(default_factory=dict[str, Position])
+    ids: set[str] = field(default_factory=set[str])
+    """Of its events that could be delivered."""
     _claims: dict[str, Position] = field(default_factory=dict[str, Position])
 
     def evolve(self, event: Event) -> None:
@@ -69,6 +73,8 @@ class OriginFold:
         self.types.setdefault(event.type, position)
         if event.subject.startswith("actor/") and event.subject.count("/") > 1:
             self.subjects.add(event.subject)
+        if not event.type.startswith(RECORDS):
+            self.ids.add(event.id)
         if event.id in self.timers:
             self.rung.setdefault(event.id, position)
         try:
@@ -154,8 +160,8 @@ class OriginFold:
             return False
         if event.id in self.rung:
             return self.is_set(event.id, at, crew)
-        if event.cause is None or event.actor is None or event.id == copy_id(self.run, event.cause):
-            return True
+        if event.actor is None or event.cause is None or event.cause not in self.ids:
+            return True  # from outside, or the copy of one of an origin's
         ends = self.ends.get((event.actor, event.cause))
         if ends is None:
             return event.actor not in crew

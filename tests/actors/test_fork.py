@@ -380,6 +380,11 @@ async def test_keyed_state_goes_on_from_the_point_and_timers_come_again(flock: F
     assert await state_of(flock, begun.run) == Sum(6 + 40 + 50 + 60, (1, 2, 3, 40, 50, 60))
     assert await state_of(flock, run) == Sum(21, (1, 2, 3, 4, 5, 6))
     assert (await deliveries(flock, begun.run))["shop"] == 3
+    second = await fork(flock, begun.run, changes, at=timedelta(0))
+    assert (second.timers, second.pending) == (begun.timers, begun.pending)
+    async with flock.work(*second.crew, run=second.run):
+        await all_told(flock, second.run, 6 - came)
+    assert await state_of(flock, second.run) == await state_of(flock, begun.run)
     assert await agrees(flock)
 
 
