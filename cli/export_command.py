@@ -67,7 +67,7 @@ def _show(common: Common, run: str, flock: str, place: Path, exported: Exported)
         told = {
             "run": run, "flock": flock, "file": str(place), "events": written.events, "others": written.others,
             "contents": written.contents - written.forgotten, "forgotten": written.forgotten,
-            "bytes": written.packed, "unpacked": written.unpacked, "goes_on": exported.goes_on,
+            "bytes": written.packed, "unpacked": written.unpacked, "goes_on": exported.goes_on, "odd": exported.odd,
         }  # fmt: skip
         write(dump_safely(told))
         return
@@ -82,3 +82,5 @@ def _show(common: Common, run: str, flock: str, place: Path, exported: Exported)
         tell(f"{written.forgotten:,} contents were forgotten: the file says so, and has them no more")
     if exported.goes_on:
         tell("the run has not ended: the file has what there was until now")
+    if exported.odd:
+        tell(f"{exported.odd:,} events are not as Roost writes them, and were left out")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from roost.projections.recorded import OddData, data_of, optional_text
@@ -13,7 +14,7 @@ from roost.streams import Event, Shard
 from roost.streams.merging import in_order, order_of
 from roost.streams.run_file import RunFileUnusable, RunFileWriter, Written
 from roost.streams.run_file.header import Header
-from roost.streams.run_file.part import Part
+from roost.streams.run_file.part import Part, is_digest, is_sound
 
 from .logged_run import LoggedRun
 
@@ -26,10 +27,12 @@ Marked = tuple[Event, Part]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a file holds. `goes_on`: the run has begun and not ended; more may come, or it was stopped half-way."""
+    """What a file holds. `goes_on`: the run has begun and not ended; more may come, or it was stopped half-way. `odd`:
+    events that are not as Roost writes them, and were left out."""
 
     written: Written
     goes_on: bool
+    odd: int = 0
 
 
 async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress: Progress | None = None) -> Exported:
@@ -41,7 +44,7 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
     recorded = LoggedRun(shards, run)
     contents: dict[str, int] = {}
     notes: set[str] = set()
-    done, goes_on = 0, False
+    done, odd, goes_on = 0, 0, False
     with RunFileWriter(place, Header(run, recorded.flock)) as file:
         parts = (
             _marked(recorded.events(), Part.RUN),
@@ -50,6 +53,9 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
         )
         async with aclosing(in_order(parts, _order)) as merged:
             async for event, part in merged:
+                if not is_sound(event):
+                    odd += 1
+                    continue
                 note = _note_of(event)
                 if part is Part.SINCE and note not in notes:
                     continue  # of a note that this run has nothing to do with: those that it has stand before
@@ -67,8 +73,8 @@ async def export_run(shards: Sequence[Shard], run: str, place: Path, *, progress
         if not done:
             raise RunFileUnusable(f"flock {recorded.flock} has no run {run!r}: `roost report --all` lists those it has")
         for digest, size in contents.items():
-            file.add_content(digest, size, await recorded.content(digest))
-        return Exported(await asyncio.to_thread(file.finish), goes_on)
+            file.add_content(digest, size, _fitting(await recorded.content(digest), digest, recorded.flock))
+        return Exported(await asyncio.to_thread(file.finish), goes_on, odd)
 
 
 async def _marked(events: AsyncGenerator[Event], part: Part) -> AsyncIterator[Marked]:
@@ -91,8 +97,17 @@ def _note_of(event: Event) -> str | None:
 def _collect(event: Event, contents: dict[str, int]) -> None:
     try:
         data = data_of(event)
-        digest, size = optional_text(data, "digest"), data.get("size")
     except OddData:
         return
-    if digest is not None and len(digest) == 64 and isinstance(size, int):
+    digest, size = data.get("digest"), data.get("size")
+    if is_digest(digest) and type(size) is int and size >= 0:
         contents.setdefault(digest, size)
+
+
+def _fitting(content: bytes | None, digest: str, flock: str) -> bytes | None:
+    """A file that holds another content than it says would be refused by who reads it."""
+    if content is not None and sha256(content).hexdigest() != digest:
+        raise RunFileUnusable(
+            f"nothing was written: flock {flock} has content {digest} damaged; see `roost verify --content`"
+        )
+    return content

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -17,6 +18,7 @@ from ..position import Position
 MAX_LINE = 2 * 1024 * 1024
 """An event has 256 KiB; as a line, its data may stand twice, once as escaped text."""
 LARGEST = 2**63
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Part(StrEnum):
@@ -34,6 +36,11 @@ class Part(StrEnum):
 
 HEADS = {part.head: part for part in Part}
 BLOB_HEAD, END_HEAD = b'{"content":"', b'{"events":'
+
+
+def is_digest(text: object) -> TypeGuard[str]:
+    """Whether that is a SHA-256 as Roost writes it."""
+    return isinstance(text, str) and DIGEST.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,7 @@ class Content:
         """Raises ValueError."""
         told = orjson.loads(line)
         digest, size, forgotten = told.get("content"), told.get("size"), told.get("forgotten", False)
-        fits = isinstance(digest, str) and len(digest) == 64 and all(each in "0123456789abcdef" for each in digest)
-        if not (fits and type(size) is int and size >= 0 and type(forgotten) is bool):
+        if not (is_digest(digest) and type(size) is int and size >= 0 and type(forgotten) is bool):
             raise ValueError(line[:100])
         return cls(digest, size, forgotten)
 
@@ -108,15 +114,20 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < LARGEST
 
 
-def _sound(event: Event) -> Event:
-    """Who reads events takes the types of their members for granted, and a file may come from anywhere."""
-    if not (
+def is_sound(event: Event) -> bool:
+    """Whether its members have the types that who reads events takes for granted: a file may come from anywhere, and in
+    a log others than Roost may have written."""
+    return bool(
         _is_text(event.type) and _is_text(event.subject) and _is_text(event.id) and event.type and event.subject
         and (event.actor is None or _is_text(event.actor)) and (event.run is None or _is_text(event.run))
         and (event.cause is None or _is_text(event.cause))
         and (event.traceparent is None or _is_text(event.traceparent))
         and _is_count(event.time_ms) and _is_count(event.version) and _is_count(event.schema)
-    ):  # fmt: skip
+    )  # fmt: skip
+
+
+def _sound(event: Event) -> Event:
+    if not is_sound(event):
         raise DamagedEvent(f"the event at {event.position} is none that Roost wrote")
     return event
 

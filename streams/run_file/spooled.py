@@ -112,9 +112,7 @@ class SpooledRun:
         start, size = place
         found = bytearray()
         while len(found) < size:
-            more = os.pread(self._handle, min(size - len(found), 2**30), start + len(found))
-            if not more:
-                raise RunFileUnusable(f"the unpacked copy of {self.name} is not there any more: open it again")
+            more = self._piece(start + len(found), min(size - len(found), 2**30))
             found += more
         return bytes(found)
 
@@ -122,12 +120,17 @@ class SpooledRun:
         if hasattr(self, "close"):
             self.close()
 
+    def _piece(self, at: int, most: int) -> bytes:
+        """Of the unpacked file, from there on."""
+        piece = os.pread(self._handle, most, at) if self.close.alive else b""  # the number may be another file's by now
+        if not piece:
+            raise RunFileUnusable(f"{self.name} was closed: open it again")
+        return piece
+
     def _lines(self) -> Generator[bytes]:
         at, rest = 0, b""
         while at < self._events_end:
-            chunk = os.pread(self._handle, min(CHUNK, self._events_end - at), at)
-            if not chunk:
-                raise RunFileUnusable(f"the unpacked copy of {self.name} is not there any more: open it again")
+            chunk = self._piece(at, min(CHUNK, self._events_end - at))
             at += len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines

@@ -172,6 +172,28 @@ async def test_a_run_that_goes_on_is_told(flock: Flock, place: Path) -> None:
         assert (await export_run([flock.shard], RUN, place)).goes_on == goes_on
 
 
+async def test_what_roost_did_not_write_is_left_out_and_counted(
+    flock: Flock, place: Path, elsewhere: Elsewhere
+) -> None:
+    await play(flock, RUN, 1)
+    odd = (Event(type="t", subject="s", id=7, run=RUN), Event(type="t", subject="s", run=RUN, actor=["a"]))  # type: ignore[arg-type]  # that is what is odd
+    await flock.append(
+        *odd, Event(type="note.written", subject="s", body=b'{"note":"n","digest":"/etc","size":-1}', run=RUN)
+    )
+    assert (await export_run([flock.shard], RUN, place)).odd == 2
+    assert len(await all_of(FiledRun(place).events())) == len(await all_of(LoggedRun([flock.shard], RUN).events())) - 2
+    await bring(place, await elsewhere())
+
+
+async def test_a_damaged_content_is_told_and_nothing_is_written(flock: Flock, place: Path) -> None:
+    await play(flock, RUN, 1)
+    digest = (await events_of(flock, "note.written"))[0].data["digest"]
+    await flock.shard.command("SETRANGE", flock.shard.keys.key("blob", digest), 0, "X")
+    with pytest.raises(RunFileUnusable, match="roost verify --content"):
+        await export_run([flock.shard], RUN, place)
+    assert list(await asyncio.to_thread(lambda: [*place.parent.iterdir()])) == []
+
+
 async def test_the_memory_of_a_file_is_what_the_flock_s_was_then(flock: Flock, place: Path) -> None:
     await play(flock, RUN, 1, 2)
     positions = [event.position for event in await events_of(flock, "note.written", "delivery.handled")]
@@ -205,7 +227,9 @@ async def test_several_read_a_file_at_once(flock: Flock, place: Path) -> None:
     assert await asyncio.gather(*[all_of(with_file.events()) for _ in range(3)]) == [once] * 3
     async with aclosing(with_file.events()) as events:
         assert (await anext(events)) == once[0]
-    with_file.close()
+        with_file.close()
+        with pytest.raises(RunFileUnusable, match="was closed"):
+            await with_file.content(next(each.data["digest"] for each in once if each.type == "note.written"))
 
 
 async def test_what_went_into_the_archive_is_in_the_file(flock: Flock, place: Path, tmp_path: Path) -> None:
