@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,21 +13,25 @@ from typing import Any
 
 import pytest
 from roost_tests.crew import events_of
+from roost_tests.fake_openai import FakeOpenAI
 from roost_tests.handbook import QUESTIONS, write_handbook
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
 from roost.actors.documents import Source
 from roost.actors.mapreduce import JobFinished, unless_failed
+from roost.actors.models import model_from_name
 from roost.actors.replay.branch import need_forked
 from roost.actors.replay.fork import Changes, Fork, fork
 from roost.actors.replay.renaming import Renaming
 from roost.actors.replay.settings import Change, changed, concerned
-from roost.actors.report import Report, RunStarted, end, follow, start, working
+from roost.actors.report import Report, RunStarted, end, follow, start, unfinished, working
 from roost.actors.state import States
 from roost.actors.worker import inbox_name
 from roost.projections.verify import verify
 from roost.streams import Event, Inbox, Position, RoostError, SettingsError, Unit, event, new_id
+
+Join = Callable[..., Awaitable[Flock]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,45 @@ async def test_what_was_done_before_the_point_is_not_done_again(flock: Flock, ha
         assert before + after == await deliveries(flock, made.run)
         assert begun.pending <= after.total()
     assert await agrees(flock)
+
+
+async def test_with_another_model_only_what_depends_on_it_is_done_again(
+    join: Join, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = await join(model="offline")
+    made = await read(flock, handbook)
+    async with FakeOpenAI() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+        other_model = await join(model="openai/other")
+        begun = await fork(other_model, made.run, Changes(model="openai/other"))
+        other = await go_on(other_model, begun, handbook.parent)
+        assert begun.spec is not None
+        assert (begun.spec.model, begun.spec.origin) == ("openai/other", made.run)
+        assert server.calls == server.distinct == 12 + 2
+        assert await works(flock, other.run) == {"summary": 12, "answer": 2}
+        again = await go_on(
+            other_model, await fork(other_model, made.run, Changes(model="openai/other")), handbook.parent
+        )
+        assert (server.calls, again.report) == (14, other.report)
+    assert await works(flock, again.run) == {}
+
+
+async def test_a_run_that_was_stopped_goes_on_as_a_new_one(join: Join, handbook: Path) -> None:
+    flock = await join(model=model_from_name("offline", latency=timedelta(milliseconds=50)))
+    spec = RunStarted(new_id(), QUESTIONS[:1], ("handbook.md",), "offline", agents=1)
+    since = await start(flock, spec, [Source("file", str(handbook), "handbook.md")], handbook.parent)
+    async with working(flock, spec, handbook.parent) as workers:
+        await flock.wait_for("part.mapped", run=spec.run, since=since, timeout=timedelta(seconds=10))
+        for worker in workers:
+            worker.hurry()
+    await end(flock, spec, unfinished(spec, "the run was stopped"))
+    done = await works(flock, spec.run)
+    assert 1 <= done["summary"] < 12
+    begun = await fork(flock, spec.run)
+    other = await go_on(flock, begun, handbook.parent)
+    assert done + await works(flock, other.run) == {"document": 1, "cut": 1, "section": 12, "summary": 12, "answer": 1}
+    assert not other.finished.missing
 
 
 async def test_a_point_within_a_commit_shares_none_of_it(flock: Flock, handbook: Path) -> None:
@@ -312,7 +355,7 @@ class Shop(Actor):
 
     @on(Ordered, key=lambda ordered: ordered.shop)
     async def count(self, ordered: Ordered, ctx: Context[Sum]) -> Counted:
-        ctx.later(Told(ctx.state.pieces), delay=timedelta(milliseconds=300), subject="told")
+        ctx.later(Told(ctx.state.pieces), delay=timedelta(milliseconds=150), subject="told")
         return Counted(ordered.pieces * self.step)
 
     def evolve(self, state: Sum, event: Any) -> Sum:
