@@ -82,7 +82,7 @@ class EventLines:
         data = self._fit(abridge(_flatten(show_data(event)), LONGEST_DATA), left).rstrip()
         if not self._plain:
             fitted |= {name: click.style(fitted[name], dim=True) for name in ("Position", "Time") if name in fitted}
-            fitted["Type"] = click.style(fitted["Type"], fg=_colour_of(event.type))
+            fitted["Type"] = click.style(fitted["Type"], fg=colour_of(event.type))
             data = click.style(data, dim=True)
         return "  ".join([*fitted.values(), data]).rstrip()
 
@@ -118,7 +118,7 @@ def _show(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _colour_of(kind: str) -> str | None:
+def colour_of(kind: str) -> str | None:
     first, _, last = kind.partition(".")
     return "red" if last in ALARMING else COLOURS.get(first)
 

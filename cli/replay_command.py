@@ -18,6 +18,7 @@ from .options import Common, common_options
 @click.option("--step", is_flag=True, help="Wait for a key after each event; q ends it.")
 @click.option("--until", metavar="POSITION", help="Up to and with the event at that position.")
 @click.option("--at", metavar="TIME", help="Up to a time: 14:03:10, or +12.5s since the run's beginning.")
+@click.option("--plain", is_flag=True, help="Lines also on a terminal, where a screen to move about in is the default.")
 @click.option("--check", is_flag=True,
               help="Do every delivery again on what was recorded, and tell what comes to something else.")  # fmt: skip
 @click.option("--code", "modules", metavar="MODULE", multiple=True,
@@ -30,12 +31,14 @@ def replay(
     step: bool,
     until: str | None,
     at: str | None,
+    plain: bool,
     check: bool,
     modules: tuple[str, ...],
 ) -> int:
     """Go through a past run again, from its log.
 
-    RUN is its ID, the beginning of one, or `latest`, which it is when nothing is said. --json prints an event a line,
+    RUN is its ID, the beginning of one, or `latest`, which it is when nothing is said; or a file of `roost export`. On
+    a terminal it is a screen in which one goes forwards and backwards; ? tells the keys. --json prints an event a line,
     each with how the memory stood after it.
 
     --check calls every handler again on what it was delivered. Answers of models, notes, the time, and whatever else
@@ -60,5 +63,5 @@ def replay(
 
     last = None if until is None else Position.parse(until)
     telling = Telling(last, None if at is None else Moment.parse(at), speed, step)
-    asyncio.run(tell_run(common, run, telling))
-    return 0
+    is_screen = not (common.json or step or plain) and sys.stdin.isatty() and sys.stdout.isatty()
+    return asyncio.run(tell_run(common, run, telling, screen=is_screen))

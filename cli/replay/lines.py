@@ -130,6 +130,18 @@ def _handled(data: dict[str, Any]) -> str:
     return f"{data['handler']} on {data['type']}: {data['emitted']} events, {data['ms']:.0f} ms"
 
 
+def _mapped(data: dict[str, Any]) -> str:
+    return f"{data['label']}: {data['error'] or 'note ' + _short(data['mapped'])}"
+
+
+def _closed(data: dict[str, Any]) -> str:
+    return f"{data['label'] or data['stream']}: {data['error'] or str(data['batches']) + ' batches'}"
+
+
+def _started(data: dict[str, Any]) -> str:
+    return f"{len(data['questions'])} questions, {len(data['documents'])} documents, {data['model']}"
+
+
 def _failed(data: dict[str, Any]) -> str:
     return f"{data['handler']} on {data['type']}: {data['error']}: {data['message']}"
 
@@ -147,6 +159,16 @@ FORMS: dict[str, Any] = {
     ),
     "delivery.retried": lambda data: f"{data['handler']} on {data['type']}: {data['error']}: {data['message']}",
     "delivery.parked": lambda data: f"{data['handler']} on {data['type']}: {data['error']}: {data['message']}",
+    "run.started": _started,
+    "document.offered": lambda data: str(data["name"]),
+    "document.opened": lambda data: f"{data['name']}, note {_short(data['document'])}",
+    "part.offered": lambda data: f"{data['label']}, note {_short(data['note'])}",
+    "part.mapped": _mapped,
+    "stream.closed": lambda data: (
+        f"{data['label'] or data['stream']}: {data['error'] or str(data['batches']) + ' batches'}"
+    ),
+    "group.formed": lambda data: f"group {data['group']} of {data['groups']}",
+    "group.reduced": lambda data: f"group {data['group']}: {data['error'] or 'note ' + _short(data['result'])}",
     "run.ended": lambda data: f"{data['outcome']}, report {_short(data['report'])}",
 }
 """What people are told of the data of each type; of others, all of it."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 
 from roost.streams import Position, Shard
 from roost.streams.every_shard import find_shards
@@ -37,12 +38,16 @@ class Telling:
     step: bool = False
 
 
-async def tell_run(common: Common, run: str, telling: Telling) -> None:
-    """Tell a run on standard output. Raises RoostError."""
+async def tell_run(common: Common, run: str, telling: Telling, *, screen: bool = False) -> int:
+    """Tell a run on standard output, or on a screen to move about in; the exit code. Raises RoostError."""
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
         chosen = await find_run(shards, run)
+        if screen and _has_screen():
+            from .tui import show_run
+
+            return await show_run(shards, chosen, speed=telling.speed, until=telling.until, at=telling.at)
         summary = Summary()
         lines = JsonLines(summary) if common.json else PeoplesLines(summary, width())
         told: Told | None = None
@@ -53,6 +58,15 @@ async def tell_run(common: Common, run: str, telling: Telling) -> None:
                     _write([lines.line(one) for one in page])
         if not common.json:
             _show_end(chosen, summary, told)
+        return 0
+
+
+def _has_screen() -> bool:
+    """Whether what draws screens is installed; says how it can be."""
+    if find_spec("textual") is not None:
+        return True
+    tell("a screen to move about in takes one more package: pip install 'roost[tui]' (or --plain, as here)")
+    return False
 
 
 async def _pages(shards: Sequence[Shard], run: str, telling: Telling, keys: Keys | None) -> AsyncGenerator[list[Told]]:

@@ -40,19 +40,21 @@ LOADS = orjson.loads
 
 
 async def told_pages(
-    shards: Sequence[Shard], run: str, *, until: Position | None = None, progress: Progress = lambda _: None
-) -> AsyncGenerator[list[Told]]:
-    """The events of a run in pages, up to and with `until`. Entries of the log that are no events are left out.
+    shards: Sequence[Shard], run: str, *, after: Position | None = None, until: Position | None = None,
+    progress: Progress = lambda _: None,
+) -> AsyncGenerator[list[Told]]:  # fmt: skip
+    """The events of a run in pages, those after a position, up to and with `until`. Entries of the log that are no
+    events are left out.
 
     A log has many runs, and may be long: events of others are passed over before they are parsed.
     """
     if len(shards) > 1:
-        async with aclosing(_merged(shards, run, until)) as events:
+        async with aclosing(_merged(shards, run, after, until)) as events:
             async for event in events:
                 yield [event]
         return
     name, passed = run.encode(), 0
-    async with aclosing(ahead(Log(shards[0]).pages(until=until))) as pages:
+    async with aclosing(ahead(Log(shards[0]).pages(after, until=until))) as pages:
         async for page in pages:
             told: list[Told] = []
             for entry, flat in page:
@@ -87,8 +89,10 @@ def _told(entry: bytes, fields: Any, run: str) -> Told | None:
         return None
 
 
-async def _merged(shards: Sequence[Shard], run: str, until: Position | None) -> AsyncGenerator[Told]:
-    reading = cast("AsyncGenerator[Event]", MergedLog(shards).read("0-0", until=until))
+async def _merged(
+    shards: Sequence[Shard], run: str, after: Position | None, until: Position | None
+) -> AsyncGenerator[Told]:
+    reading = cast("AsyncGenerator[Event]", MergedLog(shards).read("0-0" if after is None else after, until=until))
     async with aclosing(reading):
         async for event in reading:
             if event.run == run and event.position is not None:
