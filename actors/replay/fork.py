@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from roost.streams import Event, Inbox, Position, RoostError, SettingsError, Shard, Unit, decode, encode, new_id
-from roost.streams.answer import Written
+from roost.streams import Position, RoostError, SettingsError, Shard, decode, new_id
 
 from ..actor import Actor
-from ..edited import Edit
 from ..flock import Flock
-from ..later import add_later
 from ..report.run import agents_for
 from ..report.spec import RunStarted
-from ..worker import inbox_name
 from .branch import Branch, RunForked
 from .edits import write_edits
 from .fork_point import earliest, first_of, given_point, settled, stop_of, with_other_code
+from .fork_writer import ForkWriter
 from .logged_run import LoggedRun
 from .origin import OriginFold
-from .past import FoldedStates, Past
+from .past import Past
 from .renaming import Renaming
 from .settings import Change, concerned
-
-AGENT = "fork"
-"""Who writes what makes a fork."""
-UNIT_EVENTS = 100
-UNIT_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +107,11 @@ class Making:
             raise RoostError(
                 f"run {run} was not made by `roost run`: name the module of the actors that did it, with --code MODULE"
             )
+        if making.spec is not None and making.spec.origin is None and origin.documents < len(making.spec.documents):
+            raise RoostError(
+                f"run {run} stopped before all of its documents were named in the log: start it again, and what was "
+                "computed is found"
+            )
         return making
 
     def _actors(self) -> tuple[Actor, ...]:
@@ -146,14 +142,9 @@ class Making:
         spec = None if self.spec is None else self._changed_spec(self.spec, adjust)
         # 3. Its inboxes and its past; and, last of all, the word that it has begun: until then nobody works for it.
         since = await self.flock.log.last()
-        try:
-            await self._subscribe(crew)
-            await self._write_past(past, crew, edits)
-            await self._write_beginning(spec, forked)
-        except BaseException:
-            await asyncio.shield(self._take_away(crew))
-            raise
         branch = replace(branch, forked=forked)
+        crew = branch.crew(self._plain)
+        await ForkWriter(self.flock, self.run, crew).write(past, self._renaming(branch), spec, forked)
         branch.edit(self.flock)
         absent = tuple(sorted(self.origin.deliveries.keys() - {actor.name for actor in crew}))
         return Fork(self.run, spec, branch, tuple(crew), point, *counted, since, past, absent)
@@ -197,9 +188,12 @@ class Making:
                 "a second time: a fork has inboxes of its own"
             )
 
+    def _renaming(self, branch: Branch | None = None) -> Renaming:
+        return Renaming(self.origin.run, self.run, None if branch is None else branch.instead)
+
     async def _count(self, past: Past) -> tuple[int, int, int]:
         """Pending deliveries, copies, timers. Raises RoostError when nothing is left to be done."""
-        renaming = Renaming(self.origin.run, self.run)
+        renaming = self._renaming()
         pending = copied = 0
         async for copy in past.copies(renaming, self.run):
             pending, copied = pending + len(copy.pending), copied + 1
@@ -211,52 +205,3 @@ class Making:
                 "--code), or name an earlier point with --at"
             )
         return pending, copied, timers
-
-    async def _subscribe(self, crew: Sequence[Actor]) -> None:
-        for actor in crew:
-            types = [handler.declaration.name for handler in actor.handlers.values()]
-            inbox = Inbox(self.shard, inbox_name(actor.name, self.run), AGENT)
-            await inbox.subscribe(types, self.run, limit=actor.inbox_limit, when_full=actor.when_full)
-
-    async def _take_away(self, crew: Sequence[Actor]) -> None:
-        for actor in crew:
-            await Inbox(self.shard, inbox_name(actor.name, self.run), AGENT).unsubscribe(drop=True)
-
-    async def _write_past(self, past: Past, crew: Sequence[Actor], edits: Sequence[Edit]) -> None:
-        renaming = Renaming(self.origin.run, self.run, {edit.note: edit.instead for edit in edits})
-        states, unit = FoldedStates(crew), Unit()
-        async for copy in past.copies(renaming, self.run):
-            states.add(copy)
-            unit.event_for(copy.event, copy.inboxes(self.run))
-            if unit.events >= UNIT_EVENTS or unit.size >= UNIT_BYTES:
-                await self._write(unit)
-                unit = Unit()
-        for timer in await past.timers(renaming, self.run):
-            add_later(unit, timer.event, timer.due)
-            if unit.events >= UNIT_EVENTS or unit.size >= UNIT_BYTES:
-                await self._write(unit)
-                unit = Unit()
-        for name, key, state in states.stored():
-            if unit.size + len(state) > UNIT_BYTES or unit.parts >= UNIT_EVENTS:
-                await self._write(unit)
-                unit = Unit()
-            unit.state(name, key, state)
-        await self._write(unit)
-
-    async def _write_beginning(self, spec: RunStarted | None, forked: RunForked) -> None:
-        unit = Unit()
-        for payload in (spec, forked):
-            if payload is not None:
-                kind, schema, body = encode(payload)
-                unit.event(
-                    Event(type=kind, subject=f"run/{self.run}", body=body, schema=schema, actor=AGENT, run=self.run)
-                )
-        await self._write(unit)
-
-    async def _write(self, unit: Unit) -> None:
-        if not unit.parts:
-            return
-        unit.check()
-        answer = await self.flock.writer.write(unit)
-        if not isinstance(answer, Written):
-            raise RoostError(f"a part of a fork was answered with {answer}")

@@ -42,6 +42,7 @@ class OriginFold:
     forked: Event | None = None
     offered: Position | None = None
     """Of the last document that was offered."""
+    documents: int = 0
     finished: list[Event] = field(default_factory=list[Event])
     stopped: Position | None = None
     """Of the event by which it ended, or from which on it was pointless, since it last began."""
@@ -115,7 +116,7 @@ class OriginFold:
             case "run.halted" | "run.ended":
                 self.stopped = self.stopped or position
             case "document.offered":
-                self.offered = position
+                self.offered, self.documents = position, self.documents + 1
             case "job.finished":
                 self.finished.append(event)
             case _:

@@ -255,11 +255,11 @@ async def test_what_has_nothing_left_to_do_is_not_forked(flock: Flock, handbook:
 KILLED = """
 import asyncio, os, signal, sys
 from roost.actors import Flock
-from roost.actors.replay import fork as forks
+from roost.actors.replay import fork as forks, fork_writer
 from roost.streams import Position
 
 async def main(url, name, run, at, writes):
-    forks.UNIT_EVENTS = 4
+    fork_writer.UNIT_EVENTS = 4
     async with Flock.open(name, url) as flock:
         write = flock.writer.write
         async def write_some(unit, **more):
@@ -299,7 +299,7 @@ async def test_a_fork_that_was_cut_off_while_it_was_made_was_never_begun(
     made = await read(flock, handbook)
     at = next(each.position for each in await of_run(flock, made.run) if each.type == "part.mapped")
     assert at is not None
-    monkeypatch.setattr("roost.actors.replay.fork.UNIT_EVENTS", 4)
+    monkeypatch.setattr("roost.actors.replay.fork_writer.UNIT_EVENTS", 4)
     write, left = flock.writer.write, [3]
 
     async def write_some(unit: Unit, **more: Any) -> Any:
