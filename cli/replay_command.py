@@ -37,9 +37,9 @@ def replay(
 ) -> int:
     """Go through a past run again, from its log.
 
-    RUN is its ID, the beginning of one, or `latest`, which it is when nothing is said; or a file of `roost export`. On
-    a terminal it is a screen in which one goes forwards and backwards; ? tells the keys. --json prints an event a line,
-    each with how the memory stood after it.
+    RUN is its ID, the beginning of one, or `latest`, which it is when nothing is said; for --check also a file of
+    `roost export`. On a terminal there is a screen in which one goes forwards and backwards; ? tells the keys. --json
+    prints an event a line, each with how the memory stood after it.
 
     --check calls every handler again on what it was delivered. Answers of models, notes, the time, and whatever else
     came from outside come from the log; nothing is called, and nothing is written. What the handlers come to is

@@ -12,6 +12,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Resize
 from textual.widgets import Footer, Input, Static
 
 from roost.streams import Position, RoostError, SettingsError, Shard
@@ -24,6 +25,8 @@ from .reel import Reel, Still
 from .timeline import Timeline
 
 TICK_S = 0.05
+WIDE = 100
+"""Columns from which on there is room beside the timeline."""
 FASTEST = 1000.0
 CONTENT = 2000
 """Characters of a note's content that are shown."""
@@ -41,13 +44,21 @@ class ReplayApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #head { height: 1; padding: 0 1; background: $primary-background; }
-    #side { width: 40%; max-width: 70; border-left: solid $primary-background; }
-    #agents { height: auto; max-height: 40%; padding: 0 1; }
-    #memory { height: auto; padding: 0 1; border-top: solid $primary-background; }
-    #event { height: 1fr; padding: 0 1; border-top: solid $primary-background; }
+    #side { width: 40%; min-width: 42; max-width: 70; border-left: solid $primary-background; }
+    #agents, #memory { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    #agents { max-height: 40%; }
+    #memory, #event { border-top: solid $primary-background; }
+    #event { height: 1fr; padding: 0 1; }
     #ask { display: none; height: 3; }
     #ask.asked { display: block; }
-    Screen.narrow #side { width: 45%; }
+    .narrow #body { layout: vertical; }
+    .narrow #side {
+        layout: horizontal; width: 100%; max-width: 100%; height: 45%; border-left: none;
+        border-top: solid $primary-background;
+    }
+    .narrow #agents { width: 40; height: 100%; max-height: 100%; }
+    .narrow #memory { display: none; }
+    .narrow #event { width: 1fr; height: 100%; border-top: none; border-left: solid $primary-background; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,down,l,j", "step(1)", "forward", key_display="→", priority=False),
@@ -86,7 +97,7 @@ class ReplayApp(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Static("", id="head", markup=False)
-        with Horizontal():
+        with Horizontal(id="body"):
             yield self._timeline
             with Vertical(id="side"):
                 yield Static("", id="agents", markup=False)
@@ -100,6 +111,10 @@ class ReplayApp(App[None]):
         self.query_one("#ask", Input).disabled = True
         self.set_interval(TICK_S, self._tick)
         self._wind()
+
+    def on_resize(self, event: Resize) -> None:
+        """Where there is little room, what stands beside the timeline stands below it."""
+        self.screen.set_class(event.size.width < WIDE, "narrow")
 
     @work(exclusive=True, group="wind")
     async def _wind(self) -> None:
