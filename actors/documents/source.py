@@ -1,16 +1,17 @@
-"""What can be read: files, URLs and standard input."""
+"""What can be read: files, URLs, standard input, and texts that are kept in the memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["file", "url", "stdin"]
+Kind = Literal["file", "url", "stdin", "note"]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One document to read. `location` is an absolute path without links, a normalised URL, or `-`."""
+    """One document to read. `location` is an absolute path without links, a normalised URL, `-`, or the ID
+    of the note that holds the text."""
 
     kind: Kind
     location: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -32,8 +33,15 @@ class ConductorReplaced(RoostError):
 class Baton:
     """Who has it conducts."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[], Awaitable[bool]]) -> None:
         self.is_lost = False
+        self._keep = keep
+
+    async def is_held(self) -> bool:
+        """Whether it is still this process's, by the server's word: after a pause, nobody here knows."""
+        if not self.is_lost:
+            self.is_lost = not await self._keep()
+        return not self.is_lost
 
 
 @asynccontextmanager
@@ -48,8 +56,8 @@ async def conducting(
     """
     who = _name()
     await _take(shard, run, who, lease, waiting)
-    baton = Baton()
-    renewing = asyncio.create_task(_renew(shard, run, who, lease, baton), name=f"roost conducts {run}")
+    baton = Baton(partial(_lease, shard, run, who, lease))
+    renewing = asyncio.create_task(_renew(run, lease, baton), name=f"roost conducts {run}")
     try:
         async with ended_by([renewing]):
             yield baton
@@ -104,12 +112,11 @@ def _is_dead(holder: str) -> bool:
     return False
 
 
-async def _renew(shard: Shard, run: str, who: str, lease: timedelta, baton: Baton) -> None:
+async def _renew(run: str, lease: timedelta, baton: Baton) -> None:
     while True:
         await asyncio.sleep(lease.total_seconds() / 4)
         try:
-            if not await _lease(shard, run, who, lease):
-                baton.is_lost = True
+            if not await baton.is_held():
                 raise ConductorReplaced(f"run {run} was taken over by another process: this one gave no sign of life")
         except ServerUnavailable as error:  # whoever works for the run finds out; perhaps it is back in time
             log.debug("a lease could not be renewed", error=str(error))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from roost.streams import Event, Note, decode, event
+from roost.streams import Event, Note, decode, event, new_id
 
 from ..actor import Actor, Failure, on
 from ..context import Context
@@ -23,6 +23,7 @@ from ..mapreduce.failing import shorten
 from ..memory import fingerprint
 from ..observations import MAX_WHAT
 from ..work import Computed, Work
+from .kept import kept_text, read_text, write_text
 
 BATCH = 64
 URL_TTL = timedelta(minutes=10)
@@ -89,13 +90,21 @@ class Reader(Actor):
         if source.kind == "url":
             key = fingerprint("document", "url", source.location)
             return await ctx.memory.once(key, lambda: self._open(source), tags=["document"], ttl=URL_TTL), 0
+        if source.kind == "note":
+            text = await kept_text(source, ctx.memory)
+            key = fingerprint("document", text.record.digest, source.name)
+            return await ctx.memory.once(key, lambda: self._open(source, text), tags=["document"]), 0
         asked = f"digest {source.location}"[:MAX_WHAT]
         digest, modified_ns = await ctx.observe(asked, lambda: asyncio.to_thread(_digest, source))
         key = fingerprint("document", digest, source.name)
         return await ctx.memory.once(key, lambda: self._open(source), tags=["document"]), modified_ns
 
-    async def _open(self, source: Source) -> Computed:
-        """A document's facts; its text too, where it is no plain file that the next step can read for itself."""
+    async def _open(self, source: Source, kept: Note | None = None) -> Computed:
+        """A document's facts; its text too, where it is neither a plain file that the next step can read for itself nor
+        `kept` in a note."""
+        if kept is not None:
+            path = await asyncio.to_thread(self._spooled, kept.record.digest, kept.text)
+            source = Source("file", str(path), source.name)
         with await open_document(source, self._spool, allow_private=self._allow_private) as opened:
             facts = {
                 "name": source.name,
@@ -106,7 +115,7 @@ class Reader(Actor):
                 "text": None,
             }
             if opened.text_path != source.location:
-                facts["text"] = await asyncio.to_thread(Path(opened.text_path).read_text, "utf-8")
+                facts["text"] = await asyncio.to_thread(read_text, Path(opened.text_path))
         return Computed(facts, Work(kind="document"), sources=())
 
     @on(DocumentOpened)
@@ -135,10 +144,15 @@ class Reader(Actor):
         return [*parts, further]
 
     async def _cut(self, opened: DocumentOpened, document: Note, mark: Mark | None, ctx: Context[Any]) -> Computed:
-        path, spooled = await asyncio.to_thread(self._path_of, opened, document)
         facts = document.content
         source = Source(_kind(opened.kind), opened.location, opened.name)
-        modified_ns = path.stat().st_mtime_ns if spooled else opened.modified_ns
+        text: str | None = facts["text"]
+        if source.kind == "note" and text is None:
+            text = (await kept_text(source, ctx.memory)).text
+        path, modified_ns = Path(opened.location), opened.modified_ns
+        if text is not None:
+            path = await asyncio.to_thread(self._spooled, facts["digest"], text)
+            modified_ns = path.stat().st_mtime_ns
         ready = Opened(source, facts["digest"], facts["size"], facts["media"], facts["title"], str(path), modified_ns)
         found = await asyncio.to_thread(cut, ready, mark or 0, BATCH)
 
@@ -154,17 +168,14 @@ class Reader(Actor):
         after = None if found.mark is None else asdict(found.mark)
         return Computed({"sections": rows, "mark": after}, Work(kind="cut"), sources=(document.id,))
 
-    def _path_of(self, opened: DocumentOpened, document: Note) -> tuple[Path, bool]:
-        """Where the text can be read here, and whether it is a copy: what was fetched or converted is in its note."""
-        facts = document.content
-        if facts["text"] is None:
-            return Path(opened.location), False
-        path = self._spool / f"{facts['digest']}.txt"
+    def _spooled(self, digest: str, text: str) -> Path:
+        """Where a text that is no file of its own can be read here."""
+        path = self._spool / f"{digest}.txt"
         if not path.exists():
-            partial = path.with_suffix(f".{id(opened)}.tmp")
-            partial.write_text(facts["text"], "utf-8")
+            partial = path.with_suffix(f".{new_id()}.tmp")
+            write_text(partial, text)
             partial.replace(path)
-        return path, True
+        return path
 
     async def parked(self, event: Event, failure: Failure) -> StreamClosed:
         payload: DocumentOffered | DocumentOpened = decode(event)

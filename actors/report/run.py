@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from roost.streams import Conflict, Event, Inbox, Position, decode
+from roost.streams import Conflict, Event, Inbox, Log, Position, Shard, decode
 
 from ..actor import Actor
 from ..documents import Source
@@ -21,9 +21,10 @@ from ..models import Model, model_from_name
 from ..worker import inbox_name
 from .budget import Budget
 from .halt import Halt
+from .kept import keep_texts
 from .reader import DocumentOffered, Reader
 from .report import Report
-from .spec import RunEnded, RunStarted
+from .spec import RunEnded, RunResumed, RunStarted
 
 if TYPE_CHECKING:
     from ..replay.branch import Branch
@@ -66,7 +67,10 @@ async def working(
 
 
 async def start(flock: Flock, spec: RunStarted, sources: Sequence[Source], spool: Path) -> Position:
-    """Start a run: its inboxes first, so that no event finds none; the position before its first event."""
+    """Start a run: its inboxes first, so that no event finds none; the position before its first event.
+
+    What lies in `spool` goes with this process, so it is put into the memory, and read from there."""
+    sources = await keep_texts(flock.memory, sources, spool)
     since = await flock.log.last()
     for actor in agents_for(spec, spool):
         types = [handler.declaration.name for handler in actor.handlers.values()]
@@ -115,20 +119,45 @@ async def end(
         "done" if complete else "failed" if finished.result is None else "partial"
     )
     ended = await _told(flock, RunEnded(spec.run, outcome, finished.result, finished.missing, finished.unnamed), cause)
-    for actor in agents_for(spec, Path(), branch=branch):
-        await Inbox(flock.shard, inbox_name(actor.name, spec.run), "starter").unsubscribe(drop=finished.result is None)
+    await take_inboxes_away(flock.shard, spec, ended, branch=branch)
     return ended
+
+
+async def take_inboxes_away(shard: Shard, spec: RunStarted, ended: RunEnded, *, branch: Branch | None = None) -> None:
+    """Of a run that has ended; with what they still hold if there is no report."""
+    for actor in agents_for(spec, Path(), branch=branch):
+        await Inbox(shard, inbox_name(actor.name, spec.run), "starter").unsubscribe(drop=ended.report is None)
+
+
+async def ending_of(shard: Shard, run: str) -> tuple[RunEnded | None, int]:
+    """How a run has ended, None while it has not; and the version of its subject."""
+    last = await Log(shard).subject(f"run/{run}", limit=1)
+    if not last:
+        return None, 0
+    return decode(last[0]) if last[0].type == "run.ended" else None, last[0].version or 0
+
+
+async def go_on(flock: Flock, resumed: RunResumed) -> RunEnded | None:
+    """Tell that a run is gone on with, unless it has ended meanwhile: then how."""
+    while True:
+        ended, version = await ending_of(flock.shard, resumed.run)
+        if ended is not None:
+            return ended
+        try:
+            await flock.append(resumed, run=resumed.run, expected=version)
+            return None
+        except Conflict:
+            continue
 
 
 async def _told(flock: Flock, ended: RunEnded, cause: str | None) -> RunEnded:
     """Tell that a run has ended, unless another has: a run ends once, whoever was taken for dead meanwhile."""
-    subject = f"run/{ended.run}"
     while True:
-        last = await flock.log.subject(subject, limit=1)
-        if last and last[0].type == "run.ended":
-            return decode(last[0])  # type: ignore[no-any-return]  # declared by the event's type
+        already, version = await ending_of(flock.shard, ended.run)
+        if already is not None:
+            return already
         try:
-            await flock.append(ended, run=ended.run, cause=cause, expected=last[0].version if last else 0)
+            await flock.append(ended, run=ended.run, cause=cause, expected=version)
             return ended
         except Conflict:
             continue

@@ -17,11 +17,15 @@ from roost.actors import Flock
 from roost.actors.mapreduce import JobFinished, unless_failed
 from roost.actors.report import (
     LEASE,
+    Baton,
+    RunEnded,
     RunResumed,
     RunStarted,
     conducting,
     end,
+    ending_of,
     follow,
+    go_on,
     start,
     unfinished,
     working,
@@ -29,6 +33,7 @@ from roost.actors.report import (
 from roost.streams import Event, Position, RoostError, new_id
 from roost.streams.inbox import InboxGone
 
+from ..amounts import SHORT_ID
 from ..failure import tell
 from ..processes import Processes, ProcessesFailed
 from .order import RUN_LOST, Order, sharing_of, write_spec
@@ -47,6 +52,10 @@ STOP = timedelta(seconds=15)
 """What the processes of a run are given to end, before they are killed."""
 LAST_WORD = timedelta(seconds=5)
 """What a run that is stopped takes at most to say so in the log."""
+
+
+class RunHasEnded(RoostError):
+    """There is nothing to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +111,16 @@ async def conduct(
                 assert run.since is not None
                 following = partial(follow, flock, run.spec, run.since, watch_on)
                 finished = await _worked(order, url, flock, run, following)
-            except InboxGone as error:
-                raise RoostError(RUN_LOST) from error
+                await end(flock, run.spec, finished, cause=last, branch=run.branch)  # what ended the following
             except asyncio.CancelledError:
-                if not baton.is_lost:  # otherwise it goes on elsewhere
-                    await _abandon(flock, run, "the run was stopped")
+                await _abandon(flock, run, baton, "the run was stopped")
                 raise
-            except ProcessesFailed as error:
-                await _abandon(flock, run, str(error))
-                raise
-            await end(flock, run.spec, finished, cause=last, branch=run.branch)  # the event that ended the following
+            except (InboxGone, ProcessesFailed) as error:
+                if not await _has_ended(flock, run):
+                    if isinstance(error, InboxGone):
+                        raise RoostError(RUN_LOST) from error
+                    await _abandon(flock, run, baton, str(error))
+                    raise
         return await to_document(flock, await _gather(flock, run))
 
 
@@ -127,9 +136,22 @@ async def _begin(flock: Flock, order: Order, run: Begun) -> Begun:
     """The run, begun now if it was not before."""
     if run.since is None:
         run = replace(run, since=await start(flock, run.spec, order.sources, order.spool))
-    if run.announced is not None:
-        await flock.append(run.announced, run=run.spec.run)
+    if run.announced is not None and (ended := await go_on(flock, run.announced)) is not None:
+        raise RunHasEnded(has_ended(ended, flock.name))
     return run
+
+
+def has_ended(ended: RunEnded, flock: str) -> str:
+    """That there is nothing to go on with, and what there is instead."""
+    run = f"{ended.run[:SHORT_ID]} --flock {flock}"
+    if ended.report is None:
+        return f"run {ended.run} was ended without a report: `roost fork {run}` goes on from there in a new run"
+    how = "is done" if ended.outcome == "done" else "has ended, with parts missing"
+    more = "" if ended.outcome == "done" else f", and `roost fork {run}` goes on from there in a new run"
+    return (
+        f"run {ended.run} {how}: there is nothing to go on with; its report is `roost note {ended.report[:SHORT_ID]} "
+        f"--flock {flock}`, what it took `roost report {run}`{more}"
+    )
 
 
 def _tell_waiting() -> None:
@@ -166,10 +188,18 @@ def _report(line: str) -> None:
         tell(line)
 
 
-async def _abandon(flock: Flock, run: Begun, reason: str) -> None:
-    """Let the log say that the run is over, and take its inboxes away, if that goes quickly."""
+async def _has_ended(flock: Flock, run: Begun) -> bool:
+    """Whether another process has ended the run, which was gone on with while this one was frozen: then all is well."""
+    ended, _ = await ending_of(flock.shard, run.spec.run)
+    return ended is not None
+
+
+async def _abandon(flock: Flock, run: Begun, baton: Baton, reason: str) -> None:
+    """Let the log say that the run is over, and take its inboxes away, if that goes quickly, and nobody else has taken
+    the run over."""
     try:
         async with asyncio.timeout(LAST_WORD.total_seconds()):
-            await end(flock, run.spec, unfinished(run.spec, reason), branch=run.branch)
+            if await baton.is_held():
+                await end(flock, run.spec, unfinished(run.spec, reason), branch=run.branch)
     except (RoostError, TimeoutError) as error:
         log.warning("the log does not say that the run was stopped", run=run.spec.run, error=str(error))

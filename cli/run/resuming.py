@@ -12,7 +12,7 @@ from pathlib import Path
 
 from roost.actors import Flock
 from roost.actors.replay import LoggedRun
-from roost.actors.report import RunEnded, RunResumed, RunStarted
+from roost.actors.report import RunEnded, RunResumed, RunStarted, take_inboxes_away
 from roost.streams import Position, RoostError, Settings, Shard, decode
 from roost.streams.every_shard import find_shards
 
@@ -21,9 +21,9 @@ from ..failure import tell
 from ..fork.branch import load_branch
 from ..options import Common
 from ..run_choice import find_run
-from .conduct import Begun, conduct
+from .conduct import Begun, RunHasEnded, conduct, has_ended
 from .interrupt import Interrupted, interruptible
-from .main import check_out, conclude
+from .main import FEW, check_out, conclude
 from .order import Order
 from .progress import Progress
 from .quiet import quieten
@@ -61,6 +61,8 @@ async def _resume(
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
         standing = await _stand(shards, await find_run(shards, run))
+        if standing.spec is not None and standing.ended is not None:  # and perhaps was killed before its inboxes went
+            await take_inboxes_away(shards[0], standing.spec, standing.ended)
         spec = _resumable(standing, settings.flock)
         spec = replace(spec, agents=agents or spec.agents, processes=processes or spec.processes)
         order = _order(spec, settings, spool, common.verbose)
@@ -70,7 +72,7 @@ async def _resume(
             branch = None if spec.origin is None else await load_branch(flock, spec.run)
             return Begun(spec, standing.before, branch, RunResumed(spec.run, spec.processes))
 
-        tell(f"going on with run {spec.run[:SHORT_ID]}: {', '.join(spec.documents)}")
+        tell(f"going on with run {spec.run[:SHORT_ID]}: {_named(spec.documents)}")
         with Progress(questions=len(spec.questions), sources=len(spec.documents)) as progress:
             document = await conduct(order, connection.url, settings.flock, progress.watch, begin=begin)
         return conclude(document, common, out)
@@ -94,17 +96,18 @@ async def _stand(shards: list[Shard], run: str) -> Standing:
     return standing
 
 
+def _named(documents: tuple[str, ...]) -> str:
+    more = len(documents) - FEW
+    return ", ".join(documents[:FEW]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _resumable(standing: Standing, flock: str) -> RunStarted:
     """The specification of a run that can be gone on with. Raises RoostError."""
     run, spec = standing.run, standing.spec
     if spec is None:
         raise RoostError(f"run {run} is no run of `roost run`: its actors go on by themselves (roost work MODULE)")
     if standing.ended is not None:
-        how = {"done": "is done", "partial": "has ended, with parts missing", "failed": "was ended without a report"}
-        raise RoostError(
-            f"run {run} {how[standing.ended.outcome]}: there is nothing to go on with; `roost report {run[:SHORT_ID]} "
-            f"--flock {flock}` tells of it"
-        )
+        raise RunHasEnded(has_ended(standing.ended, flock))
     if spec.origin is None and standing.offered < len(spec.documents):  # a fork begins when all of its past is there
         raise RoostError(
             f"run {run} stopped before all of its documents were named in the log: start it again, and what was "
