@@ -179,7 +179,7 @@ def first_difference(was: Any, now: Any, path: str) -> Difference | None:
                 return difference
         return None
     if isinstance(was, list):
-        listed: list[Any] = was
+        listed = cast("list[object]", was)
         others: list[Any] = now
         for number, (one, other) in enumerate(zip(listed, others, strict=False)):
             difference = first_difference(one, other, f"{path}[{number}]")

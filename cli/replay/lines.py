@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -146,7 +147,7 @@ def _failed(data: dict[str, Any]) -> str:
     return f"{data['handler']} on {data['type']}: {data['error']}: {data['message']}"
 
 
-FORMS: dict[str, Any] = {
+FORMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "note.written": lambda data: f"note {_short(data['note'])}, {data['size']} bytes",
     "note.read": _read,
     "note.missed": _missed,

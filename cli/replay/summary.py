@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 COUNTED = {
     "delivery.handled": "handled", "delivery.retried": "retried", "delivery.parked": "parked",
@@ -34,7 +34,7 @@ class Summary:
             return True
         if kind not in TAKEN or not isinstance(data, dict):
             return False
-        told: dict[str, Any] = data
+        told = cast("dict[str, Any]", data)
         try:
             match kind:
                 case "note.read":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import orjson
 from rich.text import Text
@@ -163,8 +163,7 @@ class ReplayApp(App[None]):
             shown.append(f"{name:<8}", style="dim").append(f"{_plain(value)}\n")
         data = told.data if isinstance(told.data, str) else orjson.dumps(told.data, option=orjson.OPT_INDENT_2).decode()
         shown.append(printable(data[:LONGEST_DATA]))
-        named: Any = told.data if isinstance(told.data, dict) else {}
-        digest = named.get("digest")
+        digest = cast("dict[str, Any]", told.data).get("digest") if isinstance(told.data, dict) else None
         if isinstance(digest, str):
             raw = await find_content(self._shards, digest)
             text = "it was forgotten" if raw is None else raw[: 4 * CONTENT].decode(errors="replace")[:CONTENT]
