@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -159,6 +160,25 @@ async def test_what_was_done_before_the_point_is_not_done_again(flock: Flock, ha
         after = await deliveries(flock, other.run)
         assert before + after == await deliveries(flock, made.run)
         assert begun.pending <= after.total()
+    assert await agrees(flock)
+
+
+@pytest.mark.long
+async def test_from_any_point_the_same_comes_of_it_and_nothing_is_done_twice(flock: Flock, tmp_path: Path) -> None:
+    made = await read(flock, write_handbook(tmp_path / "handbook.md", 70))
+    events = await of_run(flock, made.run)
+    finished = next(each.position for each in events if each.type == "job.finished")
+    assert finished is not None
+    points = [each.position for each in events if each.position is not None and each.position < finished]
+    handled = [each.position for each in events if each.type == "delivery.handled"]
+    all_of_them = (await deliveries(flock, made.run)).total()
+    for point in Random(7).sample(points, 20):
+        begun = await fork(flock, made.run, at=point)
+        other = await go_on(flock, begun, tmp_path)
+        assert other.report == made.report
+        assert await works(flock, other.run) == {}
+        before = sum(1 for each in handled if each is not None and each <= begun.at)
+        assert before + (await deliveries(flock, other.run)).total() == all_of_them
     assert await agrees(flock)
 
 
