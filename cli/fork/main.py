@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from ..options import Common
 from ..run.conduct import Begun, conduct
 from ..run.interrupt import Interrupted, interruptible
 from ..run.main import check_out, conclude
-from ..run.order import Order
+from ..run.order import order_of
 from ..run.progress import Progress
 from ..run.quiet import quieten
 from ..run_choice import find_run
 from .course import show_past, watch_own
 from .own_actors import work_until_done
+
+BeginFork = Callable[[Flock], Awaitable[Fork]]
 
 PATIENCE = timedelta(seconds=10)
 MAX_EDIT_BYTES = 64 * 1024 * 1024
@@ -98,23 +100,16 @@ async def _fork(common: Common, asked: Asked, spool: Path) -> int:
 
 async def _conducted(
     common: Common, asked: Asked, connection: Connection, settings: Settings, started: RunStarted, spool: Path,
-    begin: Any, made: list[Fork],
+    begin: BeginFork, made: list[Fork],
 ) -> int:  # fmt: skip
     """A fork of what `roost run` has made."""
-    spec = replace(started, model=asked.model or started.model)
-    if spec.model != started.model:
-        spec = replace(spec, latency_ms=0)
-    spec = _adjusted(spec, asked)
-    order = Order(
-        settings=settings, sources=(), questions=spec.questions, model=spec.model, spool=spool,
-        latency=timedelta(milliseconds=spec.latency_ms), agents=spec.agents, processes=spec.processes, mode=spec.mode,
-        max_calls=spec.max_calls, max_cost_usd=None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd),
-        allow_private=spec.allow_private, prices=spec.prices, verbose=common.verbose,
-    )  # fmt: skip
+    latency_ms = started.latency_ms if asked.model in (None, started.model) else 0
+    spec = _adjusted(replace(started, model=asked.model or started.model, latency_ms=latency_ms), asked)
+    order = order_of(spec, settings, spool, common.verbose)
     await order.make_model().close()  # one that cannot be used is said now
 
     async def begun(flock: Flock) -> Begun:
-        one: Fork = await begin(flock)
+        one = await begin(flock)
         assert one.spec is not None
         await show_past(flock, one, progress.watch)
         return Begun(one.spec, one.since, one.branch)
@@ -125,12 +120,12 @@ async def _conducted(
     return conclude(document, common, asked.out)
 
 
-async def _own(common: Common, asked: Asked, connection: Connection, settings: Settings, begin: Any) -> int:
+async def _own(common: Common, asked: Asked, connection: Connection, settings: Settings, begin: BeginFork) -> int:
     """A fork of what actors of the user's own have made."""
     if asked.out is not None or (asked.processes or 1) > 1:
         raise click.UsageError("--out and --processes are for forks of what `roost run` has made")
     async with Flock.open(settings.flock, connection.url, model=asked.model) as flock:
-        one: Fork = await begin(flock)
+        one = await begin(flock)
         done = await work_until_done(flock, one)
     document = {"run": one.run, "flock": settings.flock, **_facts(one), **done}
     if common.json:

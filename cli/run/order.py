@@ -52,6 +52,26 @@ class Order:
         return model
 
 
+def order_of(spec: RunStarted, settings: Settings, spool: Path, verbose: int) -> Order:
+    """What a run was ordered as, by its specification: its documents are named in the log."""
+    return Order(
+        settings=settings,
+        sources=(),
+        questions=spec.questions,
+        model=spec.model,
+        spool=spool,
+        latency=timedelta(milliseconds=spec.latency_ms),
+        agents=spec.agents,
+        processes=spec.processes,
+        mode=spec.mode,
+        max_calls=spec.max_calls,
+        max_cost_usd=None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd),
+        allow_private=spec.allow_private,
+        prices=spec.prices,
+        verbose=verbose,
+    )
+
+
 def sharing_of(mode: Mode) -> Sharing:
     """How a run of that mode asks its memory; runs that are isolated share it among their own agents."""
     return "cache" if mode == "cache" else "once"

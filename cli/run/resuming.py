@@ -7,13 +7,12 @@ import tempfile
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 
 from roost.actors import Flock
 from roost.actors.replay import LoggedRun
 from roost.actors.report import RunEnded, RunResumed, RunStarted, take_inboxes_away
-from roost.streams import Position, RoostError, Settings, Shard, decode
+from roost.streams import Position, RoostError, Shard, decode
 from roost.streams.every_shard import find_shards
 
 from ..amounts import SHORT_ID
@@ -24,7 +23,7 @@ from ..run_choice import find_run
 from .conduct import Begun, RunHasEnded, conduct, has_ended
 from .interrupt import Interrupted, interruptible
 from .main import FEW, check_out, conclude
-from .order import Order
+from .order import order_of
 from .progress import Progress
 from .quiet import quieten
 
@@ -65,7 +64,7 @@ async def _resume(
             await take_inboxes_away(shards[0], standing.spec, standing.ended)
         spec = _resumable(standing, settings.flock)
         spec = replace(spec, agents=agents or spec.agents, processes=processes or spec.processes)
-        order = _order(spec, settings, spool, common.verbose)
+        order = order_of(spec, settings, spool, common.verbose)
         await order.make_model().close()  # a model that cannot be used is said now
 
         async def begin(flock: Flock) -> Begun:
@@ -114,22 +113,3 @@ def _resumable(standing: Standing, flock: str) -> RunStarted:
             "computed is found"
         )
     return spec
-
-
-def _order(spec: RunStarted, settings: Settings, spool: Path, verbose: int) -> Order:
-    return Order(
-        settings=settings,
-        sources=(),
-        questions=spec.questions,
-        model=spec.model,
-        spool=spool,
-        latency=timedelta(milliseconds=spec.latency_ms),
-        agents=spec.agents,
-        processes=spec.processes,
-        mode=spec.mode,
-        max_calls=spec.max_calls,
-        max_cost_usd=None if spec.max_cost_usd is None else Decimal(spec.max_cost_usd),
-        allow_private=spec.allow_private,
-        prices=spec.prices,
-        verbose=verbose,
-    )
