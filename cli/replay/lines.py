@@ -155,19 +155,15 @@ FORMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "work.computed": _computed,
     "work.failed": lambda data: f"{data['error']}: {data['message']}",
     "work.reused": _work,
-    "delivery.handled": lambda data: (
-        f"{data['handler']} on {data['type']}: {data['emitted']} events, {data['ms']:.0f} ms"
-    ),
-    "delivery.retried": lambda data: f"{data['handler']} on {data['type']}: {data['error']}: {data['message']}",
-    "delivery.parked": lambda data: f"{data['handler']} on {data['type']}: {data['error']}: {data['message']}",
+    "delivery.handled": _handled,
+    "delivery.retried": _failed,
+    "delivery.parked": _failed,
     "run.started": _started,
     "document.offered": lambda data: str(data["name"]),
     "document.opened": lambda data: f"{data['name']}, note {_short(data['document'])}",
     "part.offered": lambda data: f"{data['label']}, note {_short(data['note'])}",
     "part.mapped": _mapped,
-    "stream.closed": lambda data: (
-        f"{data['label'] or data['stream']}: {data['error'] or str(data['batches']) + ' batches'}"
-    ),
+    "stream.closed": _closed,
     "group.formed": lambda data: f"group {data['group']} of {data['groups']}",
     "group.reduced": lambda data: f"group {data['group']}: {data['error'] or 'note ' + _short(data['result'])}",
     "run.ended": lambda data: f"{data['outcome']}, report {_short(data['report'])}",

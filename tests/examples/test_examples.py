@@ -78,6 +78,11 @@ async def test_a_projection_is_followed_and_read(newcomer: Newcomer, examples: P
         assert lines == [alice, bob, "behind the log by 0 events"]
 
 
+async def test_a_run_is_done_again_and_a_changed_actor_shows(newcomer: Newcomer, examples: Path) -> None:
+    lines = (await newcomer.python(examples / "17_replay.py")).splitlines()
+    assert lines == ["looking at owls see owls", "[]", "event[0].data.words was 3 is 2"]
+
+
 async def test_of_three_processes_one_computes(newcomer: Newcomer, examples: Path) -> None:
     lines = (await newcomer.python(examples / "06_processes.py")).splitlines()
     computed = [line.removesuffix(" computes") for line in lines if line.endswith(" computes")]
