@@ -29,12 +29,12 @@ class Moment:
         if (clock := _CLOCK.fullmatch(text)) is not None:
             return cls(clock=timedelta(hours=int(clock[1]), minutes=int(clock[2]), seconds=float(clock[3] or 0)))
         try:
-            time = datetime.fromisoformat(text)
-        except ValueError:
+            time = datetime.fromisoformat(text).astimezone()
+        except (ValueError, OverflowError):  # the first and the last year have days that are none elsewhere
             raise click.UsageError(
                 f"{text!r} is no time: write +12.5s since the run's beginning, 14:03:10, or 2026-11-23T14:03:10"
             ) from None
-        return cls(time=time.astimezone())
+        return cls(time=time)
 
     def ms(self, began_ms: int) -> int:
         """The moment, in milliseconds, of a run that began then."""

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from roost.streams import Position, RoostError, Shard
 
 from .crew import AgentThen, Crew
+from .moment import Moment
 from .summary import Summary
 from .told_event import Told, told_pages
 
 PAGE = 200
-FRAME_PAGES = 10
+FRAME_PAGES = 4
 """Pages between two frames."""
 MAX_KEPT = 200_000
 MAX_PAGES = 100
@@ -47,11 +48,15 @@ class Still:
 
 
 class Reel:
-    """Of one run."""
+    """Of one run, up to and with a position, or up to a moment."""
 
-    def __init__(self, shards: Sequence[Shard], run: str) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], run: str, *, until: Position | None = None, at: Moment | None = None
+    ) -> None:
         self.run = run
         self._shards = shards
+        self._until = until
+        self._at = at
         self._begins: list[Position] = []
         """Where the first event of each page stands."""
         self._times: list[int] = []
@@ -68,7 +73,7 @@ class Reel:
     async def wind(self, progress: Callable[[int], None] = lambda _: None) -> None:
         """Through all that there is."""
         summary, crew = Summary(), Crew()
-        async with aclosing(told_pages(self._shards, self.run)) as pages:
+        async with aclosing(self._told()) as pages:
             async for page in pages:
                 if self._kept is not None:
                     self._kept += page
@@ -89,6 +94,18 @@ class Reel:
                 progress(self.count)
                 await asyncio.sleep(0)
         self.first_ms = self._times[0] if self._times else 0
+
+    async def _told(self) -> AsyncGenerator[list[Told]]:
+        """Pages of the events that the reel is of."""
+        last_ms: int | None = None
+        async with aclosing(told_pages(self._shards, self.run, until=self._until)) as pages:
+            async for page in pages:
+                if self._at is not None and last_ms is None:
+                    last_ms = self._at.ms(page[0].ms)
+                if last_ms is not None and page[-1].ms > last_ms:
+                    yield [told for told in page if told.ms <= last_ms]
+                    return
+                yield page
 
     def known(self, number: int) -> Told | None:
         """The event of that number, from 0, if its page is at hand."""
@@ -132,7 +149,8 @@ class Reel:
             return await self.number_at(position.ms)
         index = max(0, bisect_right(self._begins, position) - 1)
         page = await self.page(index)
-        return max(0, index * PAGE + sum(told.position <= position for told in page) - 1)
+        before = sum(told.position <= position for told in page)
+        return min(max(0, index * PAGE + before - 1), max(0, self.count - 1))
 
     async def find(self, text: str, after: int) -> int | None:
         """The number of the first event behind that one that has the text somewhere; from the beginning on when there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region, Size
@@ -11,8 +12,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.worker import Worker
 
+from roost.streams import RoostError
 from roost.streams.printable import printable
 
+from ..amounts import shorten_ids
 from ..event_line import colour_of
 from .lines import words_of
 from .reel import PAGE, Reel
@@ -21,6 +24,7 @@ from .told_event import Told
 NUMBER = 7
 AGENT = 11
 KIND = 18
+BEFORE_WORDS = NUMBER + 11 + AGENT + 2 + KIND + 2
 
 
 class Timeline(ScrollView):
@@ -61,17 +65,20 @@ class Timeline(ScrollView):
             self._want(number // PAGE)
             return Strip([Segment(f"{number + 1:>{NUMBER}}  …")]).adjust_cell_length(width)
         style = Style(reverse=number == self._cursor)
-        return Strip(self._segments(number, told, style)).adjust_cell_length(width, style)
+        return Strip(self._segments(number, told, style, width)).adjust_cell_length(width, style)
 
-    def _segments(self, number: int, told: Told, style: Style) -> list[Segment]:
+    def _segments(self, number: int, told: Told, style: Style, width: int) -> list[Segment]:
         seconds = (told.ms - self._reel.first_ms) / 1000
         agent = _line(str(told.meta.get("actor") or ""))[:AGENT]
         dim = style + Style(dim=True)
+        words, left = shorten_ids(_line(words_of(told))), max(1, width - BEFORE_WORDS)
+        if cell_len(words) > left:
+            words = set_cell_size(words, left - 1) + "…"
         return [
             Segment(f"{number + 1:>{NUMBER}} {seconds:8.2f}  ", dim),
             Segment(f"{agent:<{AGENT}}  ", style),
             Segment(f"{_line(told.kind)[:KIND]:<{KIND}}  ", style + Style(color=colour_of(told.kind))),
-            Segment(_line(words_of(told)), style),
+            Segment(words, style),
         ]
 
     def _want(self, index: int) -> None:
@@ -82,6 +89,8 @@ class Timeline(ScrollView):
     async def _fetch(self, index: int) -> None:
         try:
             await self._reel.page(index)
+        except RoostError:
+            return  # who moves there is told; the line stays empty
         finally:
             del self._wanted[index]
         self.refresh()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
+import click
 import orjson
 from rich.text import Text
 from textual import work
@@ -17,9 +18,11 @@ from textual.widgets import Footer, Input, Static
 
 from roost.streams import Position, RoostError, SettingsError, Shard
 from roost.streams.contents import find_content
+from roost.streams.every_shard import shard_of_note
 from roost.streams.printable import printable
 
-from ..amounts import SHORT_ID
+from ..amounts import SHORT_ID, shorten_ids
+from ..live_notes import find_live
 from .moment import Moment
 from .reel import Reel, Still
 from .timeline import Timeline
@@ -35,6 +38,8 @@ MEMORY = (
     ("notes", "bytes"), ("read", "missed"), ("computing", "computed"), ("found", "joined"), ("calls", "tokens"),
     ("failed", "cost_usd"),
 )  # fmt: skip
+BRIEF = ("notes", "read", "computing", "computed", "found", "joined", "calls")
+"""What a narrow terminal has room for."""
 
 
 class ReplayApp(App[None]):
@@ -49,6 +54,7 @@ class ReplayApp(App[None]):
     #agents { max-height: 40%; }
     #memory, #event { border-top: solid $primary-background; }
     #event { height: 1fr; padding: 0 1; }
+    #brief { display: none; height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     #ask { display: none; height: 3; }
     #ask.asked { display: block; }
     .narrow #body { layout: vertical; }
@@ -58,6 +64,7 @@ class ReplayApp(App[None]):
     }
     .narrow #agents { width: 40; height: 100%; max-height: 100%; }
     .narrow #memory { display: none; }
+    .narrow #brief { display: block; }
     .narrow #event { width: 1fr; height: 100%; border-top: none; border-left: solid $primary-background; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,6 +74,8 @@ class ReplayApp(App[None]):
         Binding("pageup", "step(-20)", "page back", show=False),
         Binding("home", "go(0)", "begin", show=False),
         Binding("end", "go(-1)", "end", show=False),
+        Binding("shift+down,d", "scroll_event(1)", "more of the event", show=False),
+        Binding("shift+up,u", "scroll_event(-1)", "back in the event", show=False),
         Binding("space", "play", "play/pause"),
         Binding("plus", "faster(2)", "faster", key_display="+", show=False),
         Binding("minus", "faster(0.5)", "slower", key_display="-", show=False),
@@ -75,6 +84,7 @@ class ReplayApp(App[None]):
         Binding("n", "next_hit", "next hit", show=False),
         Binding("question_mark", "help", "keys", key_display="?"),
         Binding("q", "quit", "quit"),
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
     ]
 
     def __init__(
@@ -83,14 +93,16 @@ class ReplayApp(App[None]):
     ) -> None:  # fmt: skip
         super().__init__()
         self._shards = list(shards)
-        self.reel = Reel(shards, run)
+        self.reel = Reel(shards, run, until=until, at=at)
         self._timeline = Timeline(self.reel)
         self.number = 0
         """The event that the cursor is on, from 0."""
         self.speed = speed or 1.0
         self.playing = False
         self._plays_at_once = speed is not None
-        self._begin_at: Position | Moment | None = until or at
+        self._begins_at_end = speed is None and (until is not None or at is not None)
+        self.failure: RoostError | None = None
+        """Why it has ended, if by itself."""
         self._clock: tuple[float, float] = 0.0, 0.0
         self._asked = ""
         self._search = ""
@@ -104,6 +116,7 @@ class ReplayApp(App[None]):
                 yield Static("", id="memory", markup=False)
                 with VerticalScroll(id="event", can_focus=False):
                     yield Static("", id="data", markup=False)
+        yield Static("", id="brief", markup=False)
         yield Input(id="ask")
         yield Footer()
 
@@ -122,21 +135,20 @@ class ReplayApp(App[None]):
         try:
             await self.reel.wind(lambda count: self._head(f"reading the run: {count:,} events"))
         except RoostError as error:
-            self.exit(message=printable(str(error)), return_code=1)
+            self._fail(error)
             return
         if not self.reel.count:
-            self.exit(message=f"run {self.reel.run} has no events", return_code=1)
+            self._fail(RoostError(f"run {self.reel.run} has no events up to there"))
             return
         self._timeline.wound()
-        match self._begin_at:
-            case Position() as position:
-                self._move(await self.reel.number_of(position))
-            case Moment() as moment:
-                self._move(await self.reel.number_at(moment.ms(self.reel.first_ms)))
-            case None:
-                self._move(0)
+        self._move(self.reel.count - 1 if self._begins_at_end else 0)
         if self._plays_at_once:
             self.action_play()
+
+    def _fail(self, error: RoostError) -> None:
+        """What cannot be read is told where commands tell it, in a line, when the screen is left."""
+        self.failure = error
+        self.exit(return_code=1)
 
     def _move(self, number: int) -> None:
         self.number = max(0, min(number, self.reel.count - 1))
@@ -147,28 +159,48 @@ class ReplayApp(App[None]):
     async def _show(self) -> None:
         if not self.reel.count:
             return
-        still = await self.reel.at(self.number)
+        try:
+            still = await self.reel.at(self.number)
+            event = await self._event(still)
+        except RoostError as error:
+            self._fail(error)
+            return
+        side = self.query_one("#side").size
+        rows = side.height if self.screen.has_class("narrow") else side.height * 2 // 5
         self._head(_where(self, still))
-        self.query_one("#agents", Static).update(_agents(still, max(10, self.query_one("#side").size.width - 3)))
+        self.query_one("#agents", Static).update(_agents(still, max(10, side.width - 3), max(1, rows - 2)))
         self.query_one("#memory", Static).update(_memory(still))
-        self.query_one("#data", Static).update(await self._event(still))
+        self.query_one("#brief", Static).update(_brief(still))
+        self.query_one("#data", Static).update(event)
         self.query_one("#event", VerticalScroll).scroll_home(animate=False)
 
     async def _event(self, still: Still) -> Text:
         """The event, and the beginning of the note that it names."""
-        told = still.told
+        told, named = still.told, cast("dict[str, Any]", still.told.data)
         shown = Text()
-        for name, value in (("subject", f"{told.subject}@{told.version}"), ("id", told.meta.get("id")),
+        for name, value in (("subject", f"{shorten_ids(told.subject)}@{told.version}"), ("id", told.meta.get("id")),
                             ("cause", told.meta.get("cause"))):  # fmt: skip
             shown.append(f"{name:<8}", style="dim").append(f"{_plain(value)}\n")
         data = told.data if isinstance(told.data, str) else orjson.dumps(told.data, option=orjson.OPT_INDENT_2).decode()
         shown.append(printable(data[:LONGEST_DATA]))
-        digest = cast("dict[str, Any]", told.data).get("digest") if isinstance(told.data, dict) else None
-        if isinstance(digest, str):
-            raw = await find_content(self._shards, digest)
-            text = "it was forgotten" if raw is None else raw[: 4 * CONTENT].decode(errors="replace")[:CONTENT]
-            shown.append("\n\ncontent\n", style="dim").append(printable(text))
+        content = await self._content(named) if isinstance(told.data, dict) else None
+        if content is not None:
+            shown.append("\n\ncontent\n", style="dim").append(printable(content))
         return shown
+
+    async def _content(self, data: dict[str, Any]) -> str | None:
+        """How the note begins that an event names: as its record tells, where the event has no digest. To look is no
+        read that is logged."""
+        digest, note = data.get("digest"), data.get("note")
+        if not isinstance(digest, str):
+            if not isinstance(note, str):
+                return None
+            [live] = await find_live(shard_of_note(self._shards, note), [note])
+            if live is None:
+                return "it has expired, or was forgotten"
+            digest = live.record.digest
+        raw = await find_content(self._shards, digest)
+        return "it was forgotten" if raw is None else raw[: 4 * CONTENT].decode(errors="replace")[:CONTENT]
 
     def _head(self, text: str) -> None:
         self.query_one("#head", Static).update(Text(printable(text), no_wrap=True, overflow="ellipsis"))
@@ -182,6 +214,11 @@ class ReplayApp(App[None]):
         """To an event by its number; from the end if it is negative."""
         self.playing = False
         self._move(self.reel.count + number if number < 0 else number)
+
+    def action_scroll_event(self, pages: int) -> None:
+        """Further down, or up, in what is told of the event."""
+        event = self.query_one("#event", VerticalScroll)
+        event.scroll_relative(y=pages * max(1, event.size.height // 2), animate=False)
 
     def action_play(self) -> None:
         """Begin to play from here, or stop."""
@@ -204,7 +241,11 @@ class ReplayApp(App[None]):
         if not self.playing:
             return
         began, ms = self._clock
-        number = await self.reel.number_at(int(ms + (time.monotonic() - began) * 1000 * self.speed))
+        try:
+            number = await self.reel.number_at(int(ms + (time.monotonic() - began) * 1000 * self.speed))
+        except RoostError as error:
+            self._fail(error)
+            return
         if self.playing and number > self.number:
             self.playing = number + 1 < self.reel.count
             self._move(number)
@@ -230,8 +271,10 @@ class ReplayApp(App[None]):
             return
         try:
             self._move(await self._number_of(text))
-        except (SettingsError, ValueError) as error:
+        except (SettingsError, click.UsageError) as error:
             self.notify(printable(str(error)), severity="error", markup=False)
+        except RoostError as error:
+            self._fail(error)
 
     def on_key(self, event: Any) -> None:
         """Escape leaves the question."""
@@ -256,7 +299,11 @@ class ReplayApp(App[None]):
         """To the next event that has what was searched for."""
         if not self._search:
             return
-        found = await self.reel.find(self._search, self.number)
+        try:
+            found = await self.reel.find(self._search, self.number)
+        except RoostError as error:
+            self._fail(error)
+            return
         if found is None:
             self.notify(f"nothing has {printable(self._search)!r}", severity="warning", markup=False)
         else:
@@ -266,6 +313,7 @@ class ReplayApp(App[None]):
         """What keys there are."""
         keys = (
             "→ ↓ l j: forward · ← ↑ h k: back · page up/down: twenty · home, end\n"
+            "d u, shift+↓ ↑: more of the event, and back\n"
             "space: play and pause · + -: faster, slower\n"
             "g: go to a number, a position or +12.5s · /: search · n: next hit · q: quit"
         )
@@ -280,15 +328,27 @@ def _where(app: ReplayApp, still: Still) -> str:
     return f"{how}  run {reel.run[:SHORT_ID]}  event {place}  {seconds:.2f} of {all_of_it:.2f} s  {still.told.entry}"
 
 
-def _agents(still: Still, width: int) -> Text:
+def _agents(still: Still, width: int, rows: int) -> Text:
     shown = Text(no_wrap=True)
     shown.append(f"{'agent':<12}{'handled':>8}{'computed':>9}{'reused':>7}\n", style="bold")
-    for name, agent in still.agents.items():
-        acts = name == still.told.meta.get("actor")
+    acting, names = still.told.meta.get("actor"), list(still.agents)
+    if acting in names[rows:]:  # who acts is to be seen, however many there are
+        names = [*names[: rows - 1], acting]
+    for name in names[:rows]:
+        agent, acts = still.agents[name], name == acting
         figures = f"{_plain(name)[:11]:<12}{agent.handled:>8,}{agent.computed:>9,}{agent.reused:>7,}"
         shown.append(f"{figures}\n", style="reverse" if acts else "")
         if acts:
             shown.append(f"  {_plain(agent.doing)[: width - 2]}\n", style="dim")
+    return shown
+
+
+def _brief(still: Still) -> Text:
+    """The memory in a line."""
+    figures, shown = still.summary.figures, Text()
+    for name in BRIEF:
+        shown.append(f"{name} ", style="dim").append(f"{figures[name]:,}  ")
+    shown.append("$", style="dim").append(str(figures["cost_usd"]))
     return shown
 
 
@@ -312,7 +372,9 @@ def _plain(value: Any) -> str:
 async def show_run(
     shards: Sequence[Shard], run: str, *, speed: float | None, until: Position | None, at: Moment | None
 ) -> int:
-    """Let people go through a run; the exit code."""
+    """Let people go through a run; the exit code. Raises RoostError."""
     app = ReplayApp(shards, run, speed=speed, until=until, at=at)
     await app.run_async()
+    if app.failure is not None:
+        raise app.failure
     return app.return_code or 0

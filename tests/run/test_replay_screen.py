@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from roost_tests.command import RoostCommand
 from roost_tests.handbook import QUESTIONS, write_handbook
+from roost_tests.proxy import Proxy
+from roost_tests.recorded_runs import event
 from roost_tests.waiting import wait_until
 
 pytest.importorskip("textual")
 
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from roost.actors import Flock
+from roost.cli.replay.moment import Moment
 from roost.cli.replay.reel import PAGE, Reel
 from roost.cli.replay.tui import ReplayApp
-from roost.streams import Event, Keys, Log, Shard, Unit, Writer, connect
+from roost.streams import Event, Keys, Log, ServerUnavailable, Shard, Unit, Writer, connect
+from roost.streams.every_shard import find_shards
 
 RUN = "long"
 ENTERS, LEAVES = "\x1b[?1049h", "\x1b[?1049l"
@@ -129,6 +135,89 @@ async def test_what_others_wrote_is_text_on_the_screen_and_nothing_else(shard: S
         assert "\x1b" not in app.export_screenshot()
         assert '"[red]\\u001b[2Jnot red[/red]"' in text_of(app, "data")
         assert "[bold]evil" in text_of(app, "agents")
+
+
+async def test_what_is_no_place_is_said_and_one_stays_there(shard: Shard, long_run: int) -> None:
+    app = ReplayApp([shard], RUN)
+    async with app.run_test(size=(110, 30)) as pilot:
+        await ready(app, pilot)
+        for place in ("+", "1-x", "0001-01-01T00:00"):
+            await pilot.press("g")
+            app.query_one("#ask", Input).value = place
+            await pilot.press("enter", "right")
+            await wait_until(lambda: len(app._notifications) > 0)  # pyright: ignore[reportPrivateUsage]  # said there
+            app.clear_notifications()
+            assert app.is_running
+        await is_at(app, 4)
+
+
+async def test_it_goes_no_further_than_it_is_said_to(shard: Shard, long_run: int) -> None:
+    whole = Reel([shard], RUN)
+    await whole.wind()
+    told = (await whole.at(PAGE + 3)).told
+    app = ReplayApp([shard], RUN, until=told.position)
+    async with app.run_test(size=(110, 30)) as pilot:
+        await is_at(app, PAGE + 4)
+        await pilot.press("end", "right")
+        await pilot.pause()
+        assert (app.number, app.reel.count) == (PAGE + 3, PAGE + 4)
+        assert await app.reel.find(f'"n": {PAGE + 4},', 0) is None
+    last_ms = told.ms - whole.first_ms
+    reel = Reel([shard], RUN, at=Moment.parse(f"+{last_ms}ms"))
+    await reel.wind()
+    assert reel.count == await whole.number_at(told.ms) + 1
+
+
+async def test_the_note_that_an_event_names_is_shown_and_no_read_is_logged(server_url: str, flock_name: str) -> None:
+    async with Flock.open(flock_name, server_url, agent="writer") as flock:
+        notes = [await flock.memory.put(text) for text in ("Owls sleep by day.", "Gone \x1b[2J soon.")]
+        for note in notes:
+            await flock.append(event("note.read", f"note/{note.id}", "r", "reader", note=note.id, size=18, count=1))
+        await flock.memory.forget(notes[1].id)
+        shards = await find_shards(flock.connection.client, flock.name, patience=timedelta(seconds=10))
+        before = [event async for event in Log(shards[0]).read()]
+        app = ReplayApp(shards, "r")
+        async with app.run_test(size=(110, 30)) as pilot:
+            await ready(app, pilot)
+            assert "Owls sleep by day." in text_of(app, "data")
+            await pilot.press("right")
+            await is_at(app, 2)
+            assert "it has expired, or was forgotten" in text_of(app, "data")
+        assert [event async for event in Log(shards[0]).read()] == before
+
+
+async def test_a_run_in_several_shards_with_many_agents_is_gone_through(server_url: str, flock_name: str) -> None:
+    async with Flock.open(flock_name, server_url, shards=2) as flock:
+        for number in range(30):
+            agent = f"agent{number:03}"
+            await flock.append(event("part.seen", f"part/{number}", "r", agent, number=number))
+        shards = await find_shards(flock.connection.client, flock.name, patience=timedelta(seconds=10))
+        app = ReplayApp(shards, "r")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(app, pilot)
+            await pilot.press("end")
+            await is_at(app, 30)
+            still = await app.reel.at(29)
+            assert len(still.agents) == 30
+            rows = text_of(app, "agents").split("\n")
+            [row] = [number for number, row in enumerate(rows) if str(still.told.meta["actor"]) in row]
+            assert row < app.query_one("#agents").size.height
+
+
+async def test_a_server_that_goes_away_is_told_in_a_line(
+    shard: Shard, long_run: int, proxy: Callable[[str], Awaitable[Proxy]], server_url: str
+) -> None:
+    faulty = await proxy(server_url)
+    async with await connect(faulty.url) as connection:
+        through = Shard(connection.client, shard.keys, patience=timedelta(seconds=0.2))
+        app = ReplayApp([through], RUN)
+        async with app.run_test(size=(110, 30)) as pilot:
+            await ready(app, pilot)
+            faulty.refuse()
+            faulty.cut()
+            await pilot.press("end")
+            await wait_until(lambda: app.return_code == 1, timeout=20)
+        assert isinstance(app.failure, ServerUnavailable)
 
 
 async def test_on_a_terminal_the_screen_is_the_default_and_q_leaves_it(roost: RoostCommand, tmp_path: Path) -> None:
