@@ -17,6 +17,7 @@ QUESTIONS = (
     "How are arguments passed in a function call?",
 )
 LATENCY = "300ms"
+FLOCK = "demo"
 
 
 @click.command(cls=Command, short_help="See what a shared memory saves; no key needed.")
@@ -30,6 +31,7 @@ def demo(common: Common, latency: str, agents: int) -> int:
     """Ask three questions about Python's language reference, in three processes, three ways.
 
     The offline model extracts sentences; its latency is simulated, so that calls decide and not arithmetic.
+    The runs that share a memory stay in flock demo, or the one that --flock names, until the next demo.
     """
     from roost.actors.documents import write_language_reference
 
@@ -43,7 +45,7 @@ def demo(common: Common, latency: str, agents: int) -> int:
         given: dict[str, Any] = {
             "paths": (str(path),), "questions": QUESTIONS, "model": "offline", "agents": agents, "processes": 1,
             "mode": "compare", "plan": False, "max_calls": None, "max_cost": None, "latency": latency,
-            "allow_private": False, "prices": None, "out": None,
+            "allow_private": False, "prices": None, "out": None, "keep": common.flock or FLOCK,
         }  # fmt: skip
         code = run_order(common, **given)
     tell("on your own documents: `roost run PATH… -q QUESTION`, twice, and then `roost report`")

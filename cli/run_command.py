@@ -28,7 +28,7 @@ MAX_PROCESSES = 64
 @click.option("--shared", is_flag=True, help="One memory, the same work done once (what it does anyway).")
 @click.option("--cache", is_flag=True, help="One memory, but no single flight: look up, compute, store.")
 @click.option("--isolated", is_flag=True, help="A memory of its own, thrown away afterwards.")
-@click.option("--compare", is_flag=True, help="All three ways, one process a question, side by side.")
+@click.option("--compare", is_flag=True, help="All three ways, one process a question, side by side; nothing stays.")
 @click.option("--plan", is_flag=True, help="Only tell what is to come; no model is called.")
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Make at most so many model calls.")
 @click.option("--max-cost", metavar="USD", help="Start no model call once this much is spent.")

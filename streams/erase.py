@@ -7,11 +7,13 @@ from .keys import Keys
 from .scan import scan_keys
 
 
-async def erase_flock(client: CommandClient, flock: str) -> int:
-    """Remove every key of the flock; how many there were. It cannot be undone. Redis errors are let through."""
+async def erase_flock(client: CommandClient, flock: str, *, but: str | None = None) -> int:
+    """Remove every key of the flock, `but` one; how many there were. It cannot be undone. Lets Redis errors through."""
     pattern = Keys(flock).prefix.replace(".0}", ".*}") + "*"
     erased = 0
     async for _, page in scan_keys(client, pattern):
         for key in page:
+            if but is not None and key == but.encode():
+                continue
             erased += int(await client.execute_command("UNLINK", key))
     return erased

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from roost.projections import Figures, Tally
 from roost.streams import Connection, Keys, Log, RoostError, Shard, new_id
 from roost.streams.erase import erase_flock
 
+from .keeping import kept_flock
 from .order import Order
 from .result import accounts
 from .sections import Sections
@@ -24,8 +26,11 @@ MAX_QUESTIONS = 16
 """Processes at the same time."""
 
 
-async def compare(order: Order, connection: Connection, tell: Callable[[str], None]) -> dict[str, Any]:
-    """The documents of the three ways, and how they compare. Their flocks are made for it, and thrown away."""
+async def compare(
+    order: Order, connection: Connection, tell: Callable[[str], None], *, keep: str | None = None
+) -> dict[str, Any]:
+    """The documents of the three ways, and how they compare. Their flocks are made for it, and thrown away, but that of
+    the shared runs if it is to be kept under a name."""
     asked = order.questions or ("",)
     if len(asked) > MAX_QUESTIONS:
         raise RoostError(f"--compare runs a process for each question, for at most {MAX_QUESTIONS} questions")
@@ -33,8 +38,7 @@ async def compare(order: Order, connection: Connection, tell: Callable[[str], No
     for way in WAYS:
         several = "1 process" if len(asked) == 1 else f"{len(asked)} processes"
         tell(f"{way}: {several}, {_memories(way)}")
-        flocks = [f"compare-{new_id()[:8]}-{way}" for _ in (asked if way == "isolated" else asked[:1])]
-        try:
+        async with _flocks(connection, order, way, asked, keep) as flocks:
             children = [
                 _child(order, connection.url, flocks[index % len(flocks)], question, way)
                 for index, question in enumerate(asked)
@@ -42,9 +46,8 @@ async def compare(order: Order, connection: Connection, tell: Callable[[str], No
             documents = await _together(children)
             one = found[way] = await _join(order, connection, flocks, documents, way)
             tell(f"{way}: {one['model']['calls']:,} model calls in {one['elapsed_s']:.1f} s")
-        finally:
-            for flock in flocks:
-                await erase_flock(connection.client, flock)
+    for way in WAYS:  # only of what is still there
+        found[way]["flock"] = found[way]["flock"] if way == "shared" and keep is not None else None
     answers = [[answer["answer"] for answer in found[way]["answers"]] for way in WAYS]
     return {
         **found,
@@ -56,6 +59,23 @@ async def compare(order: Order, connection: Connection, tell: Callable[[str], No
         "same_answers": all(each == answers[0] for each in answers[1:]) and None not in answers[0],
         "nothing_to_share": len(asked) == 1 and len(order.sources) == 1,
     }
+
+
+@asynccontextmanager
+async def _flocks(
+    connection: Connection, order: Order, way: Way, asked: Sequence[str], keep: str | None
+) -> AsyncGenerator[list[str]]:
+    """Empty ones: for each question if they are isolated, or else one for all."""
+    if way == "shared" and keep is not None:
+        async with kept_flock(connection, keep, tuple(source.name for source in order.sources)) as kept:
+            yield [kept]
+        return
+    flocks = [f"compare-{new_id()[:8]}-{way}" for _ in (asked if way == "isolated" else asked[:1])]
+    try:
+        yield flocks
+    finally:
+        for flock in flocks:
+            await erase_flock(connection.client, flock)
 
 
 def _memories(way: Way) -> str:
@@ -160,6 +180,7 @@ async def _join(
     return {
         "run": documents[0]["run"],
         "runs": [document["run"] for document in documents],
+        "flock": flocks[0],
         "mode": way,
         "documents": len(order.sources),
         "sections": len(sections),

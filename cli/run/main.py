@@ -88,7 +88,7 @@ async def _run(common: Common, given: dict[str, Any], spool: Path) -> int:
             flock = f"isolated-{new_id()}" if order.mode == "isolated" else settings.flock
             return _planned(await plan(order, connection, flock), common)
         if given["mode"] == "compare":
-            return await _compared(order, connection, common, given["out"])
+            return await _compared(order, connection, common, given["out"], given.get("keep"))
         return await _conducted(order, connection, common, given["out"])
 
 
@@ -137,8 +137,8 @@ def _incomplete(document: dict[str, Any]) -> str:
     return f"the report is not complete: {said} missing{'; the first' if count > 1 else ''}: {first}"
 
 
-async def _compared(order: Order, connection: Connection, common: Common, out: str | None) -> int:
-    compared = await compare(order, connection, tell)
+async def _compared(order: Order, connection: Connection, common: Common, out: str | None, keep: str | None) -> int:
+    compared = await compare(order, connection, tell, keep=keep)
     if compared["nothing_to_share"]:
         tell("one question over one document: there is nothing to share; ask several, or over several documents")
     unwritten = _write_out(out, compared["shared"]["report"])
@@ -148,6 +148,7 @@ async def _compared(order: Order, connection: Connection, common: Common, out: s
         if out is None or unwritten is not None:
             click.echo(show_report(compared["shared"]))
         show_comparison(compared, Console(highlight=False, markup=False))
+    _tell_kept(compared["shared"])
     if unwritten is not None:
         raise unwritten
     if order.model == "offline" and not compared["same_answers"]:
@@ -157,6 +158,14 @@ async def _compared(order: Order, connection: Connection, common: Common, out: s
         tell("something is missing: see `missing` of --json, or the end of the report")
         return 1
     return 0
+
+
+def _tell_kept(shared: dict[str, Any]) -> None:
+    flock = shared["flock"]
+    if flock is not None:
+        tell(f"flock {flock} has the shared runs, one for each question: {', '.join(shared['runs'])}")
+        tell(f"what the last of them did, and what sharing saved it: `roost report latest --flock {flock}`")
+        tell(f"would it come to the same, from its log alone: `roost replay latest --flock {flock} --check`")
 
 
 def _planned(planned: dict[str, Any], common: Common) -> int:

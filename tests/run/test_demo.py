@@ -10,9 +10,9 @@ WAYS = ("isolated", "cache", "shared")
 
 
 async def test_the_demo_shows_what_a_shared_memory_saves_and_that_the_answers_stay_the_same(
-    roost: RoostCommand,
+    roost: RoostCommand, flock_name: str
 ) -> None:
-    ran = await roost("demo", "--json", "--latency", "100ms")
+    ran = await roost("demo", "--json", "--latency", "100ms", "--flock", flock_name)
     assert ran.code == 0, ran.err
     assert "a latency of 100ms a call is simulated" in ran.err
     compared: dict[str, Any] = ran.json
@@ -42,3 +42,10 @@ async def test_the_demo_shows_what_a_shared_memory_saves_and_that_the_answers_st
         assert all(answer["answer"] and answer["sources"] for answer in document["answers"])
         assert document["missing"] == []
         assert {"run", "documents", "report", "saved", "elapsed_s", "bytes"} <= set(document)
+    # The runs stay, and can be done again, though the document that was written for the demo is gone.
+    assert (shared["flock"], isolated["flock"]) == (flock_name, None)
+    assert f"`roost report latest --flock {flock_name}`" in ran.err
+    assert f"`roost replay latest --flock {flock_name} --check`" in ran.err
+    assert len(set(shared["runs"])) == 3
+    checked = await roost("replay", "latest", "--check", "--flock", flock_name)
+    assert checked.code == 0, checked.out + checked.err
