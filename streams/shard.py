@@ -20,6 +20,7 @@ from .keys import Keys
 from .patience import PATIENCE, explain, patiently
 from .pipe import Pipe
 from .placement import Placement, check_shards
+from .replaying import refuse_in_replay
 from .routes import Routes
 from .script import Commands, Script, script
 from .unavailable import FAILURES
@@ -153,6 +154,7 @@ class Shard:
         Its first argument is their generation; its last is 1 when an attempt before this one may have been carried
         out, for what must not be appended twice. Not `short`: its answer is large and would keep others waiting.
         """
+        refuse_in_replay()
         attempts = 0
         if (
             short and self.pipe.takes and (self.confirmed is None or name not in CONFIRMED)
@@ -192,6 +194,7 @@ class Shard:
         return await self.script(name)(self.client, self.keys.log, *args)
 
     async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        refuse_in_replay()
         try:
             return await patiently(call, self.patience)
         except Exception as error:

@@ -20,6 +20,7 @@ from .errors import Closed, OutcomeUnknown
 from .event import new_id
 from .gates import Gates
 from .patience import NotConfirmed, explain, patiently
+from .replaying import refuse_in_replay
 from .sentinel import NoPrimary
 from .shard import Shard
 from .unavailable import FAILURES
@@ -128,6 +129,7 @@ class Writer:
         caller is cancelled, a unit that is on its way to the server is written all the same; of one that waits, only
         its lead.
         """
+        refuse_in_replay()
         unit.check()
         if lead is not None:
             lead.check()

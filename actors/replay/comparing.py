@@ -14,7 +14,10 @@ from ..scope import Staged
 from .contents import Contents
 from .recording import RecordedDelivery, Recording
 from .redoing import Redone
+from .reordering import reordered
 from .replayed_memory import UNKNOWN_TTL_MS
+
+GIVEN = ("note.read", "work.computed", "work.reused")
 
 
 class Difference(NamedTuple):
@@ -29,12 +32,29 @@ async def compare(
     recording: Recording, delivery: RecordedDelivery, redone: Redone, contents: Contents
 ) -> Difference | None:
     """The first difference: in how it ended, in the notes that it put, in its events, in what it set for later."""
+    recorded = _put_then(recording, delivery)
+    redone = reordered(recorded, redone)
     return (
         _of_outcome(delivery, redone)
-        or await _of_notes(recording, delivery, redone.staged, contents)
+        or await _of_notes(delivery, recorded, redone, contents)
         or _of_events(recording, delivery, redone)
         or _of_later(recording, delivery, redone)
     )
+
+
+def _put_then(recording: Recording, delivery: RecordedDelivery) -> list[NoteRecord]:
+    """The notes that the delivery has put. They have IDs made of their number; what `once` has written has none of
+    these."""
+    known = [event for event in delivery.attempt if event.type == "note.written"]
+    run, event = delivery.event.run or "", delivery.event.id
+    recorded: list[NoteRecord] = []
+    for number in range(len(known)):
+        ident = derived_id(run, event, delivery.inbox, "note", number)
+        found = next((each for each in known if each.id[:-2] == ident[:-2]), None)
+        if found is None or found.id not in recording.notes:
+            break
+        recorded.append(recording.notes[found.id].record)
+    return recorded
 
 
 def _of_outcome(delivery: RecordedDelivery, redone: Redone) -> Difference | None:
@@ -49,18 +69,9 @@ def _of_outcome(delivery: RecordedDelivery, redone: Redone) -> Difference | None
 
 
 async def _of_notes(
-    recording: Recording, delivery: RecordedDelivery, staged: Sequence[Staged], contents: Contents
+    delivery: RecordedDelivery, recorded: Sequence[NoteRecord], redone: Redone, contents: Contents
 ) -> Difference | None:
-    # Notes that were put have IDs made of their number; what `once` has written has none of these.
-    known = [event for event in delivery.attempt if event.type == "note.written"]
-    run, event = delivery.event.run or "", delivery.event.id
-    recorded: list[NoteRecord] = []
-    for number in range(len(known)):
-        ident = derived_id(run, event, delivery.inbox, "note", number)
-        found = next((each for each in known if each.id[:-2] == ident[:-2]), None)
-        if found is None or found.id not in recording.notes:
-            break
-        recorded.append(recording.notes[found.id].record)
+    staged = redone.staged
     for number in range(max(len(recorded), len(staged))):
         field = f"note[{number}]"
         if number >= len(recorded):
@@ -70,6 +81,18 @@ async def _of_notes(
         difference = await _of_note(field, recorded[number], staged[number], contents)
         if difference is not None:
             return difference
+    return _of_sources(delivery, recorded, redone)
+
+
+def _of_sources(delivery: RecordedDelivery, recorded: Sequence[NoteRecord], redone: Redone) -> Difference | None:
+    """Which notes were read before a note was put depends, where a handler does several things at once, on the moment.
+    So a source has changed when the handler was not given that note at all."""
+    given = {str(event.data.get("note")) for event in delivery.attempt if event.type in GIVEN}
+    own = {note.id for note in recorded} | {each.note.id for each in redone.staged}
+    for number, (was, each) in enumerate(zip(recorded, redone.staged, strict=True)):
+        before, now = set(was.sources), set(each.note.record.sources)
+        if (before - now) - redone.read - own or (now - before) - given - own:
+            return Difference(f"note[{number}].sources", sorted(before), sorted(now))
     return None
 
 
@@ -83,7 +106,6 @@ async def _of_note(field: str, recorded: NoteRecord, staged: Staged, contents: C
     pairs: list[tuple[str, Any, Any]] = [
         ("key", recorded.key, new.key),
         ("tags", list(recorded.tags), list(new.tags)),
-        ("sources", sorted(recorded.sources), sorted(new.sources)),  # in the order in which answers came
     ]
     if new.ttl_ms != UNKNOWN_TTL_MS:
         pairs.append(("ttl_ms", recorded.ttl_ms, new.ttl_ms))

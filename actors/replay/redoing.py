@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from roost.streams import Delivery, Event, Reader
+from roost.streams.replaying import REPLAYING
 from roost.streams.timers import Due
 
 from ..actor import Actor, Failure
@@ -35,6 +36,8 @@ class Redone:
     events: Sequence[Event] = ()
     staged: Sequence[Staged] = ()
     later: Sequence[tuple[Event, Due]] = ()
+    read: frozenset[str] = frozenset()
+    """The notes that the handler was given, in whatever order."""
     error: Exception | None = None
 
     @property
@@ -66,7 +69,9 @@ class _Call(Call):
 
 async def redo(actor: Actor, stage: Stage, flock_name: str) -> Redone:
     """Do the delivery again, in a context of its own."""
-    return await copy_context().run(asyncio.create_task, _redo(actor, stage, flock_name))
+    context = copy_context()
+    context.run(REPLAYING.set, True)
+    return await context.run(asyncio.create_task, _redo(actor, stage, flock_name))
 
 
 async def _redo(actor: Actor, stage: Stage, flock_name: str) -> Redone:
@@ -91,7 +96,8 @@ async def _redo(actor: Actor, stage: Stage, flock_name: str) -> Redone:
             ended = await call.finish()
     if isinstance(ended, Exception):
         return await _given_up(actor, stage, name, ended)
-    return Redone(name, call.events, list((call.scope.staged or {}).values()), call.set_for_later)
+    staged = list((call.scope.staged or {}).values())
+    return Redone(name, call.events, staged, call.set_for_later, frozenset(call.scope.sources))
 
 
 async def _given_up(actor: Actor, stage: Stage, handler: str, error: Exception) -> Redone:
@@ -108,7 +114,7 @@ async def _given_up(actor: Actor, stage: Stage, handler: str, error: Exception) 
         payloads = await collect(actor.parked(delivery.event, failure))
     origin = Origin(delivery.event, actor.name, as_delivered.inbox)
     told = emit([(payload, None) for payload in payloads], origin, "parked", None)
-    return Redone("parked", told, list((scope.staged or {}).values()), error=error)
+    return Redone("parked", told, list((scope.staged or {}).values()), read=frozenset(scope.sources), error=error)
 
 
 def _reader(actor: Actor, delivery: Delivery) -> Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,9 +15,10 @@ from roost_tests.crew import events_of
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Ask, Context, Failure, Flock, Retry, on, shared
+from roost.actors.mapreduce import MapReduce, Step, agents_of, map_reduce
 from roost.actors.models.offline import OfflineModel
 from roost.actors.replay import Check
-from roost.streams import Event, NoteNotFound, RoostError, new_id
+from roost.streams import Event, Note, NoteNotFound, RoostError, new_id
 from roost.streams import event as declare
 
 RUN = "run-of-the-test"
@@ -319,3 +321,71 @@ async def test_two_inboxes_of_one_actor_are_two_deliveries_of_the_same_event(flo
         await wait_until_handled(flock, 2)
     found = await check(flock, Putter())
     assert (found.checked, found.divergences) == (2, []), str(found)
+
+
+async def test_a_handler_with_a_flock_of_its_own_asks_it_in_vain(flock: Flock) -> None:
+    class Sly(Actor):
+        @on(Asked)
+        async def ask(self, asked: Asked, ctx: Context[Any]) -> Answered:
+            await flock.append(Counted(asked.n))
+            return Answered(asked.n, "")
+
+    await work(flock, Sly(), asked=[Asked(1)])
+    (only,) = (await check(flock, Sly())).divergences
+    assert (only.field, only.recorded) == ("outcome", "done")
+    assert only.new.startswith("NotInReplay: ")
+
+
+async def test_notes_that_steps_at_once_have_put_may_have_other_sources(flock: Flock) -> None:
+    class Parallel(Actor):
+        keys = ("a", "b", "c")
+
+        @on(Asked)
+        async def ask(self, asked: Asked, ctx: Context[Any]) -> Answered:
+            async def step(key: str) -> str:
+                first = await ctx.memory.once(key, lambda: self.text(key))
+                await ctx.memory.find(f"none/{key}")
+                return (await ctx.memory.put(first.text)).id
+
+            return Answered(asked.n, " ".join(await asyncio.gather(*map(step, self.keys))))
+
+        async def text(self, key: str) -> str:
+            await asyncio.sleep(random.random() / 50)
+            return key
+
+    class Fewer(Parallel):
+        name = "Parallel"
+        keys = ("a", "a", "b")
+
+    await work(flock, Parallel(), asked=[Asked(n) for n in range(4)])
+    assert (await check(flock, Parallel())).divergences == []
+    assert len((await check(flock, Fewer())).divergences) == 4
+
+
+class Letters(MapReduce):
+    fan_in = 3
+
+    async def map(self, note: Note, label: str, ctx: Context[Any]) -> str:
+        await asyncio.sleep(random.random() / 50)
+        return note.text.upper()
+
+    def key(self, note: Note) -> str:
+        return note.text[:1]
+
+    async def reduce(self, step: Step, notes: Sequence[Note], ctx: Context[Any]) -> str:
+        await ctx.memory.once(f"step/{step.group}/{step.level}/{step.first}", self.wait)
+        return f"{step.level}({' '.join(note.text for note in notes)})"
+
+    async def wait(self) -> str:
+        await asyncio.sleep(random.random() / 20)
+        return "waited"
+
+
+async def test_a_map_reduce_whose_steps_end_in_any_order_comes_to_the_same(flock: Flock) -> None:
+    notes = [(await flock.memory.put(f"{letter}{number}")).id for letter in "ab" for number in range(11)]
+    job = Letters()
+    finished = await map_reduce(flock, job, notes, run=RUN)
+    assert set(finished.results) == {"A", "B"}
+    found = await check(flock, *agents_of(Letters()))
+    assert found.checked > 20
+    assert found.divergences == [], str(found)
