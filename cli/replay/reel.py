@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 from roost.streams import Position, RoostError, Shard
 
@@ -120,8 +121,13 @@ class Reel:
         task = self._reading.get(index)
         if task is None:
             task = self._reading[index] = asyncio.create_task(self._read(index))
-            task.add_done_callback(lambda _: self._reading.pop(index, None))
+            task.add_done_callback(partial(self._read_done, index))
         return await asyncio.shield(task)
+
+    def _read_done(self, index: int, task: asyncio.Task[list[Told]]) -> None:
+        self._reading.pop(index, None)
+        if not task.cancelled():
+            task.exception()  # told to who waits for it; whoever did may have gone on to another event
 
     async def at(self, number: int) -> Still:
         """The event of that number, and how all stood after it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -202,6 +204,26 @@ async def test_a_run_in_several_shards_with_many_agents_is_gone_through(server_u
             rows = text_of(app, "agents").split("\n")
             [row] = [number for number, row in enumerate(rows) if str(still.told.meta["actor"]) in row]
             assert row < app.query_one("#agents").size.height
+
+
+async def test_a_page_that_cannot_be_read_troubles_nobody_who_has_gone_on(
+    shard: Shard, long_run: int, proxy: Callable[[str], Awaitable[Proxy]], server_url: str
+) -> None:
+    faulty, untold = await proxy(server_url), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: untold.append(context))
+    async with await connect(faulty.url) as connection:
+        reel = Reel([Shard(connection.client, shard.keys, patience=timedelta(seconds=0.2))], RUN)
+        await reel.wind()
+        faulty.refuse()
+        faulty.cut()
+        looking = asyncio.create_task(reel.page(2))
+        await asyncio.sleep(0)
+        reading = list(reel._reading.values())  # pyright: ignore[reportPrivateUsage]  # what goes on without a reader
+        looking.cancel()
+        await asyncio.wait([looking, *reading])
+        del looking, reading
+        gc.collect()
+    assert untold == []
 
 
 async def test_a_server_that_goes_away_is_told_in_a_line(
