@@ -16,6 +16,7 @@ from roost.streams.outbox import Outbox
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
+from .halfway import find_halfway
 from .holding import Holding, measure_holding
 
 MAX_LOOKED_AT = 200_000
@@ -32,6 +33,7 @@ class FlockSize:
     `durability` is what it waits for before it acknowledges; "?" where a newer Roost has chosen one that this does not
     know. `parked` counts the deliveries of all, also of inboxes that are no more. `relaying` counts units on
     their way between shards; `relay_lag_s` is for how many seconds the oldest has been. `log` is what its events take.
+    `halfway` are runs that nobody works for any more, and that have not ended.
     """
 
     name: str
@@ -45,6 +47,7 @@ class FlockSize:
     relaying: int = 0
     relay_lag_s: float = 0.0
     log: Holding = field(default_factory=Holding)
+    halfway: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,7 +101,7 @@ async def _measure(shards: Sequence[Shard], notes: int) -> FlockSize:
     inboxes = [await _inbox(shards, name) for name in sorted(names)[:MAX_INBOXES]]
     name, durability = shards[0].keys.flock, await _durability_of(shards[0])
     size = FlockSize(name, durability, events, notes, parked, len(names), tuple(inboxes), len(shards))
-    size = replace(size, log=await measure_holding(shards))
+    size = replace(size, log=await measure_holding(shards), halfway=await find_halfway(shards[0], names))
     if len(shards) == 1:
         return size
     lags = [await Outbox(shard, len(shards)).lag() for shard in shards]

@@ -20,6 +20,7 @@ NEARLY_FULL = 0.8
 SOON = timedelta(hours=1)
 PATIENCE = timedelta(seconds=5)
 SHOWN_INBOXES = 20
+FEW_RUNS = 3
 
 
 @click.command("status", cls=Command)
@@ -51,6 +52,7 @@ async def _status(common: Common) -> None:
 
 
 def _show(common: Common, server: ServerStatus, durability: str | None, sizes: FlockSizes | None) -> None:
+    from .amounts import SHORT_ID
     from .failure import tell
     from .holding import holding_table
     from .json_lines import dump_safely
@@ -78,6 +80,10 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
                 f"flock {flock.name}: {flock.relaying:,} units are on their way between its shards, the first for "
                 f"{flock.relay_lag_s:.1f} s; a process that has the flock open brings them there"
             )
+        for run in (each[:SHORT_ID] for each in flock.halfway[:FEW_RUNS]):
+            tell(f"run {run} stopped half-way: `roost resume {run} --flock {flock.name}` goes on with it")
+        if len(flock.halfway) > FEW_RUNS:
+            tell(f"and {len(flock.halfway) - FEW_RUNS} more runs of flock {flock.name} did")
         if flock.parked:
             what = "1 parked delivery waits" if flock.parked == 1 else f"{flock.parked:,} parked deliveries wait"
             tell(f"{what} for a decision in flock {flock.name}: `roost dead --flock {flock.name}`")

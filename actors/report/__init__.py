@@ -1,7 +1,7 @@
 """Roost's own job: a flock reads documents and answers questions about them."""
 
 from .budget import Budget, BudgetSpent
-from .conductor import CONDUCTOR_LEASE, Baton, ConductorReplaced, RunUnderWay, conducting
+from .conductor import CONDUCTOR_LEASE, Baton, ConductorReplaced, RunUnderWay, conducting, is_conducted
 from .edit import Answer, cited, edit, name_missing
 from .reader import DocumentOffered, DocumentOpened, Reader
 from .report import Report
@@ -46,6 +46,7 @@ __all__ = [
     "ending_of",
     "follow",
     "go_on",
+    "is_conducted",
     "model_for",
     "name_missing",
     "start",

@@ -87,6 +87,12 @@ async def _take(shard: Shard, run: str, who: str, lease: timedelta, waiting: Cal
         await asyncio.sleep(lease.total_seconds() / 20)
 
 
+async def is_conducted(shard: Shard, run: str) -> bool:
+    """Whether a process has the run in hand, as far as is known: one of another host may have died within a lease."""
+    holder, _ = await _holder(shard, run)
+    return bool(holder) and not _is_dead(holder)
+
+
 async def _holder(shard: Shard, run: str) -> tuple[str, float]:
     key = shard.keys.key("lease", f"run/{run}")
     holder: bytes | None = await shard.command("GET", key)

@@ -136,7 +136,9 @@ async def test_a_document_that_has_gone_meanwhile_is_missing_and_the_rest_is_ans
     roost: RoostCommand, just_begun: Callable[..., Any], tmp_path: Path
 ) -> None:
     books = [write_handbook(tmp_path / name, 2) for name in ("a.md", "b.md")]
-    await just_begun(*[Source("file", str(book), book.name) for book in books], spool=tmp_path / "spool")
+    run = await just_begun(*[Source("file", str(book), book.name) for book in books], spool=tmp_path / "spool")
+    status = await roost("status")
+    assert f"run {run[:8]} stopped half-way: `roost resume {run[:8]} --flock" in status.err
     await asyncio.to_thread(books[0].unlink)
     went_on = await roost("resume", "--json")
     assert went_on.code == 1
@@ -146,6 +148,7 @@ async def test_a_document_that_has_gone_meanwhile_is_missing_and_the_rest_is_ans
     assert (after.code, after.err.count("\n")) == (1, 1)
     assert "has ended, with parts missing" in after.err
     assert "`roost fork " in after.err
+    assert "half-way" not in (await roost("status")).err
 
 
 async def test_of_two_that_go_on_with_a_run_at_once_one_does_and_has_what_came_from_standard_input(
@@ -181,6 +184,7 @@ async def test_a_conductor_that_was_frozen_finds_its_run_ended_and_ends_it_not_a
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     went_on = await roost("resume", "--json")
+    assert "half-way" not in (await roost("status")).err
     for pid in frozen:
         os.kill(pid, signal.SIGCONT)
     out, err = await process.communicate()

@@ -19,9 +19,10 @@ from roost_tests.command import RoostCommand
 from roost_tests.crew import tell
 from roost_tests.descendants import descendants
 from roost_tests.handbook import QUESTIONS, Events, write_handbook
+from roost_tests.own_server import OwnServer
 from roost_tests.waiting import wait_until
 
-from roost.streams import Event
+from roost.streams import Event, Keys, Log, Shard, connect
 
 ASKED = [word for question in QUESTIONS for word in ("-q", question)]
 NOTE = re.compile(r"`[0-9a-f]{24}`")
@@ -33,6 +34,13 @@ async def kill_all(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     await process.communicate()
+
+
+def lose_the_end(home: Path, size: int) -> int:
+    """Of the append-only file, as when the machine goes off; how many bytes."""
+    newest = max(home.rglob("*.incr.aof"), key=lambda path: path.stat().st_mtime_ns)
+    os.truncate(newest, max(0, newest.stat().st_size - size))
+    return size
 
 
 def without_ids(report: str) -> str:
@@ -103,6 +111,46 @@ async def test_killed_at_random_moments_and_resumed_it_gives_the_same_report_and
     assert [event.data["outcome"] for event in events if event.type == "run.ended"] == ["done"]
     checked = await roost("replay", "--check")
     assert checked.code == 0, checked.out + checked.err
+
+
+@pytest.mark.long
+async def test_killed_together_with_the_server_and_resumed_it_goes_on_and_gives_the_same_report(
+    tmp_path: Path, own_server: Callable[[], Awaitable[OwnServer]]
+) -> None:
+    """The server's last second may be lost: what was done in it is done again, and nothing else."""
+    sections = 60
+    server = await own_server()
+    roost = RoostCommand(tmp_path, ROOST_HOME=str(server.home), ROOST_FLOCK="f")
+    book = write_handbook(tmp_path / "book.md", sections)
+    undisturbed = await roost("run", str(book), *ASKED, "--json", "--isolated")
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    tell(f"seed {seed}")
+
+    async def logged() -> list[Event]:
+        async with await connect(server.url) as connection:
+            return [event async for event in Log(Shard(connection.client, Keys("f"))).read()]
+
+    process = await roost.start("run", str(book), *ASKED, "--processes", "3", "--latency", "150ms", "--agents", "2")
+    all_of_it = 2 + 2 * sections + len(QUESTIONS)
+    for moment in sorted(chance.randrange(sections, all_of_it - 10) for _ in range(3)):
+        await until_done(process, logged, moment)
+        assert process.returncode is None
+        before = len(computed(await logged()))
+        await asyncio.gather(server.kill(), kill_all(process))
+        lost = await asyncio.to_thread(lose_the_end, server.home, chance.randrange(100_000))
+        process = await roost.start("resume", "latest", "--json")  # which starts the server
+        await wait_until(lambda: server.lives, timeout=10)
+        await server.start()  # it is there: its process is known again
+        tell(f"killed at {before} of {all_of_it}, {len(computed(await logged()))} were kept, {lost:,} bytes lost")
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    document = orjson.loads(out)
+    assert document["outcome"] == "done"
+    assert without_ids(document["report"]) == without_ids(undisturbed.json["report"])
+    assert max(computed(await logged()).values()) == 1
+    verified = await roost("verify")
+    assert verified.code == 0, verified.out + verified.err
 
 
 async def test_a_run_that_has_ended_and_one_that_goes_on_are_not_resumed(
