@@ -59,8 +59,7 @@ async def test_a_flock_that_holds_anything_else_stays_as_it_is(
     connection: Connection, server_url: str, flock_name: str, begin_run: Begin, what: str
 ) -> None:
     shard = Shard(connection.client, Keys(flock_name))
-    if what != "inbox":
-        run = await begin_run(flock_name) if what != "shards" else ""
+    run = "" if what in ("inbox", "shards") else await begin_run(flock_name)
     async with Flock.open(flock_name, server_url, shards=2 if what == "shards" else 1) as flock:
         if what in ("note", "shards"):
             await flock.memory.put("my own")
