@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -14,7 +15,14 @@ from roost.streams.merging import MergedLog, order_of
 
 from .needs import Needs
 
+PLAIN = re.compile(r"[A-Za-z0-9 _.:@+-]+")
 NOTE_TYPES = (b"note.written", b"work.computed")
+
+
+def mark_of(run: str) -> bytes:
+    """What stands in the meta of all of a run's events, so that most of a long log is passed over without being parsed.
+    Nothing for names that JSON may write in several ways."""
+    return run.encode() if PLAIN.fullmatch(run) else b""
 
 
 class LoggedRun:
@@ -77,9 +85,9 @@ class LoggedRun:
                 async for event in reading:
                     yield event
             return
-        name = self.run.encode()
+        name = mark_of(self.run)
         async for entry, fields in self._entries(log):
-            if name in fields[b"meta"]:  # most of a long log is passed over without being parsed
+            if name in fields[b"meta"]:
                 yield event_of(0, entry, fields)
 
     async def _of_notes(self, needs: Needs) -> AsyncGenerator[Event]:

@@ -21,6 +21,9 @@ SETTLED = ("delivery.handled", "delivery.parked")
 ENDS = (*SETTLED, "delivery.retried", "delivery.resumed", "delivery.dropped")
 """Events that stand at the end of an attempt: what follows belongs to the next."""
 
+MAX_EVENTS = 2_000_000
+"""Of a run; they are in memory while it is checked, at about a kilobyte each."""
+
 Progress = Callable[[int], None]
 """Told how many events have been read."""
 
@@ -103,6 +106,10 @@ class Recording:
                 recording.events[event.id] = event
                 recording._add(event)
                 count += 1
+                if count > MAX_EVENTS:
+                    raise NotReplayable(
+                        f"run {run.run} has over {MAX_EVENTS:,} events: too many to be done again at once"
+                    )
                 if count % 500 == 0:
                     progress(count)
         progress(count)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
+from roost.actors.replay.logged_run import mark_of
 from roost.streams import Event, Log, Position, Shard
 from roost.streams.ahead import ahead
 from roost.streams.event import pairs
@@ -53,7 +54,7 @@ async def told_pages(
             async for event in events:
                 yield [event]
         return
-    name, passed = run.encode(), 0
+    name, passed = mark_of(run), 0
     async with aclosing(ahead(Log(shards[0]).pages(after, until=until))) as pages:
         async for page in pages:
             told: list[Told] = []

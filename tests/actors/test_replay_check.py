@@ -389,3 +389,10 @@ async def test_a_map_reduce_whose_steps_end_in_any_order_comes_to_the_same(flock
     found = await check(flock, *agents_of(Letters()))
     assert found.checked > 20
     assert found.divergences == [], str(found)
+
+
+@pytest.mark.parametrize("run", ['a "quoted" run', "läuft", "back\\slash"])
+async def test_a_run_of_any_name_is_found_in_the_log(flock: Flock, run: str) -> None:
+    await flock.append(Asked(1), run=run)
+    events = [event async for event in flock.replay(run).events()]
+    assert [event.type for event in events] == ["replay.asked"]
