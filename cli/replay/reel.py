@@ -163,17 +163,29 @@ class Reel:
         is none behind."""
         wanted = text.casefold()
         for first, last in ((after + 1, self.count), (0, min(after + 1, self.count))):
-            async for number, told in self._from(first, last):
-                if wanted in _searched(told):
-                    return number
+            async with aclosing(self._from(first, last)) as events:
+                async for number, told in events:
+                    if wanted in _searched(told):
+                        return number
         return None
 
     async def _from(self, first: int, last: int) -> AsyncGenerator[tuple[int, Told]]:
-        for index in range(first // PAGE, -(-last // PAGE)):
-            for offset, told in enumerate(await self.page(index)):
-                number = index * PAGE + offset
-                if first <= number < last:
-                    yield number, told
+        if first >= last:
+            return
+        if self._kept is not None:
+            for number in range(first, last):
+                yield number, self._kept[number]
+            return
+        # Not page by page: they would be asked for one by one, and drive out those that are looked at.
+        number = first // PAGE * PAGE
+        async with aclosing(told_pages(self._shards, self.run, after=self._begins[number // PAGE].before())) as pages:
+            async for page in pages:
+                for told in page:
+                    if number >= last:
+                        return
+                    if number >= first:
+                        yield number, told
+                    number += 1
 
     async def _read(self, index: int) -> list[Told]:
         if self._kept is not None:

@@ -57,7 +57,7 @@ class Timeline(ScrollView):
 
     def render_line(self, y: int) -> Strip:
         number = round(self.scroll_offset.y) + y
-        width = self.size.width
+        width = self.scrollable_content_region.width  # without the scroll bar
         if number >= self._reel.count:
             return Strip.blank(width)
         told = self._reel.known(number)

@@ -28,7 +28,7 @@ from .reel import Reel, Still
 from .timeline import Timeline
 
 TICK_S = 0.05
-WIDE = 100
+WIDE = 120
 """Columns from which on there is room beside the timeline."""
 FASTEST = 1000.0
 CONTENT = 2000
@@ -47,6 +47,7 @@ class ReplayApp(App[None]):
 
     TITLE = "roost replay"
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None  # or the hidden line for questions would take the first keys
     CSS = """
     #head { height: 1; padding: 0 1; background: $primary-background; }
     #side { width: 40%; min-width: 42; max-width: 70; border-left: solid $primary-background; }
@@ -55,8 +56,7 @@ class ReplayApp(App[None]):
     #memory, #event { border-top: solid $primary-background; }
     #event { height: 1fr; padding: 0 1; }
     #brief { display: none; height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    #ask { display: none; height: 3; }
-    #ask.asked { display: block; }
+    #ask { height: 3; }
     .narrow #body { layout: vertical; }
     .narrow #side {
         layout: horizontal; width: 100%; max-width: 100%; height: 45%; border-left: none;
@@ -117,11 +117,11 @@ class ReplayApp(App[None]):
                 with VerticalScroll(id="event", can_focus=False):
                     yield Static("", id="data", markup=False)
         yield Static("", id="brief", markup=False)
-        yield Input(id="ask")
+        yield Input(id="ask", select_on_focus=False)
         yield Footer()
 
     def on_mount(self) -> None:
-        self.query_one("#ask", Input).disabled = True
+        self.query_one("#ask", Input).display = False
         self.set_interval(TICK_S, self._tick)
         self._wind()
 
@@ -255,9 +255,8 @@ class ReplayApp(App[None]):
         self.playing, self._asked = False, what
         ask = self.query_one("#ask", Input)
         ask.placeholder = "a number, a position, or +12.5s" if what == "g" else "type, agent, ID, or any text"
-        ask.value, ask.disabled = "", False
-        ask.add_class("asked")
-        ask.focus()
+        ask.value, ask.display = "", True
+        self.screen.set_focus(ask)  # at once: the next keys may be on their way
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """What was asked for was entered."""
@@ -283,8 +282,7 @@ class ReplayApp(App[None]):
 
     def _close_ask(self) -> None:
         ask = self.query_one("#ask", Input)
-        ask.remove_class("asked")
-        ask.disabled = True
+        ask.display = False
         self.set_focus(None)
 
     async def _number_of(self, text: str) -> int:
@@ -361,6 +359,7 @@ def _memory(still: Still) -> Text:
             value = figures[name]
             text = f"{value:,}" if isinstance(value, int) else f"${value}"
             shown.append(f"{name.removesuffix('_usd'):<10}", style="dim").append(f"{text:<11}")
+        shown.rstrip()
         shown.append("\n")
     return shown
 

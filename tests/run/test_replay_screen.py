@@ -24,6 +24,7 @@ from textual.widgets import Input, Static
 from roost.actors import Flock
 from roost.cli.replay.moment import Moment
 from roost.cli.replay.reel import PAGE, Reel
+from roost.cli.replay.timeline import Timeline
 from roost.cli.replay.tui import ReplayApp
 from roost.streams import Event, Keys, Log, ServerUnavailable, Shard, Unit, Writer, connect
 from roost.streams.every_shard import find_shards
@@ -240,6 +241,16 @@ async def test_a_server_that_goes_away_is_told_in_a_line(
             await pilot.press("end")
             await wait_until(lambda: app.return_code == 1, timeout=20)
         assert isinstance(app.failure, ServerUnavailable)
+
+
+async def test_what_has_no_room_in_a_line_ends_with_an_ellipsis(shard: Shard, long_run: int) -> None:
+    app = ReplayApp([shard], RUN)
+    async with app.run_test(size=(75, 24)) as pilot:
+        await ready(app, pilot)
+        timeline = app.query_one(Timeline)
+        line = "".join(segment.text for segment in timeline.render_line(1))
+        assert line.rstrip().endswith("…")
+        assert len(line) < timeline.size.width or not timeline.show_vertical_scrollbar
 
 
 async def test_on_a_terminal_the_screen_is_the_default_and_q_leaves_it(roost: RoostCommand, tmp_path: Path) -> None:
