@@ -45,9 +45,9 @@ async def compare(
             ]
             documents = await _together(children)
             one = found[way] = await _join(order, connection, flocks, documents, way)
+            if way == "shared" and keep is not None:
+                one["flock"] = flocks[0]
             tell(f"{way}: {one['model']['calls']:,} model calls in {one['elapsed_s']:.1f} s")
-    for way in WAYS:  # only of what is still there
-        found[way]["flock"] = found[way]["flock"] if way == "shared" and keep is not None else None
     answers = [[answer["answer"] for answer in found[way]["answers"]] for way in WAYS]
     return {
         **found,
@@ -180,7 +180,6 @@ async def _join(
     return {
         "run": documents[0]["run"],
         "runs": [document["run"] for document in documents],
-        "flock": flocks[0],
         "mode": way,
         "documents": len(order.sources),
         "sections": len(sections),

@@ -161,7 +161,7 @@ async def _compared(order: Order, connection: Connection, common: Common, out: s
 
 
 def _tell_kept(shared: dict[str, Any]) -> None:
-    flock = shared["flock"]
+    flock = shared.get("flock")
     if flock is not None:
         tell(f"flock {flock} has the shared runs, one for each question: {', '.join(shared['runs'])}")
         tell(f"what the last of them did, and what sharing saved it: `roost report latest --flock {flock}`")
