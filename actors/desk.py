@@ -388,7 +388,7 @@ class Desk:
             except Exception as trouble:  # parking must not fail for what the actor tells
                 return await self._park_bare(delivery, handler, failure, parking, trouble, key)
         try:
-            await self._settlement.park(delivery, handler, failure, told, parking, key)
+            await self._settlement.park(delivery, handler, failure, told, parking, key, call)
             return Outcome.PARKED
         except (*NOT_SETTLED, TakenOver):
             raise

@@ -139,10 +139,7 @@ class Settlement:
         }  # fmt: skip
         if call.set_for_later:
             data["later"] = len(call.set_for_later)
-        if call.times_ms:
-            data["now"] = call.times_ms
-        if (seen := call.observations) is not None and seen.rows:
-            data["observed"] = seen.rows
+        data |= _seen(call)
         if scope.times:
             data["memory_us"] = scope.times
         return orjson.dumps(meta), orjson.dumps(data)
@@ -194,7 +191,7 @@ class Settlement:
 
     async def park(
         self, delivery: Delivery, handler: str, failure: Failure, told: Sequence[Event], scope: Scope,
-        key: str | None = None,
+        key: str | None = None, call: Call | None = None,
     ) -> None:  # fmt: skip
         """Out of the inbox, to where a person decides, with what the actor tells the others. The key halts if its actor
         wants it to.
@@ -206,6 +203,7 @@ class Settlement:
             "attempts": failure.attempts, "error": failure.type, "message": failure.message, "inbox": delivery.inbox,
             "parked": parked_id(token.inbox, token.entry, self._flock.shard.number),
             "ms": None if failure.seconds is None else round(failure.seconds * 1000),
+            **({} if call is None else _seen(call)),
         }  # fmt: skip
         parked = self.record("delivery.parked", delivery, data)
         staged = list((scope.staged or {}).values())
@@ -280,6 +278,16 @@ class Settlement:
     def record(self, kind: str, delivery: Delivery, data: dict[str, Any]) -> Event:
         """An event about the actor, which this delivery has led to."""
         return self.reader(delivery).event(kind, self._subject, orjson.dumps(data))
+
+
+def _seen(call: Call) -> dict[str, Any]:
+    """What the handler was told that no event of its own tells: times, and what it observed."""
+    seen: dict[str, Any] = {}
+    if call.times_ms:
+        seen["now"] = call.times_ms
+    if (observed := call.observations) is not None and observed.rows:
+        seen["observed"] = observed.rows
+    return seen
 
 
 def _settled(delivery: Delivery) -> Unit:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from roost import Actor, Context, Flock, event, on
 
@@ -25,32 +24,30 @@ class PageCounted:
     words: int
 
 
+async def look(found: PageFound) -> list[str]:
+    print("looking at", found.text)  # not in the replay
+    return found.text.split()
+
+
 class Counter(Actor):
+    kind: type[Any] = list
+
     @on(PageFound)
     async def count(self, found: PageFound, ctx: Context[Any]) -> PageCounted:
-        words = await ctx.memory.once(f"words/{found.text}", lambda: self.look(found.text))
-        return PageCounted(self.number(words.content))
-
-    async def look(self, text: str) -> list[str]:
-        print("looking at", text)  # not in the replay
-        return text.split()
-
-    def number(self, words: list[str]) -> int:
-        return len(words)
+        words = await ctx.memory.once(f"words/{found.text}", lambda: look(found))
+        return PageCounted(len(self.kind(words.content)))
 
 
 class Unique(Counter):
     name = "Counter"
-
-    def number(self, words: list[str]) -> int:
-        return len(set(words))
+    kind = set
 
 
 async def main() -> None:
-    run = uuid4().hex
     async with Flock.open("replay-example") as flock:
+        since = await flock.log.last()
+        run = f"run-{since}"
         async with flock.work(Counter(), run=run):
-            since = await flock.log.last()
             await flock.append(PageFound("owls see owls"), run=run)
             await flock.wait_for("delivery.handled", since=since)
         print((await flock.replay(run).check(Counter())).divergences)

@@ -41,6 +41,7 @@ class Answers:
         self.observed: dict[str, deque[list[Any]]] = {}
         self.times_ms: deque[int] = deque(each for each in delivery.told.get("now", ()) if isinstance(each, int))
         self.forgotten: set[str] = set()
+        self._claimed: set[str] = set()
         for row in delivery.told.get("observed", ()):
             self.observed.setdefault(row[0], deque()).append(row)
         self._collect(delivery.attempt)
@@ -92,7 +93,10 @@ class Answers:
                 self._add(("get", note) if note is not None else ("find", str(key)), None)
             case "note.forgotten":
                 self.forgotten.add(str(note))
+            case "work.claimed":
+                self._claimed.add(str(key))
             case "work.computed" if note is not None:
+                self._was_missed_before(str(key))
                 self._add(("once", str(key)), note)
             case "work.computed":  # too late: the note that was there was used
                 found = self._answers.get(("find", str(key)))
@@ -103,9 +107,16 @@ class Answers:
                 if _is_one_step(before, event):  # the read was that of the reuse: nobody looked for the key besides
                     self._take_back(("find", str(key)))
             case "work.failed":
+                self._was_missed_before(str(key))
                 self._add(("once", str(key)), Failed(str(data.get("error")), str(data.get("message"))))
             case _:
                 return
+
+    def _was_missed_before(self, key: str) -> None:
+        """Without single flight there is no claim: who computes has looked before, and that look was no `find`."""
+        listed = self._answers.get(("find", key))
+        if key not in self._claimed and listed and listed[-1] is None:
+            self._take_back(("find", key))
 
     def _take_back(self, asked: Asked) -> None:
         listed = self._answers.get(asked)

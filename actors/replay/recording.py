@@ -10,6 +10,7 @@ from typing import Any
 from roost.projections.notes import record_of
 from roost.projections.recorded import Data, OddData, data_of
 from roost.streams import Event, NoteRecord, Position, decode, derived_id
+from roost.streams.placement import MAX_SHARDS
 
 from ..edited import Edited
 from ..settlement import HANDLED
@@ -87,6 +88,7 @@ class Recording:
     shards: int = 1
     """Over how many its events are spread, as far as they show."""
     odd: int = 0
+    _settled: set[tuple[str | None, str | None]] = field(default_factory=set[tuple["str | None", "str | None"]])
     _attempts: dict[tuple[str | None, str | None], list[Event]] = field(
         default_factory=dict[tuple["str | None", "str | None"], "list[Event]"]
     )
@@ -131,6 +133,12 @@ class Recording:
         found = self.subjects.get(subject, [])
         return None if any(event.version != number for number, event in enumerate(found, 1)) else found
 
+    def note_put(self, ident: str) -> NoteRecord | None:
+        """The note with that ID, or of several shards the one whose ID was made of it: its end tells the shard."""
+        ends = [ident[-2:], *[f"{shard:02x}" for shard in range(MAX_SHARDS if self.shards > 1 else 0)]]
+        known = next((self.notes[name] for end in ends if (name := f"{ident[:-2]}{end}") in self.notes), None)
+        return None if known is None else known.record
+
     def _know(self, event: Event) -> None:
         """Take in what is known whoever has written it."""
         parts = event.subject.split("/", 2)
@@ -169,7 +177,9 @@ class Recording:
             if event.type not in ENDS:
                 self._attempts.setdefault((event.cause, event.actor), []).append(event)
                 return
-            attempt = tuple(self._attempts.pop((event.cause, event.actor), ()))
+            whose = (event.cause, event.actor)
+            attempt = tuple(self._attempts.pop(whose, ()))
+            self._settled.add(whose)  # what comes behind it comes from another shard
             if event.type in SETTLED:
                 self._settle(event, data_of(event), attempt)
         except (OddData, KeyError, TypeError):

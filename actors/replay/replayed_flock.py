@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from roost.streams import Note
 
@@ -44,6 +44,8 @@ class ReplayedFlock:
         self._stage = stage
         self.shard = stage.shard
         self.memory = ReplayedMemory(stage)
+        self.turnstile: Any = None
+        """For calls of models, of which none is made."""
 
     @property
     def model(self) -> Model:

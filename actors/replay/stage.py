@@ -30,10 +30,10 @@ class RecordedShard:
     def note_id(self, ident: str | None = None) -> str:
         """As Shard's: with several shards, the end of a note's ID tells where it is."""
         ident = ident or new_id()
-        marked = f"{ident[:-2]}{self.number:02x}"
-        if ident in self._recording.notes or (self._recording.shards == 1 and marked not in self._recording.notes):
-            return ident
-        return marked
+        record = self._recording.note_put(ident)
+        if record is not None:
+            return record.id
+        return ident if self._recording.shards == 1 else f"{ident[:-2]}{self.number:02x}"
 
 
 class Stage:

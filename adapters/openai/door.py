@@ -11,8 +11,9 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import structlog
 
-from roost.actors import Flock
+from roost.actors import Flock, current_flock
 from roost.streams import Closed, RoostError, ServerUnavailable, SettingsError
+from roost.streams.replaying import REPLAYING
 
 from .errors import Unreached
 from .outage import Outage
@@ -109,15 +110,17 @@ class Door:
 
     @property
     def outage(self) -> Outage:
-        return self._outage if isinstance(self.flock, Flock) else self._keeper().outage
+        return self._outage if isinstance(self.flock, Flock) or REPLAYING.get() else self._keeper().outage
 
     async def reach(self) -> Flock:
         """The open flock. Raises Unreached, SettingsError."""
+        if REPLAYING.get():  # whatever flock it was: what it answered is in the recording, or nowhere
+            return current_flock()
         return self.flock if isinstance(self.flock, Flock) else await self._keeper().flock()
 
     async def close(self) -> None:
         """The last client of this event loop closes the flock that was opened for it."""
-        if isinstance(self.flock, Flock):
+        if isinstance(self.flock, Flock) or REPLAYING.get():
             return
         keeper = _keepers.get(asyncio.get_running_loop(), {}).get(self.flock)
         if keeper is not None and self in keeper.doors:

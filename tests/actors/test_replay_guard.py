@@ -81,6 +81,11 @@ class OwnDate(datetime):
 OLD = random.Random(7)
 
 
+def connect_by_hand() -> None:
+    with socket.socket() as connection:  # to be closed: it is refused
+        connection.connect(("127.0.0.1", 9))
+
+
 def in_a_generator() -> list[float]:
     def times() -> Iterator[float]:
         yield time.time()
@@ -156,7 +161,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str, str]] = [
     (lambda folder: shutil.copy(folder / "old", folder / "new"), "writes {}/new", "file"),
     (lambda folder: sqlite3.connect(folder / "new"), "opens the database {}/new", "file"),
     (lambda folder: socket.create_connection(("127.0.0.1", 9)), "looks up 127.0.0.1:9", "network"),
-    (lambda folder: socket.socket().connect(("127.0.0.1", 9)), "connects to 127.0.0.1:9", "network"),
+    (lambda folder: connect_by_hand(), "connects to 127.0.0.1:9", "network"),
     (lambda folder: socket.getaddrinfo("example.org", 80), "looks up example.org:80", "network"),
     (lambda folder: urllib.request.urlopen("http://127.0.0.1:9/x"), "asks http://127.0.0.1:9/x", "network"),
     (lambda folder: subprocess.run(["touch", folder / "new"], check=True), "runs touch {}/new", "process"),

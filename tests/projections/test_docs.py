@@ -16,6 +16,7 @@ from roost_tests.session import Session
 
 import roost.actors.report
 from roost.actors import Flock
+from roost.actors.replay.branch import RunForked
 from roost.projections import Figures, RunReport, RunState, compare_with_server, figures_of
 from roost.projections.comparison import COMPARED
 from roost.streams.declaration import DECLARED
@@ -113,6 +114,7 @@ async def test_every_member_of_meta_is_documented(session: Session) -> None:
 
 def test_every_declared_event_is_documented_field_by_field() -> None:
     assert roost.actors.report.RunStarted in DECLARED.by_class
+    assert RunForked in DECLARED.by_class
     documented = documented_types()
     declared = {
         name: [field.name for field in dataclasses.fields(declaration.payload)]

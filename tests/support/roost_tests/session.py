@@ -85,11 +85,16 @@ class Keeper(Actor):
     """Handles well, fails once, or fails always, as the egg's fate will have it."""
 
     retry = Retry(2, timedelta(milliseconds=300))
+    has_looked = False
+    """Once is enough: not every delivery that is given up has observed something."""
 
     @on(EggLaid)
     async def keep(self, egg: EggLaid, ctx: Context[Any]) -> EggCounted:
         if ctx.attempt == self.retry.attempts:
             await asyncio.sleep(0.3)  # the last attempt has left its mark: it is to be seen
+        if egg.fate == "broken" and ctx.attempt == self.retry.attempts and not Keeper.has_looked:
+            Keeper.has_looked = await ctx.observe("whether the shell is thin", lambda: True)
+            raise ValueError("the shell is thin")
         if egg.fate == "broken" or (egg.fate == "cracked" and ctx.attempt == 1):
             raise ValueError(f"{egg.fate} at {ctx.now()}")
         if egg.fate == "well":
