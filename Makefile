@@ -26,7 +26,7 @@ bench: .venv/.core build/bench/.done ## Roost beside what people use instead (AR
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 test: .venv/.test browser ## the whole suite; ends within 8 minutes
-	@$(BIN)/pytest -m "$(SUITE) and not alone" -n 6 --session-timeout=600 $(ARGS) || { [ $$? = 1 ] && $(AGAIN); }
+	@$(BIN)/pytest -m "$(SUITE) and not alone" -n 6 --session-timeout=900 $(ARGS) || { [ $$? = 1 ] && $(AGAIN); }
 	@$(BIN)/pytest -m "$(SUITE) and alone" --session-timeout=480 $(ARGS) || [ $$? = 5 ]   # 5: ARGS chose none of them
 
 test-all: .venv/.test browser ## the suite and the longer proofs

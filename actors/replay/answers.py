@@ -37,7 +37,8 @@ class Answers:
     def __init__(self, recording: Recording, delivery: RecordedDelivery, skip: Mapping[Asked, int]) -> None:
         self._recording = recording
         self._answers: dict[Asked, deque[Answer]] = {}
-        self._asked: set[Asked] = set()
+        self._asked: dict[Asked, int] = {}
+        """How often each was asked now."""
         self.observed: dict[str, deque[list[Any]]] = {}
         self.times_ms: deque[int] = deque(each for each in delivery.told.get("now", ()) if isinstance(each, int))
         self.forgotten: set[str] = set()
@@ -45,6 +46,7 @@ class Answers:
         for row in delivery.told.get("observed", ()):
             self.observed.setdefault(row[0], deque()).append(row)
         self._collect(delivery.attempt)
+        self._all = {asked: list(listed) for asked, listed in self._answers.items()}
         for asked, count in skip.items():
             listed = self._answers.get(asked, deque())
             for _ in range(min(count, len(listed) - 1)):
@@ -57,7 +59,7 @@ class Answers:
     def next(self, asked: Asked) -> Answer:
         """What was answered. Raises KeyError for what was not asked."""
         listed = self._answers[asked]
-        self._asked.add(asked)
+        self._asked[asked] = self._asked.get(asked, 0) + 1
         return listed.popleft() if len(listed) > 1 else listed[0]
 
     def unasked(self) -> list[str]:
@@ -65,11 +67,11 @@ class Answers:
         return [key for (kind, key) in self._answers if kind == "once" and (kind, key) not in self._asked]
 
     def left(self) -> dict[Asked, int]:
-        """How many answers that differ from the last given one are left, of what was asked."""
+        """Of what was asked now, and has had different answers: how many of them were not given."""
         return {
-            asked: len(listed) - 1
-            for asked, listed in self._answers.items()
-            if asked in self._asked and len(listed) > 1 and len(set(map(str, listed))) > 1
+            asked: len(self._all[asked]) - count
+            for asked, count in self._asked.items()
+            if len(self._all[asked]) > count and len(set(map(str, self._all[asked]))) > 1
         }
 
     def _collect(self, events: Iterable[Event]) -> None:

@@ -27,6 +27,7 @@ from roost.actors.report import Reader, RunStarted, start
 cache.NoteCache.__init__.__kwdefaults__["size"] = 1_000_000  # its bound is not what is measured
 
 async def main(document, spool):
+    spool.mkdir(exist_ok=True)  # apart from the document, which is not the run's to keep
     spec = RunStarted(run="read", questions=(), documents=("d",), model="offline")
     async with Flock.open() as flock:
         since = await start(flock, spec, [Source("file", document, "d")], spool)
@@ -65,7 +66,7 @@ async def test_a_reader_holds_a_few_sections_whatever_the_size_of_the_document(
     roost: RoostCommand, tmp_path: Path
 ) -> None:
     small, large = write_large(tmp_path / "small.md", 1), write_large(tmp_path / "large.md", 12)
-    peaks = [await peak_mb(roost, "-c", READ_ONLY, str(path), str(tmp_path)) for path in (small, large)]
+    peaks = [await peak_mb(roost, "-c", READ_ONLY, str(path), str(tmp_path / "spool")) for path in (small, large)]
     assert peaks[1] - peaks[0] < 12, peaks
 
 
@@ -84,7 +85,7 @@ async def test_a_reader_of_200_mb_holds_a_few_sections(tmp_path: Path) -> None:
     roost = RoostCommand(tmp_path, ROOST_HOME=str(tmp_path / "home"))
     small, large = write_large(tmp_path / "small.md", 1), write_large(tmp_path / "large.md", 200)
     try:
-        peaks = [await peak_mb(roost, "-c", READ_ONLY, str(path), str(tmp_path)) for path in (small, large)]
+        peaks = [await peak_mb(roost, "-c", READ_ONLY, str(path), str(tmp_path / "spool")) for path in (small, large)]
     finally:
         await roost("down")
     assert peaks[1] - peaks[0] < 40, peaks

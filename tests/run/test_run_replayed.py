@@ -60,7 +60,7 @@ async def test_a_run_comes_to_the_same_with_its_documents_and_its_model_gone(
 async def test_changed_code_shows_in_exactly_the_deliveries_that_it_affects(
     roost: RoostCommand, tmp_path: Path
 ) -> None:
-    book = write_handbook(tmp_path / "book.md", 6)
+    book = write_handbook(tmp_path / "book.md", 3)
     ran = await roost("run", str(book), "-q", QUESTIONS[0], "--json")
     assert ran.code == 0, ran.err
     (tmp_path / "edited.py").write_text(CHANGED.format(questions=QUESTIONS[:1]))

@@ -175,6 +175,7 @@ class Session:
 
 async def play_session(server_url: str, flock_name: str, place: Path) -> Session:
     """The whole session, in a flock of that name; documents are made in `place`."""
+    Keeper.has_looked = False
     async with AsyncExitStack() as stack:
 
         async def join(**more: Any) -> Flock:
