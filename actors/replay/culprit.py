@@ -13,8 +13,6 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-import roost
-
 
 class Whose(Enum):
     """Whose code a frame runs."""
@@ -32,7 +30,7 @@ class Whose(Enum):
 
 
 STANDARD = os.path.dirname(os.__file__) + os.sep
-HERE = os.path.dirname(roost.__file__) + os.sep
+HERE = str(Path(__file__).parents[2]) + os.sep
 ROOT = str(Path(__file__).resolve().parents[2]) + os.sep
 """Where the rooms are, seen through their links or past them."""
 INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
