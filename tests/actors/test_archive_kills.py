@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import resource
 import sys
@@ -88,7 +89,11 @@ async def test_a_full_disk_is_one_line_and_nothing_leaves_the_server(
 
     async def run(prepare: Callable[[], None] | None) -> tuple[int | None, str]:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*ROOST, *words, stdout=pipe, stderr=pipe, preexec_fn=prepare)
+        # What Python itself writes would be cut off, too: half a module's bytecode, for all that import it later.
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        process = await asyncio.create_subprocess_exec(
+            *ROOST, *words, stdout=pipe, stderr=pipe, preexec_fn=prepare, env=environment
+        )
         _, err = await process.communicate()
         return process.returncode, err.decode()
 
