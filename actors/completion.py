@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from roost.otel import active
 from roost.streams import LimitExceeded, Note
 
 from .label import shortened
 from .memory import fingerprint
 from .models import Completion, Input, Model, ModelError, Request
 from .models_used import ModelsUsed
+from .traced_calls import calling
 from .turnstile import Turnstile
 from .work import Computed, Work
 
@@ -75,6 +77,17 @@ async def open_inputs(memory: Memory, ask: Ask, notes: Sequence[Note | str]) -> 
     return opened, request_for(ask, texts)
 
 
+async def asked(model: Model, request: Request) -> Completion:
+    """The model's answer, as a span and a count where those are asked for."""
+    if active.tracing is None and active.meters is None:
+        return await model.complete(request)
+    with calling(model.label) as call:
+        answer = await model.complete(request)
+        call.took(answer)
+        call.says(request, answer.text)
+        return answer
+
+
 async def complete(
     memory: Memory,
     model: Model,
@@ -94,7 +107,7 @@ async def complete(
         async with turnstile.passing(model.name, request.estimated_tokens()) as passage:
             called = await guard() if guard is not None else None
             try:
-                answer = await model.complete(request)
+                answer = await asked(model, request)
             except ModelError as error:
                 error.model = model.label
                 raise

@@ -171,7 +171,7 @@ class Context(Generic[S]):
             actor=self.actor,
             run=delivered.run,
             cause=delivered.id,
-            traceparent=delivered.traceparent,
+            traceparent=self._flock.memory.scope.reader.traceparent,
         )
         self.set_for_later.append((event, when))
         return event.id

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 
+from roost.otel import active
 from roost.streams import (
     Delivery,
     Event,
@@ -35,8 +36,11 @@ from .scope import Scope, entered
 from .settlement import Settlement, StateChanged, TakenOver
 from .slots import Steps
 from .state import States
+from .traced import attempt_at
 
 if TYPE_CHECKING:
+    from roost.otel.attempt import Attempt
+
     from .flock import Flock
 
 log = structlog.get_logger(__name__)
@@ -123,6 +127,9 @@ class Desk:
         """What handlers failed with, where that could not be settled: the cause, should it be parked. By inbox and
         entry: lanes have entries of the same name."""
 
+        self._spans: dict[tuple[str, str], str] = {}
+        """Those of attempts that failed here, for the next one's."""
+
     def close(self) -> None:
         """What is on its way to the server and has not left this process is not to leave it any more."""
         self.closed = True
@@ -137,9 +144,14 @@ class Desk:
         try:
             ended = await steps
         except Exception as error:
-            return self._not_settled(delivery, error)
+            return self._count(self._not_settled(delivery, error))
         self._failures.pop(_place_of(delivery), None)
-        return ended
+        return self._count(ended)
+
+    def _count(self, outcome: Outcome, seconds: float | None = None) -> Outcome:
+        if active.meters is not None and outcome is not Outcome.SENT:  # then the writer's answer tells
+            active.meters.settled(self.flock.name, self.actor.name, outcome.value, seconds)
+        return outcome
 
     def _bind(self, delivery: Delivery) -> None:
         structlog.contextvars.bind_contextvars(run=delivery.event.run, delivery=delivery.token.entry)
@@ -208,16 +220,37 @@ class Desk:
 
     def _at_once(self, delivery: Delivery, handler: Handler, payload: Any, key: str | None) -> Outcome | Steps[Outcome]:
         """The first attempt, as far as it comes without waiting: often until its commit is on its way."""
-        call = Call(self, delivery, handler, payload, key, delivery.attempt)
+        span = None if active.tracing is None else self._span(delivery)
+        call = Call(self, delivery, handler, payload, key, delivery.attempt, span)
         self._hold(delivery, self._hold_handling_s)
-        ended = call.begin(self._loading(key, 0))
+        try:
+            ended = call.begin(self._loading(key, 0))
+        except BaseException as error:  # it has asked for its own cancellation
+            call.end_span(Outcome.UNSETTLED.value, error)
+            raise
         if ended is True:
             try:
                 if self._send(call):
                     return Outcome.SENT
             except Exception as error:  # it is met again, and judged, by the steps that are left
                 log.debug("a commit could not be sent", error=message_of(error))
-        return self._attempt(call, ended)
+        return self._attempt(call, ended) if span is None else self._traced(call, self._attempt(call, ended))
+
+    def _span(self, delivery: Delivery) -> Attempt | None:
+        """Of this attempt, after the one before, of which this process may know."""
+        before = self._spans.pop(_place_of(delivery), None)
+        return attempt_at(self.actor.name, delivery, delivery.attempt, before)
+
+    async def _traced(self, call: Call, steps: Steps[Outcome]) -> Outcome:
+        """The steps that are left, and how they ended."""
+        try:
+            outcome = await steps
+        except BaseException as error:
+            call.end_span("fenced" if isinstance(error, TakenOver) else "unsettled", error)
+            raise
+        if outcome is not Outcome.SENT:  # then the writer's answer tells
+            call.end_span(outcome.value)
+        return outcome
 
     def _hold(self, delivery: Delivery, limit_s: float) -> None:
         """Keep the delivery for as long as this may take. One in a lane is kept with its lane."""
@@ -298,10 +331,16 @@ class Desk:
         delivery = call.delivery
         if isinstance(answer, Written):
             self._keep_state(call)
+            if call.span is not None:
+                call.end_span(Outcome.DONE.value)
+            if active.meters is not None:
+                self._count(Outcome.DONE, call.seconds)
             self._worker.settled(delivery, Outcome.DONE)
         elif isinstance(answer, Fenced):
+            call.end_span(Outcome.FENCED.value)
             self._worker.settled(delivery, self._lost(delivery, TakenOver()))
         elif isinstance(answer, NOT_SETTLED) and not isinstance(answer, ServerFull):
+            call.end_span(Outcome.UNSETTLED.value, answer)
             self._worker.settled(delivery, self._lost(delivery, answer))
         else:  # nothing was written, and something can be done about it
             if isinstance(answer, ServerFull):
@@ -313,14 +352,15 @@ class Desk:
         def tell() -> Outcome:
             structlog.contextvars.bind_contextvars(flock=self.flock.name, actor=self.actor.name)
             self._bind(delivery)
-            return self._not_settled(delivery, error)
+            return self._count(self._not_settled(delivery, error))
 
         return copy_context().run(tell)
 
     def _go_on(self, call: Call, answer: Answer | Exception, delivery: Delivery) -> Steps[Outcome]:
         """Settle what could not be settled in one call. In a context of the delivery's own, as `handle`."""
         self._bind(delivery)
-        return self._guarded(delivery, self._settle(call, answer))
+        steps = self._settle(call, answer)
+        return self._guarded(delivery, steps if call.span is None else self._traced(call, steps))
 
     async def _settle(self, call: Call, answer: Answer | Exception) -> Outcome:
         if isinstance(answer, Conflicted):
@@ -342,6 +382,11 @@ class Desk:
         """Park, or postpone. A keyed delivery waits where it is, to be handled again."""
         delivery, name, attempt = call.delivery, call.handler.name, call.attempt
         self._remember(delivery, error)
+        if call.span is not None:
+            call.span.fail(error)
+            self._spans[_place_of(delivery)] = call.span.traceparent
+            if len(self._spans) > MAX_REMEMBERED:
+                del self._spans[next(iter(self._spans))]
         tried = attempt >= self.actor.retry.attempts and is_an_attempt(error)
         is_last = tried or not is_retryable(error)
         spared = self.breaker.spares(error, is_last=is_last, passed_at=self.passed_at)

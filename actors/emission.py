@@ -61,12 +61,14 @@ class Origin:
     event: Event
     actor: str
     inbox: str
+    traceparent: str | None = None
+    """The span that sends them; None: that of the event delivered."""
 
 
 def emit(payloads: Iterable[tuple[Any, str | None]], origin: Origin, handler: str, key: str | None) -> list[Event]:
     """The events of a delivery. An event's ID is a hash of run, delivered event, inbox, handler and index: a delivery
     that is repeated emits the same events, the same event in another inbox of the actor others."""
-    delivered, actor = origin.event, origin.actor
+    delivered, actor, traceparent = origin.event, origin.actor, origin.traceparent or origin.event.traceparent
     events: list[Event] = []
     for index, (payload, subject) in enumerate(payloads):
         kind, schema, body = encode(payload)
@@ -80,7 +82,7 @@ def emit(payloads: Iterable[tuple[Any, str | None]], origin: Origin, handler: st
                 actor=actor,
                 run=delivered.run,
                 cause=delivered.id,
-                traceparent=delivered.traceparent,
+                traceparent=traceparent,
             )
         )
     return events

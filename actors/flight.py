@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 import structlog
 
+from roost.otel import active
 from roost.streams import (
     Bell,
     Claims,
@@ -40,7 +41,11 @@ from .failure import message_of
 from .heartbeat import Heartbeat
 from .models.errors import ModelError
 from .scope import Scope, entered
+from .traced import UNTRACED, Untraced, count_claim, trace_read, writing
 from .work import Computed, Work
+
+if TYPE_CHECKING:
+    from roost.otel.spans import Writing
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +71,8 @@ class Job:
     """What is being computed, for people who look on."""
     begun: float | None = None
     """When the work began, by the monotonic clock, if it was done before this claim."""
+    began_ns: int = 0
+    """When it was asked for, by the performance counter."""
 
     @property
     def ttl_ms(self) -> int | None:
@@ -213,6 +220,8 @@ class Flights:
                     answer = await self._claim(job, nonce, after)
                     flight.awaits_new = isinstance(answer, Granted | Held)
                     if isinstance(answer, Granted):
+                        if joined:  # the one we waited for has died, or given up
+                            count_claim(job.scope.shard.keys.flock, "taken_over")
                         # 3. Mine: compute, write the note and release the claim in one step.
                         return await self._compute(job, nonce, asked, flight)
                 match answer:
@@ -251,6 +260,8 @@ class Flights:
         note = None if carried is None else self.notes.pushed(carried, since)
         if note is not None:
             job.scope.has_joined(note, None if job.begun is not None else job.key)
+            how = "joined" if job.begun is None else "read"
+            trace_read(job.scope, note, how=how, asked="once", began_ns=job.began_ns)
         return note
 
     async def _find(self, job: Job, how: Literal["found", "joined"]) -> Note | None:
@@ -258,6 +269,7 @@ class Flights:
         note = await self.notes.find(job.key, job.scope.reader, reused=spared, log_miss=False)
         if note is not None:
             job.scope.has_read(note)
+            trace_read(job.scope, note, how=spared or "read", asked="once", began_ns=job.began_ns)
         return note
 
     async def _claim(self, job: Job, nonce: str, after: str) -> Answer:
@@ -288,14 +300,12 @@ class Flights:
         """Compute under a claim that was granted after `asked`."""
         self.heartbeat.hold_claim(job.key, nonce, job.limit)
         inner = job.scope.inner(job.key)
-        started = time.perf_counter()
         try:
-            flight.check()
-            with entered(inner):
-                computed = await job.run()
-            if job.begun is None:
-                computed = replace(computed, work=computed.work.took(time.perf_counter() - started))
-            return await self._complete(job, nonce, computed, inner, asked, flight)
+            if active.tracing is None:
+                return await self._computed(job, nonce, inner, asked, flight)
+            with writing(job.scope, key=job.key) as span:
+                inner = job.scope.inner(job.key, span.traceparent)
+                return await self._computed(job, nonce, inner, asked, flight, span)
         except BaseException as error:
             # No error is ever shared: give the claim up, so that whoever waits tries itself.
             giving_up = asyncio.create_task(self._give_up(job, nonce, error, inner))
@@ -306,7 +316,19 @@ class Flights:
         finally:
             self.heartbeat.drop_claim(job.key, nonce)
 
+    async def _computed(
+        self, job: Job, nonce: str, inner: Scope, asked: float, flight: _Flight, span: Writing | Untraced = UNTRACED
+    ) -> Note:
+        started = time.perf_counter()
+        flight.check()
+        with entered(inner):
+            computed = await job.run()
+        if job.begun is None:
+            computed = replace(computed, work=computed.work.took(time.perf_counter() - started))
+        return await self._complete(job, nonce, computed, inner, asked, flight, span)
+
     async def _give_up(self, job: Job, nonce: str, error: BaseException, inner: Scope) -> None:
+        count_claim(job.scope.shard.keys.flock, "failed")
         data = {"error": type(error).__name__, "message": message_of(error)[:500]}
         if isinstance(error, ModelError) and error.model is not None:
             data["model"] = error.model
@@ -319,11 +341,12 @@ class Flights:
         await self._release(job.key, nonce)  # the caller gets the first error
 
     async def _complete(
-        self, job: Job, nonce: str, computed: Computed, inner: Scope, asked: float, flight: _Flight
-    ) -> Note:
+        self, job: Job, nonce: str, computed: Computed, inner: Scope, asked: float, flight: _Flight,
+        span: Writing | Untraced,
+    ) -> Note:  # fmt: skip
         form, raw = to_stored(computed.content)
         stored = await self.notes.store(raw)
-        reader = job.scope.reader
+        reader = inner.reader
         sources = computed.sources if computed.sources is not None else tuple(inner.sources)
         written = reader.event("note.written", f"key/{job.key}", event_id=self.notes.new_id())
         ttl_ms = job.ttl_ms
@@ -332,7 +355,9 @@ class Flights:
         record = NoteRecord(
             id=written.id, key=job.key, digest=stored.digest, size=stored.size, author=reader.actor, run=reader.run,
             tags=job.tags + computed.tags, sources=sources, form=form, written_ms=written.time_ms, ttl_ms=ttl_ms,
+            traceparent=span.traceparent,
         )  # fmt: skip
+        span.becomes(record.id, len(sources))
         ttl = None if ttl_ms is None else timedelta(milliseconds=ttl_ms)
         expires = None if ttl is None else asked + ttl.total_seconds()
         body, work = record.to_json(), computed.work
@@ -346,6 +371,7 @@ class Flights:
         while True:
             match await self._write_again(inner, make):
                 case Written(_, positions):
+                    count_claim(job.scope.shard.keys.flock, "computed")
                     job.scope.remember(note)
                     return replace(note, position=positions[0])
                 case BlobMissing(digest):

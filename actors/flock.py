@@ -15,11 +15,11 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import structlog
 
+from roost.otel import active
 from roost.streams import (
     CLAIM_LEASE,
     Bell,
     Closed,
-    Conflict,
     Connection,
     Event,
     Keys,
@@ -36,7 +36,6 @@ from roost.streams import (
     connect,
 )  # fmt: skip
 from roost.streams.absence import Absence
-from roost.streams.answer import Conflicted, Written
 from roost.streams.dead import ParkedDeliveries
 from roost.streams.declaration import declaration_of
 from roost.streams.durability import Durability
@@ -46,10 +45,10 @@ from roost.streams.matching import Wanted
 from roost.streams.merging import Since
 from roost.streams.patience import PATIENCE
 from roost.streams.placement import shards_of
+from roost.streams.unit import Unit
 
 from .actor import Actor
-from .admission import admit
-from .appending import Appended, unit_of_payloads
+from .appending import Appended, append
 from .completion import Ask, Guard, complete
 from .current import currently, opened_here
 from .effect import Effects
@@ -59,6 +58,7 @@ from .heartbeat import DELIVERY_LEASE, Heartbeat
 from .kept import EFFECT_LIMIT, Action, Kept
 from .keyed import AnyWorker, KeyedWorker
 from .later import set_later, take_away
+from .levels import watch_levels
 from .memory import COMPUTE_LIMIT, DEFAULT_TTL, FLOCK_DEFAULT, Memory, Sharing, Ttl
 from .models import Model, model_from_name
 from .models_used import ModelsUsed
@@ -70,6 +70,7 @@ from .ringer import Ringer
 from .scope import Scope, entered
 from .shared import Shared, Sharer, share
 from .suspects import Suspects
+from .traced import sending
 from .turnstile import Turnstile, limits_by_name
 from .worker import GRACE, Worker
 
@@ -163,6 +164,7 @@ class Flock(Projected):
                     settings.flock, connection, agent=agent, ttl=ttl, sharing=sharing, model=model or settings.model,
                     claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
                 )  # fmt: skip
+                active.look()
                 try:
                     await flock._start(wanted, shards)
                     for named, limit in limits_by_name(limits, flock._model):
@@ -193,6 +195,8 @@ class Flock(Projected):
             asyncio.create_task(self._flush_often(), name="roost flush"),
             asyncio.create_task(expire_often([part.shard for part in parts]), name="roost expiry"),
         ]
+        if active.meters is not None:
+            self._jobs.append(asyncio.create_task(watch_levels(self), name="roost levels"))
 
     async def _spread(self, count: int) -> None:
         """Have a part for each shard. The first one's stand for the flock where it acts itself."""
@@ -214,6 +218,11 @@ class Flock(Projected):
     def shards(self) -> int:
         """Over how many hash slots it is spread."""
         return 1 if self._parts is None else len(self._parts.all)
+
+    @property
+    def workers(self) -> tuple[AnyWorker, ...]:
+        """Those at work in this process."""
+        return tuple(self._workers)
 
     @property
     def writers(self) -> tuple[Writer, ...]:
@@ -263,18 +272,13 @@ class Flock(Projected):
         scope = self.memory.scope
         if not payloads:
             return Appended((), ())
-        unit, first = unit_of_payloads(payloads, scope.reader, subject, run, cause)
-        if expected is not None:
-            unit.expect(first, expected)
-        writer = self.writer if self._parts is None else self._parts.writer_of(unit)
-        answer = await admit(scope, writer, unit, timeout=timeout)
-        match answer:
-            case Written(versions, positions):
-                return Appended(positions, versions)
-            case Conflicted(current, position):
-                raise Conflict(first, current=current, expected=expected or 0, position=position)
-            case _:
-                raise RoostError(f"an append was answered with {answer}")
+        if active.tracing is None:
+            return await append(scope, self._writer_of, payloads, subject, run, expected, cause, timeout)
+        with sending(scope, payloads, run) as sender:
+            return await append(sender, self._writer_of, payloads, subject, run, expected, cause, timeout)
+
+    def _writer_of(self, unit: Unit) -> Writer:
+        return self.writer if self._parts is None else self._parts.writer_of(unit)
 
     async def later(
         self, payload: Any, *, delay: timedelta | None = None, at: datetime | None = None, subject: str | None = None,

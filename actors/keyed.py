@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from roost.otel import active
 from roost.streams import Event, Inbox, RoostError, Shard, Token
 from roost.streams.inbox import InboxGone
 from roost.streams.lanes import MAX_SEEN, Arrival, LaneLost, Lanes, entry_number
@@ -25,6 +26,7 @@ from .line import HeldLane
 from .lines import Lines
 from .sorter import Sorter
 from .state import States
+from .traced import trace_batch
 from .worker import BLOCK, GRACE, Worker, consumer_name, inbox_name
 
 if TYPE_CHECKING:
@@ -93,6 +95,16 @@ class KeyedWorker:
         limit, when_full = self.actor.inbox_limit, self.actor.when_full
         inbox = Inbox(self._flock.shard, self._lanes.name, self._lanes.consumer)
         await inbox.subscribe(types, self._run, limit=limit, when_full=when_full)
+
+    @property
+    def inbox(self) -> str:
+        """The name of its inbox."""
+        return self._lanes.name
+
+    @property
+    def shard(self) -> Shard:
+        """Where that is."""
+        return self._flock.shard
 
     @property
     def busy(self) -> int:
@@ -285,6 +297,8 @@ class KeyedWorker:
         for lane in lost:
             self._lines.unread.discard(lane)
             self._heard = True
+        if active.tracing is not None:
+            trace_batch(self.actor.name, self._lanes.name, [arrival.delivery for arrival in arrivals])
         for arrival in arrivals:
             held[arrival.lane].read = arrival.entry
         await self._arrive(arrivals)

@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from inspect import iscoroutine
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
 import structlog
 
+from roost.otel import active
 from roost.streams import (
     Bell,
     Claims,
@@ -46,7 +47,11 @@ from .flight import Flights, Job
 from .heartbeat import Heartbeat
 from .label import label_of
 from .scope import Scope, Staged, scope_of
+from .traced import UNTRACED, Untraced, count_claim, forgetting, trace_read, tracing_now, writing
 from .work import Work
+
+if TYPE_CHECKING:
+    from roost.otel.spans import Writing
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +109,10 @@ class Memory:
     @property
     def scope(self) -> Scope:
         """Who acts now."""
-        return scope_of(self._shard) or self._outside
+        scope = scope_of(self._shard) or self._outside
+        if scope.outside and active.tracing is not None and (here := active.tracing.here) is not None:
+            return scope.within(here)
+        return scope
 
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
@@ -115,7 +123,17 @@ class Memory:
         Within a handler the note is staged: it is written by the commit, together with all else the handler does.
         `sources` are IDs of notes it builds on; without them, those that were read before. Raises LimitExceeded.
         """
-        scope, reader = self.scope, self.scope.reader
+        scope = self.scope
+        if active.tracing is None:
+            return await self._put(scope, UNTRACED, content, key, ttl, tags, sources)
+        with writing(scope, key=key) as span:
+            return await self._put(scope, span, content, key, ttl, tags, sources)
+
+    async def _put(
+        self, scope: Scope, span: Writing | Untraced, content: Any, key: str | None, ttl: Ttl, tags: Iterable[str],
+        sources: Iterable[str] | None,
+    ) -> Note:  # fmt: skip
+        reader = scope.reader if span.traceparent is None else replace(scope.reader, traceparent=span.traceparent)
         form, raw = to_stored(content)
         staged, note_id = scope.staged, None
         if staged is not None:  # a delivery that is repeated puts the same notes
@@ -127,8 +145,9 @@ class Memory:
         record = NoteRecord(
             id=event.id, key=key, digest=digest, size=len(raw), author=reader.actor, run=reader.run,
             tags=_check_tags(tags), sources=tuple(scope.sources if sources is None else sources), form=form,
-            ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms,
+            ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms, traceparent=span.traceparent,
         )  # fmt: skip
+        span.becomes(record.id, len(record.sources))
         event = _event_of(event, record)
         note = Note(record=record, raw=raw, expires=_expires(record.ttl_ms, time.monotonic()))
         if len(raw) > MAX_NOTE_BYTES:
@@ -168,7 +187,8 @@ class Memory:
             return draft.note
         cached = self._cache.get(note_id)
         if cached is not None:
-            scope.has_read_cached(cached)
+            if scope.has_read_cached(cached) and active.tracing is not None:
+                trace_read(scope, cached, how="read", asked="get", began_ns=began_ns)
             scope.took(began_ns)
             return cached
         asked = self._cache.asked()
@@ -178,11 +198,17 @@ class Memory:
             raise NoteNotFound(note_id)
         scope.has_read(note)
         self._cache.add(note, asked)
+        trace_read(scope, note, how="read", asked="get", began_ns=began_ns)
         return note
 
     async def get_all(self, note_ids: Iterable[str]) -> list[Note]:
         """Several notes, in the order of their IDs. Raises NoteNotFound for the first that is not there."""
-        return list(await asyncio.gather(*[self.get(note_id) for note_id in note_ids]))
+        asked = list(note_ids)
+        tracing = tracing_now()
+        if tracing is None or len(asked) < 2:
+            return list(await asyncio.gather(*[self.get(note_id) for note_id in asked]))
+        with tracing.gathers(self._shard.keys.flock, asked) as groups:
+            return list(await asyncio.gather(*groups.tasks(self.get)))
 
     async def find(self, key: str) -> Note | None:
         """The live note that the key means now, or None. The read, or the miss, is logged."""
@@ -199,6 +225,7 @@ class Memory:
         if note is not None:
             scope.has_read(note)
             self._cache.add(note, asked)
+            trace_read(scope, note, how="read", asked="find", began_ns=began_ns)
         return note
 
     async def once(
@@ -226,7 +253,8 @@ class Memory:
             return await self.get(instead)
         ttl_ms = self._ttl_ms(ttl)
         job = Job(
-            key=key, compute=compute, scope=scope, fresh=fresh, tags=_check_tags(tags), limit=limit, slots=slots,
+            key=key, compute=compute, scope=scope, began_ns=began_ns, fresh=fresh, tags=_check_tags(tags), limit=limit,
+            slots=slots,
             ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms), label=label_of(label),
         )  # fmt: skip
         if self._sharing == "cache":
@@ -238,7 +266,9 @@ class Memory:
         if came_by == "found":
             scope.took(began_ns)
         elif came_by == "joined":
-            scope.has_joined(note, key)  # another coroutine of this process has the events of the script that served it
+            # Another coroutine of this process has the events of the script that served it.
+            scope.has_joined(note, key)
+            trace_read(scope, note, how="joined", asked="once", began_ns=began_ns)
         return note
 
     def _instead_of(self, key: str, scope: Scope) -> str | None:
@@ -252,18 +282,26 @@ class Memory:
         if found is not None:
             job.scope.has_read(found)
             job.scope.took(began_ns)
+            trace_read(job.scope, found, how="found", asked="once", began_ns=began_ns)
             return found
+        with writing(job.scope, key=job.key) as span:
+            return await self._compute_aside(job, span)
+
+    async def _compute_aside(self, job: Job, span: Writing | Untraced) -> Note:
         started = time.perf_counter()
         computed = await job.run()
         work = computed.work.took(time.perf_counter() - started)
         reader = job.scope.reader
+        if span.traceparent is not None:
+            reader = replace(reader, traceparent=span.traceparent)
         form, raw = to_stored(computed.content)
         event = reader.event("note.written", f"key/{job.key}", event_id=self._shard.note_id())
         record = NoteRecord(
             id=event.id, key=job.key, digest=sha256(raw).hexdigest(), size=len(raw), author=reader.actor,
             run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form,
-            written_ms=event.time_ms, ttl_ms=job.ttl_ms,
+            written_ms=event.time_ms, ttl_ms=job.ttl_ms, traceparent=span.traceparent,
         )  # fmt: skip
+        span.becomes(record.id, len(record.sources))
         stored = await self._notes.store(raw)
         note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms, time.monotonic()))
         unit = add_note(Unit(), note, _event_of(event, record), stored, work)
@@ -272,6 +310,7 @@ class Memory:
         answer = await admit(job.scope, self._writer, unit, refusable=False)
         if not isinstance(answer, Written):
             raise RoostError(f"a note was answered with {answer}")
+        count_claim(self._shard.keys.flock, "computed")
         job.scope.remember(note)
         return replace(note, position=answer.positions[0])
 
@@ -282,7 +321,8 @@ class Memory:
     async def forget(self, note_id: str) -> None:
         """Remove a note's content at once, here and in every process of the flock. Raises NoteNotFound."""
         self._cache.forget(note_id)
-        await self._notes.forget(note_id, self.scope.reader)
+        with forgetting(self.scope, note_id):
+            await self._notes.forget(note_id, self.scope.reader)
         self._cache.forget(note_id)  # a read that was under way may have added it again
 
     async def watch(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
-
-import orjson
+from typing import Any, Literal, Protocol
 
 from roost.projections.notes import ListedNote, NotesFold
-from roost.projections.notes_then import fold_until, forgotten_since
-from roost.streams import Log, NoteNotFound, NoteRecord, Position, SettingsError, Shard, decode
+from roost.projections.notes_then import ForgottenSince, fold_until
+from roost.streams import Event, Log, NoteNotFound, NoteRecord, Position, SettingsError, Shard, decode
 from roost.streams.contents import find_content
 from roost.streams.merging import MergedLog, Since
+from roost.streams.note import content_of
 from roost.streams.notes import check_key
 from roost.streams.placement import Placement
 
@@ -26,11 +26,14 @@ Mark = Literal["live", "expired", "forgotten"]
 END = 2**63
 """Behind all events of a millisecond."""
 AT_ONCE = 50
+CLOCKS_APART_MS = 1000
+"""By so much the clock of the program may be ahead of the server's: its present is no time to come."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastNote:
-    """A note that was live then. `mark` is what has become of it since; of one that was forgotten there is no content.
+    """A note that was live then. `mark` is what has become of it since; of one that was forgotten there is no content,
+    nor of one whose content has left the server without an archive.
 
     `raw` is its stored form; `deadline_ms` and `position` are by the server's clock.
     """
@@ -53,15 +56,7 @@ class PastNote:
     @property
     def content(self) -> Any:
         """What was put; None when it was forgotten."""
-        if self.raw is None:
-            return None
-        match self.record.form:
-            case "text":
-                return self.raw.decode()
-            case "json":
-                return orjson.loads(self.raw)
-            case _:
-                return self.raw
+        return None if self.raw is None else content_of(self.record.form, self.raw)
 
     @property
     def text(self) -> str | None:
@@ -69,45 +64,73 @@ class PastNote:
         return None if self.raw is None else self.raw.decode(errors="replace")
 
 
-class PastMemory:
-    """What `Flock.at` answers. Reading it leaves no trace in the log."""
+class Past(Protocol):
+    """Where a past memory is kept: a flock's shards, or the record of one run."""
 
-    def __init__(self, shards: Sequence[Shard], positions: Sequence[Position], folds: Sequence[NotesFold]) -> None:
-        self._shards = list(shards)
-        self._placement = Placement(len(shards))
+    def part_of_note(self, note_id: str) -> int:
+        """The number of the part that has a note."""
+        ...
+
+    def part_of_key(self, key: str) -> int:
+        """The number of the part that has a key."""
+        ...
+
+    async def content(self, digest: str) -> bytes | None:
+        """None when it is nowhere any more."""
+        ...
+
+    async def forgotten(self, part: int) -> Container[str]:
+        """The notes that were forgotten between then and this moment."""
+        ...
+
+    async def now_ms(self) -> int:
+        """What the clock that deadlines go by tells now."""
+        ...
+
+    def about(self, subject: str) -> AsyncGenerator[Event]:
+        """The events of a subject up to then."""
+        ...
+
+
+class PastMemory:
+    """What `Flock.at` and `Replay.at` answer. Reading it leaves no trace in the log."""
+
+    def __init__(self, past: Past, folds: Sequence[NotesFold], times_ms: Sequence[int]) -> None:
+        self._past = past
         self._folds = list(folds)
-        self._forgotten: list[set[str] | None] = [None] * len(shards)
-        self.positions = tuple(positions)
-        """As of where, for each shard."""
+        self._times_ms = list(times_ms)
+        """The moment at which each part is looked at: deadlines are judged by it."""
 
     async def get(self, note_id: str) -> PastNote:
         """The note of that ID. Raises NoteNotFound when there was none then, or it had expired or been forgotten."""
-        number = self._placement.of_note(note_id) if len(self._shards) > 1 else 0
-        found = self._live(number, self._folds[number].by_id.get(note_id))
+        part = self._past.part_of_note(note_id)
+        found = self._live(part, self._folds[part].by_id.get(note_id))
         if found is None:
             raise NoteNotFound(note_id)
-        return await self._opened(number, found)
+        return await self._opened(part, found)
 
     async def find(self, key: str) -> PastNote | None:
         """The note that the key meant then, or None."""
-        number = self._placement.of_key(check_key(key)) if len(self._shards) > 1 else 0
-        found = self._live(number, self._folds[number].find(key))
-        return None if found is None else await self._opened(number, found)
+        part = self._past.part_of_key(check_key(key))
+        found = self._live(part, self._folds[part].find(key))
+        return None if found is None else await self._opened(part, found)
 
     async def notes(self, *, tags: Iterable[str] = (), author: str | None = None) -> AsyncGenerator[PastNote]:
         """The notes that lived then, the newest first: those that have all the tags, and are the author's."""
-        for number, found in self._newest(frozenset(tags), author):
-            yield await self._opened(number, found)
+        for part, found in self._newest(frozenset(tags), author):
+            yield await self._opened(part, found)
 
     async def search(
         self, text: str, *, tags: Iterable[str] = (), author: str | None = None, limit: int = 10
     ) -> Found:  # fmt: skip
-        """The notes that lived then and have words of the text, as `search` finds them; of the newest thousand."""
+        """The notes that lived then and have words of the text, as `search` finds them; of the newest thousand.
+        What was forgotten since is known by its key and tags alone."""
         listed = self._newest(frozenset(tags), author)
         hits: list[Hit] = []
         for first in range(0, min(len(listed), LOOK_AT), AT_ONCE):
             some = listed[first : min(first + AT_ONCE, LOOK_AT)]
-            hits += await asyncio.gather(*[self._begins(found) for _, found in some])
+            opened = await asyncio.gather(*[self._opened(part, found) for part, found in some])
+            hits += [Hit(note.record, _beginning(note)) for note in opened]
         return await best_of(text, hits, limit, complete=len(listed) <= LOOK_AT)
 
     async def state(self, actor: Actor, key: str) -> Any:
@@ -115,10 +138,8 @@ class PastMemory:
         if actor.state is None:
             raise SettingsError(f"{actor.name} keeps no state")
         _, state = adapter_of_state(actor)
-        log = Log(self._shards[0]) if len(self._shards) == 1 else MergedLog(self._shards)
-        for event in await log.subject(f"actor/{actor.name}/{key}"):
-            at = event.position
-            if at is not None and at <= self.positions[at.shard]:
+        async with aclosing(self._past.about(f"actor/{actor.name}/{key}")) as events:
+            async for event in events:
                 state = actor.evolve(state, decode(event))
         return state
 
@@ -128,40 +149,73 @@ class PastMemory:
 
     def _newest(self, tags: frozenset[str], author: str | None) -> list[tuple[int, ListedNote]]:
         listed = [
-            (number, note)
-            for number, fold in enumerate(self._folds)
+            (part, note)
+            for part, fold in enumerate(self._folds)
             for note in fold
-            if self._live(number, note) is not None
+            if self._live(part, note) is not None
             and tags <= set(note.record.tags)
             and (author is None or note.record.author == author)
         ]
         listed.sort(key=lambda each: (each[1].position.ms, each[1].position.seq), reverse=True)
         return listed
 
-    def _live(self, number: int, note: ListedNote | None) -> ListedNote | None:
-        return note if note is not None and note.is_live(self.positions[number].ms) else None
+    def _live(self, part: int, note: ListedNote | None) -> ListedNote | None:
+        return note if note is not None and note.is_live(self._times_ms[part]) else None
 
-    async def _begins(self, note: ListedNote) -> Hit:
-        raw = None if note.record.form == "bytes" else await find_content(self._shards, note.record.digest)
-        return Hit(note.record, None if raw is None else raw[:READ_BYTES].decode(errors="ignore"))
-
-    async def _opened(self, number: int, note: ListedNote) -> PastNote:
-        mark = await self._mark(number, note)
-        raw = None if mark == "forgotten" else await find_content(self._shards, note.record.digest)
+    async def _opened(self, part: int, note: ListedNote) -> PastNote:
+        """The content first: should the note be forgotten at this moment, the look at the log that follows tells. The
+        content itself does not: another note may have the same, and the archive may have it still."""
+        raw = await self._past.content(note.record.digest)
+        mark: Mark = "live"
+        if note.id in await self._past.forgotten(part):
+            mark, raw = "forgotten", None
+        elif note.deadline_ms is not None and not note.is_live(await self._past.now_ms()):
+            mark = "expired"
         return PastNote(note.record, note.position, mark, raw, note.deadline_ms, note.work)
 
-    async def _mark(self, number: int, note: ListedNote) -> Mark:
-        """What has become of it since: the log's own words, since another note may have the same content."""
-        forgotten = self._forgotten[number]
-        if forgotten is None:
-            forgotten = self._forgotten[number] = await forgotten_since(self._shards[number], self.positions[number])
-        if note.id in forgotten:
-            return "forgotten"
-        shard = self._shards[number]
-        if note.deadline_ms is None:
-            return "live"
-        seconds, micros = await shard.command("TIME")
-        return "live" if note.is_live(int(seconds) * 1000 + int(micros) // 1000) else "expired"
+
+def _beginning(note: PastNote) -> str | None:
+    if note.raw is None or note.record.form == "bytes":
+        return None
+    return note.raw[:READ_BYTES].decode(errors="ignore")
+
+
+class LoggedPast:
+    """A flock's, by its log and its archive."""
+
+    def __init__(self, shards: Sequence[Shard], places: Sequence[Position]) -> None:
+        self._shards = list(shards)
+        self._placement = Placement(len(shards))
+        self._places = list(places)
+        self._since = [ForgottenSince(shard, place) for shard, place in zip(shards, places, strict=True)]
+
+    def part_of_note(self, note_id: str) -> int:
+        return self._placement.of_note(note_id) if len(self._shards) > 1 else 0
+
+    def part_of_key(self, key: str) -> int:
+        return self._placement.of_key(key) if len(self._shards) > 1 else 0
+
+    async def content(self, digest: str) -> bytes | None:
+        return await find_content(self._shards, digest)
+
+    async def forgotten(self, part: int) -> Container[str]:
+        return await self._since[part].look()
+
+    async def now_ms(self) -> int:
+        return await server_ms(self._shards[0])
+
+    async def about(self, subject: str) -> AsyncGenerator[Event]:
+        log = Log(self._shards[0]) if len(self._shards) == 1 else MergedLog(self._shards)
+        for event in await log.subject(subject):
+            at = event.position
+            if at is not None and at <= self._places[at.shard]:
+                yield event
+
+
+async def server_ms(shard: Shard) -> int:
+    """The server's clock."""
+    seconds, micros = await shard.command("TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 async def places_of(shards: Sequence[Shard], position: Since | datetime) -> tuple[Position, ...]:
@@ -187,8 +241,7 @@ async def places_of(shards: Sequence[Shard], position: Since | datetime) -> tupl
 
 
 async def _check_ahead(shards: Sequence[Shard], ms: int) -> None:
-    seconds, micros = await shards[0].command("TIME")
-    if ms > int(seconds) * 1000 + int(micros) // 1000 + 1000:
+    if ms > await server_ms(shards[0]) + CLOCKS_APART_MS:
         raise SettingsError("that is still to come: name a position or a time that has been")
 
 
@@ -206,4 +259,4 @@ async def memory_at(
         folds.append(fold)
         if known is not None:
             known[shard.number] = fold
-    return PastMemory(shards, places, folds)
+    return PastMemory(LoggedPast(shards, places), folds, [place.ms for place in places])

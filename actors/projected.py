@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,6 +41,8 @@ class Projected:
     _parts: Parts | None
     _past: dict[int, NotesFold] | None = None
     """What was folded for the last look at the past."""
+    followed: Sequence[tuple[Projection[Any], Sequence[Shard]]] = ()
+    """Projections that this process follows, and in which shards."""
 
     def _all_shards(self) -> list[Shard]:
         return [self.shard] if self._parts is None else [part.shard for part in self._parts.all]
@@ -81,11 +83,14 @@ class Projected:
             for projection in projections
             for shard in self._all_shards()
         ]
+        followed = [(follower.projection, self._all_shards()) for follower in followers[:: len(self._all_shards())]]
+        self.followed = [*self.followed, *followed]
         tasks = [asyncio.create_task(follower.run(), name="roost follow") for follower in followers]
         try:
             async with ended_by(tasks):
                 yield
         finally:
+            self.followed = [each for each in self.followed if each not in followed]
             await end(tasks)
 
     async def retain(self, retention: Retention, *, projections: Iterable[Projection[Any]] = ()) -> Retained:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -67,13 +68,16 @@ class Scope:
         self._mark(note.id)
         self.remember(note)
 
-    def has_read_cached(self, note: Note) -> None:
-        """A cache served it: to be logged, once a delivery, and outside handlers once a second, with a count."""
+    def has_read_cached(self, note: Note) -> bool:
+        """A cache served it: to be logged, once a delivery, and outside handlers once a second, with a count. Whether
+        it is the first such read."""
         self.reads += 1
         self.remember(note)
         if self.outside or note.id not in self._logged:
             _, count = self._cached.get(note.id, (0, 0))
             self._cached[note.id] = (note.size, count + 1)
+            return count == 0
+        return False
 
     def took(self, since_ns: int) -> None:
         """A memory operation that was begun then has ended. Outside handlers nobody records it."""
@@ -125,7 +129,8 @@ class Scope:
             self.pending.append(self.reader.event("note.read", f"note/{note_id}", body))
             del self._cached[note_id]
             self._mark(note_id)
-        events, self.pending = self.pending, []
+        events = list(self.pending)
+        self.pending.clear()  # the same list: outside handlers several may look at it
         return events
 
     async def write(self, writer: Writer, unit: Unit) -> Answer:
@@ -155,10 +160,16 @@ class Scope:
             self.pending[:0] = owed
             raise
 
-    def inner(self, key: str) -> Scope:
+    def within(self, traceparent: str) -> Scope:
+        """The same, whose events belong to that span. For what is outside of handlers, where several act at once."""
+        seen = copy(self)
+        seen.reader = replace(self.reader, traceparent=traceparent)
+        return seen
+
+    def inner(self, key: str, traceparent: str | None = None) -> Scope:
         """The scope of the computation for a key: reads of its own, on top of what was read before."""
         return Scope(
-            self.reader,
+            self.reader if traceparent is None else replace(self.reader, traceparent=traceparent),
             self.shard,
             outside=False,
             computing=self.computing | {key},

@@ -129,8 +129,8 @@ class Settlement:
         if event.run is not None:
             meta["run"] = event.run
         meta["cause"] = event.id
-        if event.traceparent is not None:
-            meta["traceparent"] = event.traceparent
+        if scope.reader.traceparent is not None:
+            meta["traceparent"] = scope.reader.traceparent
         data: dict[str, Any] = {
             "event": event.id, "type": event.type, "handler": call.handler.name, "attempt": call.attempt,
             "code": self._actor.code, "outcome": "done", "emitted": len(call.events),
@@ -152,6 +152,7 @@ class Settlement:
             {
                 "attempt": attempt, "type": type(error).__name__, "message": message_of(error)[:MAX_TRIED],
                 "seconds": call.elapsed_s, "consumer": delivery.token.consumer,
+                **({} if call.span is None else {"traceparent": call.span.traceparent}),
             }
         )  # fmt: skip
         tries = 0

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, SettingsError, Token, new_id
+from roost.otel import active
+from roost.streams import Delivery, Inbox, RoostError, ServerUnavailable, SettingsError, Shard, Token, new_id
 from roost.streams.inbox import InboxGone
 from roost.streams.patience import explain, is_passing
 
@@ -24,6 +25,7 @@ from .ending import end
 from .slots import Slots, Steps
 from .state import States
 from .sweeper import Sweeper
+from .traced import trace_batch
 
 if TYPE_CHECKING:
     from .flock import Flock
@@ -190,6 +192,16 @@ class Worker:
         return await self._inbox.unsubscribe(drop=drop) == 0
 
     @property
+    def inbox(self) -> str:
+        """The name of its inbox."""
+        return self._inbox.name
+
+    @property
+    def shard(self) -> Shard:
+        """Where that is."""
+        return self._flock.shard
+
+    @property
     def busy(self) -> int:
         """Deliveries in hand."""
         return len(self._in_hand)
@@ -276,6 +288,9 @@ class Worker:
         return min(self._free(), self._slots.count - self._flock.suspects.waiting(self._begin_suspect))
 
     def _begin(self, deliveries: Iterable[Delivery]) -> None:
+        if active.tracing is not None:
+            deliveries = list(deliveries)
+            trace_batch(self.actor.name, self._inbox.name, deliveries)
         new: list[Delivery] = []
         careful: list[Delivery] = []
         for delivery in deliveries:

@@ -163,7 +163,8 @@ async def _bytes(shard: Shard, amount: int | None) -> int | None:
 
 
 def _show(common: Common, place: str, rows: list[tuple[Shard, Retained]]) -> None:
-    from .amounts import show_size
+    from roost.streams.amounts import show_size
+
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write

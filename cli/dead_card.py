@@ -10,10 +10,10 @@ from typing import Any
 import click
 import orjson
 
+from roost.streams.amounts import SHORT_ID, abridge, shorten_ids, show_iso, show_moment, show_span
 from roost.streams.parked import FailedAttempt, ParkedDelivery
 from roost.streams.printable import printable
 
-from .amounts import SHORT_ID, abridge, shorten_ids, show_iso, show_moment, show_span
 from .json_lines import dump_safely
 from .terminal import foreign, is_plain, show, table, width, write
 

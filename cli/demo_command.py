@@ -21,7 +21,7 @@ FLOCK = "demo"
 
 
 @click.command(cls=Command, short_help="See what a shared memory saves; no key needed.")
-@common_options(json=True)
+@common_options(json=True, traced=True)
 @click.option(
     "--latency", default=LATENCY, show_default=True, metavar="SECONDS", help="Of the offline model, simulated."
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
-import orjson
 from rich.cells import cell_len, set_cell_size
 
 from roost.streams import Event
+from roost.streams.amounts import abridge, shorten_ids, show_iso, show_moment
 from roost.streams.printable import printable
+from roost.streams.told import data_or_text, show_data
 
-from .amounts import abridge, shorten_ids, show_iso, show_moment
 from .json_lines import dump_safely
 from .terminal import UNBOUNDED
 
@@ -19,8 +17,6 @@ LONGEST_DATA = 500
 """Characters of an event's data in a line that no terminal cuts."""
 ROOM_FOR_POSITION, ROOM_FOR_RUN = 100, 120
 """Columns from which on these have one of their own."""
-NOT_SHOWN = {"digest", "written"}
-"""Names in an event's data that mean nothing to people."""
 COLOURS = {
     "note": "green", "work": "cyan", "delivery": "blue", "timer": "blue", "effect": "yellow", "circuit": "yellow",
     "run": "magenta",
@@ -45,7 +41,7 @@ def as_json(event: Event) -> str:
             "cause": event.cause,
             "traceparent": event.traceparent,
             "schema": event.schema,
-            "data": _data_of(event),
+            "data": data_or_text(event),
         }
     )
 
@@ -91,31 +87,6 @@ class EventLines:
         if cell_len(cell) > size and self._columns < UNBOUNDED:
             return set_cell_size(cell, max(0, size - 1)) + "…"
         return set_cell_size(cell, max(size, cell_len(cell))) if size < UNBOUNDED // 2 else cell
-
-
-def show_data(event: Event) -> str:
-    """The event's data as `name=value`, IDs shortened, without what its other columns say already."""
-    data = _data_of(event)
-    if not isinstance(data, dict):
-        return shorten_ids(str(data))
-    said = (event.subject.partition("/")[2], event.actor, event.run)
-    shown = [f"{name}={_show(value)}" for name, value in _pairs(data) if value not in said and name not in NOT_SHOWN]
-    return shorten_ids("  ".join(shown))
-
-
-def _data_of(event: Event) -> Any:
-    try:
-        return event.data
-    except orjson.JSONDecodeError:
-        return event.body.decode(errors="replace")
-
-
-def _pairs(data: Any) -> list[tuple[str, Any]]:
-    return list(data.items())
-
-
-def _show(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def colour_of(kind: str) -> str | None:

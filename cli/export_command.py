@@ -57,7 +57,8 @@ async def _export(common: Common, run: str, place: Path) -> None:
 
 
 def _show(common: Common, run: str, flock: str, place: Path, exported: Exported) -> None:
-    from .amounts import shorten_ids, show_size
+    from roost.streams.amounts import shorten_ids, show_size
+
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write

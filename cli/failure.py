@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import traceback
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -16,10 +17,15 @@ BROKEN_PIPE = 141
 """As a program that SIGPIPE ends, so that `set -o pipefail` sees it; nobody is left to read a message."""
 
 SHORTEST_SECRET = 4
+KEY, LONG = 8, 20
+"""Characters that a key has at least, and a word never has."""
 _HIDDEN = "***"
 _secrets: set[str] = set()
 _USER_PART = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(\S*)@")  # to the last `@`: a password may hold one
 _PARAMETER = re.compile(r"\b((?:ssl_)?password=)[^\s&'\"]+", re.IGNORECASE)
+_KEY = re.compile(r"\b(Bearer\s+|sk-)(?=[^\s'\"]*\d)[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)  # of a provider
+_SECRET_NAME = re.compile(r"(API_KEY|ACCESS_KEY|SECRET_KEY|TOKEN|SECRET|PASSWORD)$")
+_HEADERS_NAME = re.compile(r"^OTEL_EXPORTER_OTLP_([A-Z]+_)?HEADERS$")
 
 
 def report_failure(error: Exception, *, debug: bool) -> int:
@@ -70,10 +76,31 @@ def remember_secret(secret: str | None) -> None:
         _secrets.add(secret)
 
 
+def remember_secrets() -> None:
+    """What the environment holds of secrets: keys and tokens by their variables' names, the password of the server,
+    and the headers that a collector is sent."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name):
+            if len(value) >= LONG or (len(value) >= KEY and any(map(str.isdigit, value))):
+                remember_secret(value)  # no word, such as local servers are content with in the place of a key
+        elif name == "ROOST_URL":
+            try:
+                remember_secret(unquote(urlsplit(value).password or ""))
+            except ValueError:
+                continue  # no address: that is said where it is used
+        elif _HEADERS_NAME.search(name):
+            for pair in value.split(","):
+                said = unquote(pair.partition("=")[2]).strip()
+                word = said.rpartition(" ")[2]  # behind `Basic` or `Bearer`
+                if len(word) >= KEY:
+                    remember_secret(word)
+
+
 def hide_secrets(text: str) -> str:
     """`text` without the passwords of URLs, wherever they stand, and without what was remembered as secret."""
     text = _USER_PART.sub(_hide_user_part, text)
     text = _PARAMETER.sub(rf"\1{_HIDDEN}", text)
+    text = _KEY.sub(rf"\1{_HIDDEN}", text)
     for secret in _secrets:
         text = text.replace(secret, _HIDDEN)
     return text

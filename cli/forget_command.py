@@ -77,9 +77,8 @@ async def _forget(common: Common, text: str) -> None:
 
 
 def _describe(note: LiveNote) -> str:
+    from roost.streams.amounts import SHORT_ID, shorten_ids, show_size, show_span
     from roost.streams.printable import printable
-
-    from .amounts import SHORT_ID, shorten_ids, show_size, show_span
 
     record = note.record
     facts = [f"note {record.id[:SHORT_ID]}"]

@@ -10,7 +10,7 @@ from .run_command import MAX_PROCESSES
 
 
 @click.command(cls=Command, short_help="Go on from an earlier point of a run, anew.")
-@common_options(json=True)
+@common_options(json=True, traced=True)
 @click.argument("run", metavar="RUN")
 @click.option("--at", metavar="POSITION", help="Up to where the past is shared; +12.5s: so long after the run began.")
 @click.option("--model", metavar="NAME", help="Another model: offline, or openai/<name>.")

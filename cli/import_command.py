@@ -59,7 +59,8 @@ async def _import(common: Common, file: str, max_bytes: int | None) -> None:
 
 
 def _show(common: Common, imported: Imported) -> None:
-    from .amounts import shorten_ids
+    from roost.streams.amounts import shorten_ids
+
     from .failure import tell
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write

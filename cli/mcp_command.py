@@ -66,7 +66,7 @@ def _check_name(ctx: click.Context, param: click.Parameter, name: str | None) ->
               help="With --http: a client that is silent for so long loses its claims.")  # fmt: skip
 @click.option("--lease", metavar="SECONDS", type=click.FloatRange(0.5, 600), default=10, show_default=True,
               help="When this process is killed, its claims end after so long.")  # fmt: skip
-@common_options()
+@common_options(traced=True)
 def mcp(
     common: Common, agent: str | None, run: str | None, ttl: float | None, http: bool, host: str, port: int,
     token: str | None, allow_host: tuple[str, ...], silence: float, lease: float,

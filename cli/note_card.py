@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
+from roost.otel.span_links import SpanLinks
 from roost.projections import Ancestor, Branch, Lineage, OddData, RecordedWork, Use
 from roost.streams import Note
+from roost.streams.amounts import SHORT_ID, shorten_ids, show_iso, show_moment, show_size, show_span
 from roost.streams.printable import printable
 
-from .amounts import SHORT_ID, shorten_ids, show_iso, show_moment, show_size, show_span
 from .json_lines import dump_safely
 from .terminal import foreign, is_plain, show, write
 
@@ -24,7 +25,7 @@ READABLE = 0.9
 """Share of characters of stored bytes that must be readable to be shown as text."""
 
 
-def as_json(note: Note | None, lineage: Lineage | None) -> dict[str, Any]:
+def as_json(note: Note | None, lineage: Lineage | None, links: SpanLinks) -> dict[str, Any]:
     """Everything; content that is not text is in base64. Without the note, when it no longer lives, the lineage."""
     document: dict[str, Any] = {}
     if note is not None:
@@ -44,15 +45,20 @@ def as_json(note: Note | None, lineage: Lineage | None) -> dict[str, Any]:
             "expires_in_s": None if (left := _remaining(note)) is None else left.total_seconds(),
             "position": None if note.position is None else str(note.position),
             "work": note.work,
+            "traceparent": record.traceparent,
+            "url": links.url(record.traceparent),
             ("content" if text else "content_base64"): note.content if text else b64encode(note.raw).decode(),
         }
-    return document if lineage is None else document | {"lineage": lineage.to_data()}
+    return document if lineage is None else document | {"lineage": links.added(lineage.to_data())}
 
 
-def show_note(note: Note | None, lineage: Lineage | None) -> None:
+def show_note(note: Note | None, lineage: Lineage | None, links: SpanLinks) -> None:
     """To standard output, for people."""
     if note is not None:
         show(_record_table(note))
+        link = links.tell(note.record.traceparent)
+        if link:
+            write(f"{_bold('Span')}      {link}")  # apart from the table, which would break it in two
         write("", *_content_lines(note))
     if lineage is None:
         return
@@ -60,9 +66,9 @@ def show_note(note: Note | None, lineage: Lineage | None) -> None:
         fate = lineage.note.fate
         write(_bold(f"{lineage.note.id}  {_facts_of(lineage.note)}"), f"Its content is gone: it {_FATES[fate]}.")
     for title, branch in (("Made from", lineage.sources), ("Built on it", lineage.built)):
-        lines = list(_branch_lines(branch, ""))
+        lines = list(_branch_lines(branch, "", links))
         write("", _bold(title), *(lines or ["nothing that the log tells of"]))
-    uses = [f"{_flat(use.actor or 'somebody')} {_show_use(use)}" for use in lineage.note.uses]
+    uses = [_linked(f"{_flat(use.actor or 'somebody')} {_show_use(use)}", use, links) for use in lineage.note.uses]
     if lineage.note.more_uses:
         uses.append(f"and {lineage.note.more_uses:,} more")
     write("", _bold("Used by"), *(uses or ["nobody yet"]))
@@ -133,20 +139,26 @@ def _remaining(note: Note) -> timedelta | None:
     return None if note.expires is None else timedelta(seconds=max(0.0, note.expires - time.monotonic()))
 
 
-def _branch_lines(branch: Branch, indent: str) -> Iterator[str]:
+def _linked(line: str, about: Ancestor | Use, links: SpanLinks) -> str:
+    link = links.tell(about.traceparent)
+    return f"{line}  {link}" if link else line
+
+
+def _branch_lines(branch: Branch, indent: str, links: SpanLinks) -> Iterator[str]:
     rest = [f"and {branch.more:,} more"] if branch.more else []
     last = len(branch.branches) - 1 + len(rest)
     for index, each in enumerate(branch.branches):
         elbow, stem = ("└─ ", "   ") if index == last else ("├─ ", "│  ")
         again = "  (its branches stand elsewhere)" if each.again else ""
-        yield f"{indent}{elbow}{_bold(_flat(each.note.id[:SHORT_ID]))}  {_facts_of(each.note)}{again}"
-        yield from _branch_lines(each, indent + stem)
+        line = f"{indent}{elbow}{_bold(_flat(each.note.id[:SHORT_ID]))}  {_facts_of(each.note)}{again}"
+        yield _linked(line, each.note, links)
+        yield from _branch_lines(each, indent + stem, links)
     for line in rest:
         yield f"{indent}└─ {line}"
 
 
 def _facts_of(note: Ancestor) -> str:
-    facts = [shorten_ids(note.key or "")]
+    facts = [note.label or shorten_ids(note.key or "")]
     if note.author:
         facts.append(f"by {note.author}")
     if note.kind and note.kind != "work":

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from roost.projections.shipped.lineages import LineageRow
     from roost.streams import Note, Shard
 
-LONG = 20_000
-"""Events that take long enough for progress to be shown."""
 PATIENCE = timedelta(seconds=10)
 READER = "cli"
 """Who reads, in the events of the read."""
@@ -39,35 +37,38 @@ class Shown:
 @click.option(
     "--lineage", "with_lineage", is_flag=True, help="What it was made from, what was built on it, who used it."
 )
+@click.option("--jaeger", metavar="URL", help="Where Jaeger's pages are, for links; instead of ROOST_JAEGER_URL.")
 @click.option("--raw", is_flag=True, help="Only the content, byte for byte (escaped on a terminal).")
 @common_options(json=True)
-def note(common: Common, id: str, with_lineage: bool, raw: bool) -> None:
+def note(common: Common, id: str, with_lineage: bool, jaeger: str | None, raw: bool) -> None:
     """Show one note. ID may be its first digits, or its key.
 
     This is a read: it is logged, by the reader `cli`. On a terminal long content is abridged.
     """
     if raw and (common.json or with_lineage):
         raise click.UsageError("--raw prints the content alone: leave out --json and --lineage")
-    asyncio.run(_note(common, id, with_lineage, raw))
+    asyncio.run(_note(common, id, with_lineage, jaeger, raw))
 
 
-async def _note(common: Common, text: str, with_lineage: bool, raw: bool) -> None:
+async def _note(common: Common, text: str, with_lineage: bool, jaeger: str | None, raw: bool) -> None:
+    from roost.otel.span_links import SpanLinks
     from roost.streams.every_shard import find_shards
 
     from .json_lines import dump_safely
     from .note_card import as_json, show_note
     from .terminal import write
 
-    settings = common.settings()
+    settings = common.settings(jaeger=jaeger)
+    links = SpanLinks(settings.jaeger, common.verbose > 0)
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
         shown = await _read(shards, text, with_lineage)
     if raw and shown.note is not None:
         _write_raw(shown.note.raw)
     elif common.json:
-        write(dump_safely(as_json(shown.note, shown.lineage), pretty=True))
+        write(dump_safely(as_json(shown.note, shown.lineage, links), pretty=True))
     else:
-        show_note(shown.note, shown.lineage)
+        show_note(shown.note, shown.lineage, links)
 
 
 async def _read(shards: Sequence[Shard], text: str, with_lineage: bool) -> Shown:
@@ -75,9 +76,10 @@ async def _read(shards: Sequence[Shard], text: str, with_lineage: bool) -> Shown
     from roost.streams import NoteNotFound, Notes, Reader
     from roost.streams.every_shard import shard_of_note
 
+    from .lineages_view import lineages_view
     from .live_notes import look_up
 
-    view = await _lineages(shards) if with_lineage else None
+    view = await lineages_view(shards) if with_lineage else None
     try:
         note_id = await look_up(shards, text)
         found = await Notes(shard_of_note(shards, note_id)).get(note_id, Reader(READER))
@@ -88,32 +90,6 @@ async def _read(shards: Sequence[Shard], text: str, with_lineage: bool) -> Shown
             raise
         return Shown(None, await _lineage(view, text))
     return Shown(found, None if view is None else await _lineage(view, note_id))
-
-
-async def _lineages(shards: Sequence[Shard]) -> View[LineageRow]:
-    """The index of all notes, brought up to the log's end: quickly, unless nobody has asked for long."""
-    from roost.projections import Lineages, View
-
-    from .reading_progress import show_reading
-
-    for shard in shards:
-        if await shard.command("EXISTS", shard.keys.key("meta")):  # who only looks makes no flock
-            await shard.open()
-    view = View(shards, Lineages())
-    behind = (await view.lag()).events
-    if behind < LONG:
-        await view.catch_up()
-        return view
-    with show_reading() as reading:
-        reading.begin("reading the log", behind)
-        first: list[int] = []
-
-        def tell(done: int, _: int) -> None:
-            first[:] = first or [done]
-            reading.reach(done - first[0])
-
-        await view.catch_up(tell)
-    return view
 
 
 async def _lineage(view: View[LineageRow], text: str) -> Lineage:

@@ -66,7 +66,7 @@ async def _notes(common: Common, wanted: NoteFilter, limit: int) -> None:
 
 def as_json(note: LiveNote) -> dict[str, Any]:
     """What is known of a note without reading it."""
-    from .amounts import show_iso
+    from roost.streams.amounts import show_iso
 
     record = note.record
     return {
@@ -86,7 +86,8 @@ def as_json(note: LiveNote) -> dict[str, Any]:
 
 
 def _table(found: list[LiveNote]) -> Any:
-    from .amounts import SHORT_ID, shorten_ids, show_size, show_span
+    from roost.streams.amounts import SHORT_ID, shorten_ids, show_size, show_span
+
     from .terminal import foreign, table
 
     made = table(

@@ -29,14 +29,14 @@ class Common:
     log_json: bool = False
     debug: bool = False
 
-    def settings(self, *, model: str | None = None) -> Settings:
+    def settings(self, *, model: str | None = None, jaeger: str | None = None) -> Settings:
         """Raises SettingsError."""
         import structlog
 
         from roost.streams import Settings
         from roost.streams.url import ServerUrl
 
-        settings = Settings.read(url=self.url, flock=self.flock, home=self.home, model=model)
+        settings = Settings.read(url=self.url, flock=self.flock, home=self.home, model=model, jaeger=jaeger)
         structlog.contextvars.bind_contextvars(flock=settings.flock)
         if settings.url is not None:
             remember_secret(ServerUrl.parse(settings.url).password)
@@ -58,10 +58,11 @@ class Common:
             yield connection
 
 
-def common_options(*, json: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def common_options(*, json: bool = False, traced: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Gives a command the common options; its function gets them as one `common: Common`, with logging set up.
 
-    `json` adds `--json`. To stand below click.command and above the command's own options.
+    `json` adds `--json`; a command that is `traced` is so where the OTEL_* variables ask for it. To stand below
+    click.command and above the command's own options.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +73,12 @@ def common_options(*, json: bool = False) -> Callable[[Callable[..., Any]], Call
             from .logging import set_up_logging  # here, because structlog takes a while to import
 
             set_up_logging(verbose=common.verbose, as_json=common.log_json)
-            return function(common=common, **given)
+            if not traced:
+                return function(common=common, **given)
+            from .telemetry import telemetry
+
+            with telemetry(common.flock):
+                return function(common=common, **given)
 
         decorated: Callable[..., Any] = call
         for option in reversed(_options(json)):

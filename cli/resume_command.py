@@ -18,7 +18,7 @@ from .run_command import MAX_AGENTS, MAX_PROCESSES
 @click.option("--processes", type=click.IntRange(1, MAX_PROCESSES), metavar="N",
               help="Processes that work for the run [default: as before].")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write the report into a file.")
-@common_options(json=True)
+@common_options(json=True, traced=True)
 def resume(common: Common, run: str, **given: Any) -> int:
     """Go on with a run of `roost run` that stopped half-way: its processes were killed, the machine went off.
 

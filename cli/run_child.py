@@ -23,6 +23,7 @@ from .failure import FAILED, report_failure
 from .run.conduct import conduct
 from .run.order import Order
 from .run.quiet import set_up_run_logging
+from .telemetry import telemetry
 
 
 async def make(given: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +61,8 @@ def main() -> int:
     given = orjson.loads(sys.stdin.readline())
     set_up_run_logging(verbose=given["verbose"])
     try:
-        document = asyncio.run(make(given))
+        with telemetry(quiet=True):
+            document = asyncio.run(make(given))
     except Exception as error:
         return report_failure(error, debug=given["verbose"] > 0)
     sys.stdout.write(orjson.dumps(document).decode() + "\n")

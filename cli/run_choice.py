@@ -18,12 +18,12 @@ from .report.choice import SeenRun, choose_run
 async def find_run(shards: Sequence[Shard], text: str) -> str:
     """The ID of the run that `text` names: an ID, the beginning of one, or `latest`. Raises RoostError, which says what
     there is."""
-    if await _is_run(shards, text):
+    if await is_run(shards, text):
         return text
-    return choose_run(await _seen_runs(shards), text, shards[0].keys.flock).id
+    return choose_run(await seen_runs(shards), text, shards[0].keys.flock).id
 
 
-async def _is_run(shards: Sequence[Shard], text: str) -> bool:
+async def is_run(shards: Sequence[Shard], text: str) -> bool:
     """Whether that is a run's whole ID: then the log need not be read for it."""
     for shard in shards:
         if await shard.command("HEXISTS", shard.keys.key("versions"), f"run/{text}"):
@@ -31,7 +31,7 @@ async def _is_run(shards: Sequence[Shard], text: str) -> bool:
     return False
 
 
-async def _seen_runs(shards: Sequence[Shard]) -> list[SeenRun]:
+async def seen_runs(shards: Sequence[Shard]) -> list[SeenRun]:
     """The runs, in the order of their first events. Only what is needed for that is parsed, and what is no event is
     passed over."""
     first: dict[str, int] = {}

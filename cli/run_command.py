@@ -15,7 +15,7 @@ MAX_PROCESSES = 64
 
 
 @click.command(cls=Command, short_help="Let agents read documents and answer questions.")
-@common_options(json=True)
+@common_options(json=True, traced=True)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option(
     "-q", "--question", "questions", multiple=True, metavar="QUESTION", help="A question; as many as you like."

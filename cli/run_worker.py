@@ -24,6 +24,8 @@ MARGIN = timedelta(seconds=10)
 
 async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
     """Work for a run until told to stop. Raises what ended a worker."""
+    import structlog
+
     from roost.actors import Flock
     from roost.actors.mapreduce import unless_failed
     from roost.actors.report import LEASE, model_for, working
@@ -32,12 +34,14 @@ async def work(spec: RunStarted, spool: Path, lifeline: Lifeline) -> None:
 
     from .run.order import RUN_LOST, sharing_of
 
+    structlog.contextvars.bind_contextvars(run=spec.run)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with Flock.open(
         model=model_for(spec), sharing=sharing_of(spec.mode), delivery_lease=LEASE, shards=1
     ) as flock:
+        structlog.contextvars.bind_contextvars(flock=flock.name)
         if not await flock.log.subject(f"run/{spec.run}", limit=1):
             raise RoostError(RUN_LOST)  # or this process would wait at an inbox into which nobody puts anything
         branch = None
@@ -62,8 +66,10 @@ def main() -> int:
     lifeline.watch(MARGIN)
     try:
         from .run.order import read_spec
+        from .telemetry import telemetry
 
-        asyncio.run(work(read_spec(spool), spool, lifeline))
+        with telemetry(quiet=True):
+            asyncio.run(work(read_spec(spool), spool, lifeline))
     except Exception as error:
         return report_failure(error, debug=verbose > 0)
     return 0

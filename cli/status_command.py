@@ -12,9 +12,8 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
+    from roost.actors.standing.flocks import FlockSizes
     from roost.streams.server import ServerStatus
-
-    from .flocks import FlockSizes
 
 NEARLY_FULL = 0.8
 SOON = timedelta(hours=1)
@@ -31,11 +30,10 @@ def status(common: Common) -> None:
 
 
 async def _status(common: Common) -> None:
+    from roost.actors.standing.durability import find_durability
+    from roost.actors.standing.flocks import measure_flocks
     from roost.streams import connect
     from roost.streams.server import remote_status, server_status
-
-    from .durability import find_durability
-    from .flocks import measure_flocks
 
     settings = common.settings()
     if settings.url is not None:
@@ -52,9 +50,10 @@ async def _status(common: Common) -> None:
 
 
 def _show(common: Common, server: ServerStatus, durability: str | None, sizes: FlockSizes | None) -> None:
-    from .amounts import SHORT_ID
+    from roost.streams.amounts import SHORT_ID
+
     from .failure import tell
-    from .holding import holding_table
+    from .holding_table import holding_table
     from .json_lines import dump_safely
     from .terminal import show, write
 
@@ -92,7 +91,8 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
 
 
 def _warn_in_time(server: ServerStatus, sizes: FlockSizes | None) -> None:
-    from .amounts import show_span
+    from roost.streams.amounts import show_span
+
     from .failure import tell
 
     flocks = [] if sizes is None else sizes.flocks
@@ -120,8 +120,9 @@ def _share(server: ServerStatus) -> float | None:
 def _server_table(server: ServerStatus, durability: str | None) -> Any:
     from rich.table import Table
 
-    from .amounts import show_size, show_span
-    from .durability import SENTENCES
+    from roost.actors.standing.durability import SENTENCES
+    from roost.streams.amounts import show_size, show_span
+
     from .terminal import foreign
 
     rows = Table.grid(padding=(0, 3, 0, 0))

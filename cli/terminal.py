@@ -27,11 +27,11 @@ def width() -> int:
         return UNBOUNDED
 
 
-def show(*renderables: Any) -> None:
-    """Tables and texts of rich to standard output. Markup in them means nothing."""
+def show(*renderables: Any, columns: int | None = None) -> None:
+    """Tables and texts of rich to standard output, as wide as the terminal, or as `columns`. Markup means nothing."""
     from rich.console import Console
 
-    columns = min(width(), 1000)
+    columns = min(columns or width(), 1000)
     console = Console(markup=False, emoji=False, highlight=False, width=columns, no_color=is_plain() or None)
     with console.capture() as captured:  # written below, because rich takes a closed pipe for its own to settle
         for renderable in renderables:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +12,10 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
+    from roost.actors.standing.views import ListedView
     from roost.streams import Shard
-    from roost.streams.views import Failure, Standing
 
 PATIENCE = timedelta(seconds=10)
-SHOWN_FAILURES = 5
 
 
 @click.command("views", cls=Command)
@@ -35,47 +33,8 @@ def views(common: Common, drop: str | None, live: bool) -> int:
     return asyncio.run(_views(common, drop, live))
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A version of a projection in one shard."""
-
-    name: str
-    version: str
-    shard: int
-    standing: Standing
-    behind: int
-    is_read: bool
-    leader: bool
-    failures: list[Failure]
-
-    @property
-    def state(self) -> str:
-        if self.standing.stopped is not None:
-            return "stopped"
-        if "~" in self.version:
-            return "being rebuilt"
-        if not self.is_read:
-            return "not read"
-        return "followed" if self.leader else "at rest"
-
-    def to_data(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "version": self.version,
-            "shard": self.shard,
-            "state": self.state,
-            "position": str(self.standing.position),
-            "events": self.standing.passed,
-            "behind": self.behind,
-            "failed": self.standing.failed,
-            "stopped_before": self.standing.stopped,
-            "failures": [
-                {"position": str(each.position), "type": each.type, "error": each.error} for each in self.failures
-            ],
-        }
-
-
 async def _views(common: Common, drop: str | None, live: bool) -> int:
+    from roost.actors.standing.views import list_standing
     from roost.streams.every_shard import find_shards
 
     from .failure import FAILED, tell
@@ -87,7 +46,7 @@ async def _views(common: Common, drop: str | None, live: bool) -> int:
             dropped = await _drop(shards, drop, live)
             tell(f"dropped {drop}" if dropped else f"there is no view {drop} in flock {settings.flock}")
             return 0 if dropped else FAILED
-        listed = [each for shard in shards for each in await _list(shard)]
+        listed = [each for shard in shards for each in await list_standing(shard)]
     _show(common, listed)
     return 0
 
@@ -105,35 +64,7 @@ async def _drop(shards: list[Shard], which: str, live: bool) -> bool:
     return "dropped" in answers
 
 
-async def _list(shard: Shard) -> list[_Listed]:
-    from roost.projections.view import events_added
-    from roost.streams.views import Standing, StoredView, list_views
-
-    stored = await list_views(shard)
-    added = await events_added(shard)
-    found: list[_Listed] = []
-    for each, text in sorted(stored.items()):
-        name, slash, version = each.rpartition("/")
-        if not slash:
-            continue  # which version is read
-        standing = Standing.parse(text, shard.number)
-        lease = shard.keys.key("lease", f"follow/{each}")
-        found.append(
-            _Listed(
-                name=name,
-                version=version,
-                shard=shard.number,
-                standing=standing,
-                behind=max(0, added - standing.passed),
-                is_read=stored.get(name) == version,
-                leader=bool(await shard.command("EXISTS", lease)),
-                failures=await StoredView(shard, name, version).failures(SHOWN_FAILURES),
-            )
-        )
-    return found
-
-
-def _show(common: Common, listed: list[_Listed]) -> None:
+def _show(common: Common, listed: list[ListedView]) -> None:
     from .json_lines import dump_safely
     from .terminal import foreign, show, table, write
 

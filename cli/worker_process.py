@@ -47,7 +47,10 @@ def main() -> int:
 
         actors = load_actors(given.target)  # before there is an event loop: the module may run one of its own
         projections = load_projections(given.target)
-        asyncio.run(_work(lifeline, actors, projections, given.concurrency, grace))
+        from .telemetry import telemetry
+
+        with telemetry():
+            asyncio.run(_work(lifeline, actors, projections, given.concurrency, grace))
     except Exception as error:
         return report_failure(error, debug=given.debug)
     return 0
@@ -57,6 +60,8 @@ async def _work(
     lifeline: Lifeline, actors: list[Actor], projections: list[type[Projection[Any]]], concurrency: int | None,
     grace: timedelta,
 ) -> None:  # fmt: skip
+    import structlog
+
     from roost.actors import Flock
 
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -74,6 +79,7 @@ async def _work(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with Flock.open(agent="worker") as flock:
+        structlog.contextvars.bind_contextvars(flock=flock.name)
         watchdog.guard(flock)
         following = flock.follow(*projections)
         async with following, flock.work(*actors, concurrency=concurrency, grace=grace) as begun:

@@ -6,22 +6,29 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import structlog
 
+from roost.otel.span_links import SpanLinks
 from roost.projections import Activity, lapsed, recent_events
-from roost.streams import Connection, Event, Log, Position, RoostError, Shard, connect
-from roost.streams.every_shard import find_only_shard
+from roost.streams import Connection, Event, InboxState, Log, Position, RoostError, Shard, connect
+from roost.streams.every_shard import find_shards
+from roost.streams.merging import tail_of
 from roost.streams.position import start_of
+from roost.streams.together import together
 
-from .moment import Moment, moment_of
+from .epoch import epoch_of
+from .levels import levels_of
+from .moment import Moment, take
+from .own_loop import OwnLoop
 from .view import View
 from .words import Words
 
 log = structlog.get_logger(__name__)
 
+NO_LINKS = SpanLinks()
 LAST_EVENTS = 5_000
 """Events with which a feed begins, so that the page is not empty."""
 RING = 2_000
@@ -47,9 +54,11 @@ class Feed:
     Memory is bounded: by what `Activity` keeps, and by the moments, of which the oldest are let go.
     """
 
-    def __init__(self, url: str, flock: str, *, shown_url: str = "", last: int = LAST_EVENTS) -> None:
+    def __init__(
+        self, url: str, flock: str, *, shown_url: str = "", last: int = LAST_EVENTS, links: SpanLinks = NO_LINKS
+    ) -> None:
         self.flock = flock
-        self._url, self._shown_url, self._last = url, shown_url, last
+        self._url, self._shown_url, self._last, self._links = url, shown_url, last, links
         self._lock = threading.Lock()
         self._number = 0
         self._begin()
@@ -57,30 +66,29 @@ class Feed:
         self._away_since: float | None = time.time()
         self._skew_ms = 0
         self._epoch: bytes | None = None
+        self._inboxes: tuple[InboxState, ...] = ()
         self._words = Words()
-        self._runs = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._run, name=f"roost feed {flock}", daemon=True)
+        self._own = OwnLoop(f"roost feed {flock}", self._main)
 
     def _begin(self) -> None:
         """With nothing: at first, and when the log has started anew."""
         self._activity = Activity()
         self._moments: deque[Moment] = deque(maxlen=RING)
-        self._position: Position | None = None
+        self._positions: dict[int, Position] = {}
         self._earlier = 0
 
     def start(self) -> None:
         """Begin to read. The server need not be there yet."""
-        self._thread.start()
+        self._own.start()
 
-    def close(self, timeout: timedelta = timedelta(seconds=5)) -> None:
+    def close(self) -> None:
         """Stop reading, and wait for it."""
-        self._runs.wait(timeout.total_seconds())
-        loop, task = self._loop, self._task
-        if loop is not None and task is not None and self._thread.is_alive():
-            loop.call_soon_threadsafe(task.cancel)
-        self._thread.join(timeout.total_seconds())
+        self._own.close()
+
+    @property
+    def skew_ms(self) -> int:
+        """How far the server's clock is ahead of this machine's."""
+        return self._skew_ms
 
     def look(self, after: int = 0) -> View:
         """How things stand, with the moments after that number: the newest 200 of them, and how many were left out."""
@@ -100,19 +108,13 @@ class Feed:
                 fallen=self._activity.fallen,
                 notes=tuple(self._activity.notes),
                 words=self._words.known(),
+                links=self._links,
                 moments=tuple(new[-CATCH_UP:]),
                 left_out=max(0, min(self._number - after, len(self._moments)) - CATCH_UP),
+                inboxes=self._inboxes,
             )
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except asyncio.CancelledError:
-            return  # closed
-
     async def _main(self) -> None:
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        self._runs.set()
         while True:
             try:
                 async with await connect(
@@ -128,58 +130,59 @@ class Feed:
 
     async def _serve(self, connection: Connection) -> None:
         """Follow the log until the server is away."""
-        shard = await find_only_shard(connection.client, self.flock, patience=PATIENCE, what="this page")
-        await self._catch_up(shard)
+        shards = await find_shards(connection.client, self.flock, patience=PATIENCE)
+        await self._catch_up(shards)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(shard, connection), name="roost feed follow")
-            group.create_task(self._keep_house(shard), name="roost feed housekeeping")
-            group.create_task(self._read_words(shard), name="roost feed words")
+            group.create_task(self._follow(shards, connection), name="roost feed follow")
+            group.create_task(self._keep_house(shards, connection), name="roost feed housekeeping")
+            group.create_task(self._read_words(shards), name="roost feed words")
 
-    async def _catch_up(self, shard: Shard) -> None:
-        epoch = await self._epoch_of(shard)
-        if self._position is not None and not self._is_other_log(epoch):
+    async def _catch_up(self, shards: Sequence[Shard]) -> None:
+        epoch = await epoch_of(shards)
+        if self._positions and not self._is_other_log(epoch):
             return  # goes on after what it has
-        events = await recent_events(shard, self._last)
-        length = await Log(shard).length()
+        events = await recent_events(shards, self._last)
+        lengths = await together(*[Log(shard).length() for shard in shards])
         with self._lock:
             self._begin()
-            self._earlier = max(0, length - len(events))
-            self._position = start_of(shard.number)
+            self._earlier = max(0, sum(lengths) - len(events))
+            self._positions = {shard.number: start_of(shard.number) for shard in shards}
         self._epoch = epoch
         self._take(events)
-
-    async def _epoch_of(self, shard: Shard) -> bytes | None:
-        epoch: bytes | None = await shard.command("HGET", shard.keys.key("meta"), "epoch")
-        return epoch
 
     def _is_other_log(self, epoch: bytes | None) -> bool:
         """A flock that nobody has opened yet has no epoch; its first event makes it no other flock."""
         return self._epoch is not None and epoch != self._epoch
 
-    async def _follow(self, shard: Shard, connection: Connection) -> None:
-        client = connection.dedicated(block=BLOCK)
-        async for events in Log(shard).tail(client, self._position, block=BLOCK):
+    async def _follow(self, shards: Sequence[Shard], connection: Connection) -> None:
+        client = connection.dedicated(block=BLOCK, connections=len(shards))
+        async for events in tail_of(shards, client, self._positions.values(), block=BLOCK):
             self._take(events)
 
     def _take(self, events: Iterable[Event]) -> None:
         with self._lock:
             for event in events:
-                self._activity.evolve(event)
-                moment = moment_of(event, self._activity, self._number + 1)
+                moment = take(event, self._activity, self._number + 1)
                 if moment is not None:
                     self._number += 1
                     self._moments.append(moment)
-                self._position = event.position or self._position
+                if event.position is not None:
+                    self._positions[event.position.shard] = event.position
         self._words.want(self._activity.notes)
 
-    async def _keep_house(self, shard: Shard) -> None:
+    async def _keep_house(self, shards: Sequence[Shard], connection: Connection) -> None:
         """Notices that the server is away or its log another, and lets claims go that nobody holds any more."""
         while True:
-            seconds, micros = await shard.command("TIME")
+            seconds, micros = await shards[0].command("TIME")
             now_ms = int(seconds) * 1000 + int(micros) // 1000
-            epoch = await self._epoch_of(shard)
+            epoch = await epoch_of(shards)
             if self._is_other_log(epoch):
                 raise LogStartedAnew("the log has started anew")
+            if self._epoch is None and epoch is not None:  # the flock has been made only now
+                made = await find_shards(connection.client, self.flock, patience=PATIENCE)
+                if len(made) != len(shards):
+                    self._positions.clear()
+                    raise LogStartedAnew("the flock has just been made")
             self._epoch = epoch
             with self._lock:
                 self._away = self._away_since = None
@@ -187,14 +190,16 @@ class Feed:
                 if abs(skew_ms - self._skew_ms) > SKEW_MS:  # less is noise, and would make each view another
                     self._skew_ms = skew_ms
                 old = [task for task in self._activity.tasks if task.since_ms < now_ms - CLAIM_AGE_MS]
-            gone = await lapsed(shard, old)
+            gone = await lapsed(shards, old)
+            inboxes = await levels_of(shards)
             with self._lock:
                 self._activity.release(gone)
+                self._inboxes = inboxes
             await asyncio.sleep(HOUSEKEEPING.total_seconds())
 
-    async def _read_words(self, shard: Shard) -> None:
+    async def _read_words(self, shards: Sequence[Shard]) -> None:
         while True:
-            await self._words.read_wanted(shard)
+            await self._words.read_wanted(shards)
 
     def _is_away(self, why: str) -> None:
         with self._lock:

@@ -72,8 +72,10 @@ def name_of(agent: AgentId | None) -> str | None:
     return None if agent is None else f"{agent.name}\n{agent.run}"
 
 
-def moment_of(event: Event, activity: Activity, number: int) -> Moment | None:
-    """What is to be shown of an event that `activity` has just taken in; None when another shows it."""
+def take(event: Event, activity: Activity, number: int) -> Moment | None:
+    """Let `activity` take an event in, and tell what is to be shown of it; None when another shows it."""
+    title = _title_of_gone(event, activity)
+    activity.evolve(event)
     if event.type == TOLD_BY_THE_NOTE:
         return None
     try:
@@ -90,8 +92,16 @@ def moment_of(event: Event, activity: Activity, number: int) -> Moment | None:
         of=None if note is None or event.type == "note.written" else activity.author_of(note),
         note=note,
         key=key,
-        about=_about(event, data, written.title if written is not None else None),
+        about=_about(event, data, written.title if written is not None else title),
     )
+
+
+def _title_of_gone(event: Event, activity: Activity) -> str | None:
+    """What a note is called that is about to go: nothing knows it afterwards."""
+    if WHAT.get(event.type) != "gone" or not event.subject.startswith("note/"):
+        return None
+    note = activity.note(event.subject.removeprefix("note/"))
+    return None if note is None else note.title
 
 
 def _what(event: Event, data: Data) -> What:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from roost.projections import AgentState, Figures, SeenNote
+from roost.otel.span_links import SpanLinks
+from roost.projections import AgentId, AgentState, Figures, SeenNote
+from roost.streams import InboxState
 from roost.streams.printable import printable
 
 from .moment import Moment, name_of
@@ -23,7 +25,11 @@ class View:
 
     `away` is why the server cannot be reached, and `away_since_ms` since when by this machine's clock. Figures and
     agents are of the last `events` events; `earlier` more stand before them in the log. `number` is that of the last
-    moment; `left_out` counts moments that are new and not among `moments`.
+    moment; `links` tells where Jaeger shows spans; `left_out` counts moments that are new and not among `moments`.
+
+    Of the past, `at_ms` is the moment that is shown. Of one `turn`, moments go on from view to view; with another one
+    another story begins. Moments after the number `fresh` are news then, however long ago they were. `inboxes` are
+    those in which something is; of the past there are none, because the log does not tell.
     """
 
     flock: str
@@ -39,8 +45,13 @@ class View:
     fallen: int
     notes: tuple[SeenNote, ...]
     words: Mapping[str, str]
+    links: SpanLinks
     moments: tuple[Moment, ...]
     left_out: int
+    at_ms: int | None = None
+    turn: int = 0
+    fresh: int | None = None
+    inboxes: tuple[InboxState, ...] = ()
 
     def picture(self) -> dict[str, Any]:
         """For the picture: agents, notes as lights, and the moments that move it."""
@@ -51,10 +62,14 @@ class View:
                 "away": self.away,
                 "awaySince": self.away_since_ms,
                 "skew": self.skew_ms,
+                "at": self.at_ms,
+                "turn": self.turn,
+                "fresh": self.fresh,
                 "earlier": self.earlier,
                 "events": self.events,
                 "figures": self.figures.to_data() | {"agents": len(self.agents), "fallen": self.fallen},
                 "agents": [_agent(each) for each in self.agents],
+                "inboxes": [_inbox(each) for each in self.inboxes],
                 "lights": [_light(each) for each in self.notes],
                 "moments": [each.to_data() for each in self.moments],
                 "leftOut": self.left_out,
@@ -66,9 +81,10 @@ class View:
         return _safe(
             {
                 "skew": self.skew_ms,
+                "at": self.at_ms,
                 "agents": [_agent(each) for each in self.agents],
                 "fallen": self.fallen,
-                "notes": [_row(each, self.words.get(each.id)) for each in self.notes[:MAX_LISTED]],
+                "notes": [_row(each, self.words.get(each.id), self.links) for each in self.notes[:MAX_LISTED]],
                 "figures": self.figures.to_data(),
             }
         )
@@ -89,6 +105,11 @@ def _agent(agent: AgentState) -> dict[str, Any]:
     }
 
 
+def _inbox(inbox: InboxState) -> dict[str, Any]:
+    name, _, run = inbox.inbox.partition("@")
+    return {"id": name_of(AgentId(name, run)), "length": inbox.length, "pending": inbox.pending}
+
+
 def _light(note: SeenNote) -> dict[str, Any]:
     return {
         "note": note.id,
@@ -102,9 +123,9 @@ def _light(note: SeenNote) -> dict[str, Any]:
     }
 
 
-def _row(note: SeenNote, words: str | None) -> dict[str, Any]:
-    tags = list(note.record.tags[:8])
-    return _light(note) | {"tags": tags, "author": note.author.name if note.author else None, "words": words}
+def _row(note: SeenNote, words: str | None, links: SpanLinks) -> dict[str, Any]:
+    tags, author = list(note.record.tags[:8]), note.author.name if note.author else None
+    return _light(note) | {"tags": tags, "author": author, "words": words, "url": links.url(note.record.traceparent)}
 
 
 def _safe(value: dict[str, Any]) -> dict[str, Any]:

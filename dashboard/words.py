@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from roost.projections import SeenNote
 from roost.streams import Shard
+from roost.streams.every_shard import shard_of_note
+from roost.streams.together import together
 
 MOST = 60
 """Notes whose first words are kept: those that a page lists."""
@@ -32,7 +34,7 @@ class Words:
         self._wanted = tuple(notes[:MOST])
         self._change.set()
 
-    async def read_wanted(self, shard: Shard) -> None:
+    async def read_wanted(self, shards: Sequence[Shard]) -> None:
         """Wait until something is wanted, and read what is not known of it. Raises ServerUnavailable."""
         await self._change.wait()
         self._change.clear()
@@ -42,11 +44,12 @@ class Words:
         new = [note for note in wanted if note.id not in self._known]
         for start in range(0, len(new), AT_ONCE):
             some = new[start : start + AT_ONCE]
-            found = await asyncio.gather(*[_first_words(shard, note) for note in some])
+            found = await together(*[_first_words(shards, note) for note in some])
             self._known = self._known | {note.id: words for note, words in zip(some, found, strict=True)}
 
 
-async def _first_words(shard: Shard, note: SeenNote) -> str:
+async def _first_words(shards: Sequence[Shard], note: SeenNote) -> str:
+    shard = shard_of_note(shards, note.id)
     if not await shard.command("EXISTS", shard.keys.key("note", note.id)):
         return ""  # expired or forgotten: its content is nobody's any more, though the server may still have it
     raw: bytes = await shard.command("GETRANGE", shard.keys.key("blob", note.record.digest), 0, BYTES - 1)

@@ -1,3 +1,5 @@
 """Names of spans, metrics and attributes, and the trace context that travels in events."""
 
-__all__: list[str] = []
+from .setup import Telemetry, set_up
+
+__all__ = ["Telemetry", "set_up"]

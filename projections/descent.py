@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from roost.streams import NoteNotFound
 
 from .lineage import Ancestor, Branch, Lineage, Use
-from .recorded import How
 
 DEPTH, BREADTH, NOTES = 8, 24, 500
 MAX_DEPTH = 100
 
-Who = tuple[str | None, str | None, How | Literal["read"]]
+Who = tuple[str | None, str | None, str]
+"""Who used a note, in which run, and how."""
 
 
 @dataclass(slots=True)
@@ -25,7 +24,7 @@ class _Known:
     facts: Ancestor
     sources: tuple[str, ...] = ()
     built: list[str] = field(default_factory=list[str])
-    uses: Counter[Who] = field(default_factory=Counter[Who])
+    uses: dict[Who, Use] = field(default_factory=dict[Who, Use])
 
 
 class Descent:
@@ -36,14 +35,14 @@ class Descent:
 
     def know(
         self, facts: Ancestor, *, sources: Iterable[str] = (), built: Iterable[str] = (),
-        uses: Iterable[tuple[str | None, str | None, How | Literal["read"], int]] = (),
+        uses: Iterable[Use] = (),
     ) -> None:  # fmt: skip
         """Take in what is known of a note; its neighbours need not be known yet."""
         known = self._known(facts.id)
         known.facts = facts
         known.sources = tuple(sources) or known.sources
         known.built = list(built) or known.built
-        known.uses = Counter({(actor, run, how): count for actor, run, how, count in uses})
+        known.uses = {(use.actor, use.run, use.how): use for use in uses}
         for each in (*known.sources, *known.built):
             self._known(each)
 
@@ -98,10 +97,9 @@ class Descent:
 
     def _ancestor(self, note_id: str, breadth: int) -> Ancestor:
         known = self._notes[note_id]
-        uses = tuple([Use(*who, count) for who, count in sorted(known.uses.items(), key=_most_first)[:breadth]])
+        uses = tuple(sorted(known.uses.values(), key=_most_first)[:breadth])
         return replace(known.facts, uses=uses, more_uses=len(known.uses) - len(uses))
 
 
-def _most_first(use: tuple[Who, int]) -> tuple[int, str, str, str]:
-    (actor, run, how), count = use
-    return -count, actor or "", run or "", how
+def _most_first(use: Use) -> tuple[int, str, str, str]:
+    return -use.count, use.actor or "", use.run or "", use.how

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from roost.otel import active
 from roost.streams import Log, ServerFull, ServerUnavailable, Shard, new_id
 from roost.streams.absence import Absence
 from roost.streams.views import StaleCheckpoint, StoredView
@@ -31,7 +32,7 @@ class Follower:
 
     def __init__(self, shard: Shard, projection: Projection[Any], *, lease: timedelta = LEASE) -> None:
         self._shard = shard
-        self._projection = projection
+        self.projection = projection
         self._view = StoredView(shard, projection.name, projection.version)
         self._folder = Folder(shard, projection, view=self._view)
         self._lease = lease
@@ -64,7 +65,10 @@ class Follower:
         while True:
             try:
                 async for page in Log(self._shard).pages(standing.position):
+                    began_ns = time.time_ns()
                     await self._folder.fold_page(page)
+                    if active.tracing is not None:
+                        active.tracing.fold(self.projection.name, self._shard.number, len(page), began_ns)
                     pause = SHORTEST_S
                     if not await self._lead():
                         return
@@ -75,8 +79,8 @@ class Follower:
                 standing = await self._folder.begin()
                 continue
             live = await self._view.take()
-            if live > self._projection.version:
-                raise ViewReplaced(self._projection.name, self._projection.version, live)
+            if live > self.projection.version:
+                raise ViewReplaced(self.projection.name, self.projection.version, live)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_S, self._lease.total_seconds() / 3)
             if not await self._lead():

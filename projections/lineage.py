@@ -5,21 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .course import amounts
+from .figures import plain_money
+from .recorded import RecordedWork
+from .spending import Spending
+
 Fate = Literal["kept", "expired", "forgotten", "unknown"]
 """`unknown`: a source of which the log, as far as it reaches back, says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Who used a note: read it, or found or joined it instead of doing the work again."""
+    """Who used a note: read it, or found or joined it instead of doing the work again.
+
+    `at_ms` is when that was first, by the server's clock; `traceparent` the span of the first time that had one.
+    """
 
     actor: str | None
     run: str | None
     how: Literal["read", "found", "joined"]
     count: int
+    at_ms: int = 0
+    traceparent: str | None = None
 
     def to_data(self) -> dict[str, Any]:
-        return {"actor": self.actor, "run": self.run, "how": self.how, "count": self.count}
+        return {
+            "actor": self.actor,
+            "run": self.run,
+            "how": self.how,
+            "count": self.count,
+            "at_ms": self.at_ms,
+            "traceparent": self.traceparent,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +54,22 @@ class Ancestor:
     kind: str | None = None
     """Of the work that computed it; None for a note that was put."""
     model: str | None = None
+    label: str | None = None
+    """What people call it: a document's name, a section's heading, what was asked of a model."""
+    traceparent: str | None = None
+    """The span that wrote it, where traces were asked for."""
+    work: RecordedWork | None = None
+    """What computing it took."""
     uses: tuple[Use, ...] = ()
     more_uses: int = 0
+
+    def saved(self, use: Use) -> Spending | None:
+        """What a use of it has spared; None where it spared no work, or nobody knows how much."""
+        if use.how == "read" or self.work is None:
+            return None
+        spared = Spending()
+        spared.add(self.work, times=use.count)
+        return spared
 
     def to_data(self) -> dict[str, Any]:
         return {
@@ -52,7 +83,10 @@ class Ancestor:
             "tags": list(self.tags),
             "kind": self.kind,
             "model": self.model,
-            "uses": [use.to_data() for use in self.uses],
+            "label": self.label,
+            "traceparent": self.traceparent,
+            "work": None if self.work is None else _work_data(self.work),
+            "uses": [use.to_data() | {"saved": _saved_data(self.saved(use))} for use in self.uses],
             "more_uses": self.more_uses,
         }
 
@@ -100,3 +134,18 @@ class Lineage:
             "built": [branch.to_data() for branch in self.built.branches],
             "more_built": self.built.more,
         }
+
+
+def _work_data(work: RecordedWork) -> dict[str, Any]:
+    return {
+        "calls": work.calls,
+        "input_tokens": work.input_tokens,
+        "output_tokens": work.output_tokens,
+        "tokens_estimated": work.tokens_estimated,
+        "cost_usd": plain_money(work.cost_usd) if work.calls else "0",
+        "seconds": work.micros / 1_000_000,
+    }
+
+
+def _saved_data(saved: Spending | None) -> dict[str, Any] | None:
+    return None if saved is None else amounts(saved, saved.cost_again_usd)

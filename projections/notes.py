@@ -308,6 +308,7 @@ def record_of(event: Event) -> NoteRecord:
 
 def record_from(data: Data) -> NoteRecord:
     """The record that the data of a `note.written` event is. Raises OddData."""
+    span: object = data.get("traceparent")  # no note is left out for what only traces need
     return NoteRecord(
         id=text_of(data, "note"),
         key=optional_text(data, "key"),
@@ -320,4 +321,5 @@ def record_from(data: Data) -> NoteRecord:
         ttl_ms=None if data.get("ttl_ms") is None else count_of(data, "ttl_ms"),
         form=optional_text(data, "form") or "text",
         written_ms=count_of(data, "written", 0),
+        traceparent=span if isinstance(span, str) else None,
     )

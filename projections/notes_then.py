@@ -52,22 +52,25 @@ async def _start(shard: Shard, until: Position) -> NotesFold:
     return NotesFold()
 
 
-async def forgotten_since(shard: Shard, after: Position) -> set[str]:
-    """IDs of notes that were forgotten after a position, and not written again since."""
-    found: set[str] = set()
-    async with aclosing(Log(shard).pages(after)) as pages:
-        async for page in pages:
-            for entry, flat in page:
-                fields = pairs(flat)
-                kind = fields.get(b"type")
-                if kind not in (b"note.forgotten", b"note.written"):
-                    continue
-                try:
-                    note = event_of(shard.number, entry, fields).data["note"]
-                except (DamagedEvent, ValueError, KeyError, TypeError):
-                    continue
-                if kind == b"note.forgotten":
-                    found.add(note)
-                else:
-                    found.discard(note)
-    return found
+class ForgottenSince:
+    """The notes of a shard that were forgotten after a position. One that was written again under its ID is among them:
+    it is another note by now."""
+
+    def __init__(self, shard: Shard, after: Position) -> None:
+        self._shard = shard
+        self._read = after
+        self.notes: set[str] = set()
+
+    async def look(self) -> set[str]:
+        """Those up to now: what has come since the last look is read."""
+        async with aclosing(Log(self._shard).pages(self._read)) as pages:
+            async for page in pages:
+                for entry, flat in page:
+                    fields = pairs(flat)
+                    if fields.get(b"type") == b"note.forgotten":
+                        try:
+                            self.notes.add(str(event_of(self._shard.number, entry, fields).data["note"]))
+                        except (DamagedEvent, ValueError, KeyError, TypeError):
+                            continue  # written by something that is not Roost: it has made nobody forget
+                self._read = Position.parse(page[-1][0].decode(), shard=self._shard.number)
+        return self.notes

@@ -12,6 +12,7 @@ from .figures import Figures
 from .quantiles import Quantiles
 from .reuse_edges import MAX_EDGES, ReuseEdge
 from .runs import RunState
+from .seen import AgentId
 from .sharing import Sharing
 from .timeline import Timeline
 
@@ -22,7 +23,8 @@ class RunReport:
 
     `began` is the time of the run's first event by the server's clock, `first` and `last` the positions of its first
     and its last event. `handled` is the time of all handlers, `computed` that of all computations, `waits` how long
-    deliveries lay in their inboxes, of all actors and by actor.
+    deliveries lay in their inboxes, of all actors and by actor. `built_on` tells whose notes its agents used, and how
+    many different ones, apart from their own.
     """
 
     run: RunState
@@ -40,6 +42,7 @@ class RunReport:
     waits_by_actor: Mapping[str, Quantiles] = field(default_factory=dict[str, Quantiles])
     timeline: Timeline = field(default_factory=Timeline)
     edges: tuple[ReuseEdge, ...] = ()
+    built_on: tuple[tuple[AgentId | None, int], ...] = ()
     course: tuple[Point, ...] = ()
 
     @property

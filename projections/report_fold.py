@@ -19,6 +19,7 @@ from .reuse_edges import UsesFold
 from .runs import RunsFold, RunState
 from .seen import AgentId, agent_of, clip
 from .sharing import Sharing
+from .spans import span_of
 from .tally import Tally
 from .timeline import Interval, Longest
 
@@ -122,7 +123,7 @@ class ReportFold:
         self._claims[key] = _Claim(agent, at, what)
 
     def _failed_work(self, event: Event, agent: AgentId | None, data: Data, at: int) -> None:
-        self._settled(agent, *_named(data), at, at, "failed")
+        self._settled(event, agent, *_named(data), at, at, "failed")
 
     def _pin(self, note: str) -> None:
         """Who wrote a note that this run reads is not forgotten."""
@@ -143,9 +144,12 @@ class ReportFold:
         self._course.spent(self._after_ms(event.position), work)
         self._keyed += 1
         self._keys.add(key)
-        self._settled(agent, key, what, at, at - work.micros, "late" if data.get("late") is True else "computed")
+        outcome = "late" if data.get("late") is True else "computed"
+        self._settled(event, agent, key, what, at, at - work.micros, outcome)
 
-    def _settled(self, agent: AgentId | None, key: str, what: str, at: int, since: int, outcome: str) -> None:
+    def _settled(
+        self, event: Event, agent: AgentId | None, key: str, what: str, at: int, since: int, outcome: str
+    ) -> None:
         """A computation, from its claim on; since `since` when its agent has no claim of the key."""
         claim = self._claims.get(key)
         if claim is not None and claim.agent == agent:
@@ -154,7 +158,7 @@ class ReportFold:
         self._longest.add(
             Interval(
                 activity="computation", agent=agent.name if agent else None, handler=None, what=what, outcome=outcome,
-                start=since, end=at,
+                start=since, end=at, traceparent=span_of(event.traceparent),
             )
         )  # fmt: skip
 
@@ -179,8 +183,12 @@ class ReportFold:
                 activity="delivery", agent=agent.name if agent else None, handler=handler,
                 what=link.what if link is not None else clip(kind),
                 outcome="done" if is_handled else event.type.removeprefix("delivery."), start=at - took, end=at,
+                traceparent=span_of(event.traceparent),
             )
         )  # fmt: skip
+
+    def _author_of(self, note: str) -> AgentId | None:
+        return self._own.get(note) or self._foreign.get(note)
 
     def _after_ms(self, position: Position | None) -> int:
         return max(0, position.ms - self._first.ms) if position is not None and self._first is not None else 0
@@ -196,7 +204,7 @@ class ReportFold:
             return RunReport(run=state, figures=figures)
         state = replace(state, first_ms=self._first.ms, last_ms=self._last.ms)
         began, wall_ms = self._first.ms * 1000, self._after_ms(self._last)
-        edges = self._uses.edges(lambda note: self._own.get(note) or self._foreign.get(note))
+        edges = self._uses.edges(self._author_of)
         everything = measured()
         for waits in self._waits.values():
             everything.extend(waits)
@@ -210,7 +218,8 @@ class ReportFold:
             path=self._chain.path(began, began + wall_ms * 1000), memory=Quantiles.of(self._memory),
             waits=Quantiles.of(everything),
             waits_by_actor={name: Quantiles.of(waits) for name, waits in self._waits.items()},
-            timeline=self._longest.timeline(), edges=edges, course=self._course.points(wall_ms),
+            timeline=self._longest.timeline(), edges=edges,
+            built_on=self._uses.authors(self._author_of), course=self._course.points(wall_ms),
         )  # fmt: skip
 
 

@@ -108,6 +108,16 @@ class UsesFold:
         edges = [_told(reader, author, edge) for (reader, author), edge in found.items()]
         return tuple(sorted(edges, key=lambda edge: (-edge.count, _name(edge.reader), _name(edge.author))))
 
+    def authors(self, author_of: AuthorOf) -> tuple[tuple[AgentId | None, int], ...]:
+        """Whose notes were used by others than themselves, and how many different ones; those with the most first."""
+        notes: dict[AgentId | None, set[str]] = {}
+        for (reader, note), use in self._uses.items():
+            author = author_of(note)
+            if use.found or use.joined or (author is not None and author != reader):
+                notes.setdefault(author, set()).add(note)
+        counted = [(author, len(used)) for author, used in notes.items()]
+        return tuple(sorted(counted, key=lambda each: (-each[1], _name(each[0]))))
+
 
 def _told(reader: AgentId | None, author: AgentId | None, edge: _Edge) -> ReuseEdge:
     return ReuseEdge(

@@ -27,17 +27,17 @@ class Spending:
     _is_paid_unknown: bool = False
     _is_again_unknown: bool = False
 
-    def add(self, work: RecordedWork) -> None:
-        self.calls += work.calls
-        self.input_tokens += work.input_tokens
-        self.output_tokens += work.output_tokens
-        self.cached_tokens += work.cached_tokens
+    def add(self, work: RecordedWork, *, times: int = 1) -> None:
+        self.calls += work.calls * times
+        self.input_tokens += work.input_tokens * times
+        self.output_tokens += work.output_tokens * times
+        self.cached_tokens += work.cached_tokens * times
         self.estimated |= work.tokens_estimated
-        self.micros += work.micros
-        self._paid = EXACT.add(self._paid, work.cost_usd or Decimal(0))
+        self.micros += work.micros * times
+        self._paid = _added(self._paid, work.cost_usd, times)
         self._is_paid_unknown |= work.calls > 0 and work.cost_usd is None
         again = work.cost_cached_usd if work.cost_cached_usd is not None else work.cost_usd
-        self._again = EXACT.add(self._again, again or Decimal(0))
+        self._again = _added(self._again, again, times)
         self._is_again_unknown |= work.calls > 0 and again is None
 
     def merge(self, other: Spending) -> None:
@@ -69,3 +69,7 @@ class Spending:
     @property
     def seconds(self) -> float:
         return self.micros / 1_000_000
+
+
+def _added(cost: Decimal, more: Decimal | None, times: int) -> Decimal:
+    return cost if more is None else EXACT.add(cost, more if times == 1 else EXACT.multiply(more, Decimal(times)))

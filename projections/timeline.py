@@ -16,7 +16,7 @@ class Interval:
     """Something that an agent did for a while. Times are microseconds of the server's clock.
 
     `outcome` is `done`, `retried`, `parked`, `computed`, `late` or `failed`; `handler` is None for a computation.
-    `what` tells people what it was about.
+    `what` tells people what it was about; `traceparent` names its span, if it was traced.
     """
 
     activity: Activity
@@ -26,6 +26,7 @@ class Interval:
     outcome: str
     start: int
     end: int
+    traceparent: str | None = None
 
     def to_data(self, began: int) -> dict[str, Any]:
         """As JSON holds it: seconds since `began`."""
@@ -37,6 +38,7 @@ class Interval:
             "outcome": self.outcome,
             "start_s": (self.start - began) / 1_000_000,
             "end_s": (self.end - began) / 1_000_000,
+            "traceparent": self.traceparent,
         }
 
 

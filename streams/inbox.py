@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -47,6 +47,8 @@ class Delivery(NamedTuple):
     """That of the lane from which it comes; 0: it comes from an inbox without lanes."""
     mark: Mark = ""
     base: str = ""
+    tried: bytes = b""
+    """What failed attempts have left, a line for each: the server's time, and JSON."""
 
     @property
     def inbox(self) -> str:
@@ -65,6 +67,8 @@ class InboxState:
     waiting: int
     parked: int
     limit: int | None = None
+    oldest_s: float | None = field(default=None, compare=False)
+    """How long the oldest of its entries has been in it; None: it is empty."""
 
 
 class InboxGone(RoostError):
@@ -174,7 +178,8 @@ class Inbox:
             event = event_of(self._shard.number, place, known)
             attempt = int(known.get(b"attempts", 0)) + 1
             attempt = attempt if count <= 1 and not begun else self._attempt(attempt, begun)
-            return Delivery(event, token, attempt, None, False, generation, mark, self._base), known
+            tried = known.get(b"tried", b"")
+            return Delivery(event, token, attempt, None, False, generation, mark, self._base, tried), known
         except (DamagedEvent, ValueError) as error:  # the other entries of the reply are to be handled all the same
             damage = error if isinstance(error, DamagedEvent) else DamagedEvent(f"the entry {token.entry}: {error}")
             return Delivery(remains_of(token, known), token, 1, damage, False, generation, mark, self._base), known
@@ -224,9 +229,10 @@ class Inbox:
 
     async def state(self) -> InboxState:
         """How the inbox stands now."""
-        length, pending, waiting, parked, bound = await self._shard.run("standing", self.name)
-        limit = int(bound.split()[0]) if bound else None
-        return InboxState(self.name, int(length), int(pending), int(waiting), int(parked), limit)
+        length, pending, waiting, parked, bound, oldest = await self._shard.run("standing", self.name)
+        limit, oldest_ms = int(bound.split()[0]) if bound else None, int(oldest)
+        age_s = None if oldest_ms < 0 else oldest_ms / 1000
+        return InboxState(self.name, int(length), int(pending), int(waiting), int(parked), limit, age_s)
 
 
 def remains_of(token: Token, known: Mapping[bytes, bytes]) -> Event:

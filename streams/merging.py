@@ -15,6 +15,7 @@ from .log import MAX_SUBJECT_EVENTS, Log
 from .placement import Placement, stays
 from .position import Position, start_of
 from .shard import Shard
+from .together import together
 
 Since = Position | str | Iterable[Position] | None
 """From where on to read: a position, or its text; of a flock with several shards also one for each of them."""
@@ -72,17 +73,17 @@ class MergedLog(Log):
 
     async def ends(self) -> tuple[Position, ...]:
         """The position of the last event of each shard: from there on, nothing is missed or comes again."""
-        return tuple(await asyncio.gather(*[log.last() for log in self._logs]))
+        return tuple(await together(*[log.last() for log in self._logs]))
 
     async def recent(self, limit: int) -> list[Event]:
-        pages = await asyncio.gather(*[log.recent(limit) for log in self._logs])
+        pages = await together(*[log.recent(limit) for log in self._logs])
         return sorted((event for page in pages for event in page), key=order_of)[-limit:]
 
     async def at(self, position: Position) -> Event | None:
         return await self._logs[position.shard].at(position) if position.shard < len(self._logs) else None
 
     async def length(self) -> int:
-        return sum(await asyncio.gather(*[log.length() for log in self._logs]))
+        return sum(await together(*[log.length() for log in self._logs]))
 
     async def tail(
         self, client: Commands, after: Since = None, *, block: timedelta = timedelta(seconds=5)
@@ -100,8 +101,18 @@ class MergedLog(Log):
         """A subject's events, oldest first; those about an actor as a whole stand in every shard."""
         if not stays(subject):
             return await self._logs[self._placement.of(subject)].subject(subject, limit=limit)
-        found = await asyncio.gather(*[log.subject(subject, limit=limit) for log in self._logs])
+        found = await together(*[log.subject(subject, limit=limit) for log in self._logs])
         return sorted((event for events in found for event in events), key=order_of)[-limit:]
+
+
+def tail_of(
+    shards: Sequence[Shard], client: Commands, after: Iterable[Position], *, block: timedelta
+) -> AsyncIterator[list[Event]]:
+    """The tail of a flock's log after these positions, one or some of each shard's. `client` needs as many connections
+    as there are shards."""
+    if len(shards) == 1:
+        return Log(shards[0]).tail(client, start_in(after, shards[0].number), block=block)
+    return MergedLog(shards).tail(client, after, block=block)
 
 
 async def _read(log: Log, number: int, after: Since, until: Since) -> AsyncIterator[Event]:

@@ -26,6 +26,8 @@ class NoteRecord:
     ttl_ms: int | None = None
     form: str = "text"
     written_ms: int = 0
+    traceparent: str | None = None
+    """The span that wrote it."""
 
     def to_json(self) -> bytes:
         stored: dict[str, Any] = {"note": self.id, "digest": self.digest, "size": self.size, "written": self.written_ms}
@@ -43,6 +45,8 @@ class NoteRecord:
             stored["sources"] = self.sources
         if self.ttl_ms is not None:
             stored["ttl_ms"] = self.ttl_ms
+        if self.traceparent is not None:
+            stored["traceparent"] = self.traceparent
         return orjson.dumps(stored)
 
     @classmethod
@@ -59,6 +63,7 @@ class NoteRecord:
             ttl_ms=stored.get("ttl_ms"),
             form=stored.get("form", "text"),
             written_ms=stored.get("written", 0),
+            traceparent=stored.get("traceparent"),
         )
 
 
@@ -107,13 +112,7 @@ class Note:
 
     @property
     def content(self) -> Any:
-        match self.record.form:
-            case "text":
-                return self.raw.decode()
-            case "json":
-                return orjson.loads(self.raw)
-            case _:
-                return self.raw
+        return content_of(self.record.form, self.raw)
 
     @property
     def text(self) -> str:
@@ -124,6 +123,17 @@ class Note:
     def is_live(self) -> bool:
         """Whether its deadline, if it has one, is still ahead by this process's clock."""
         return self.expires is None or time.monotonic() < self.expires
+
+
+def content_of(form: str, raw: bytes) -> Any:
+    """What was put, of its form and stored bytes."""
+    match form:
+        case "text":
+            return raw.decode()
+        case "json":
+            return orjson.loads(raw)
+        case _:
+            return raw
 
 
 def to_stored(content: Any) -> tuple[str, bytes]:

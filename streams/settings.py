@@ -1,8 +1,9 @@
-"""What the user has set: the one place that reads ROOST_URL, ROOST_FLOCK, ROOST_HOME and ROOST_MODEL."""
+"""What the user has set: the one place that reads ROOST_URL, ROOST_FLOCK, ROOST_HOME, ROOST_MODEL and the like."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +14,25 @@ from .keys import NAME
 from .url import ServerUrl
 
 DEFAULT_FLOCK = "default"
+_PAGE = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~%!$&'()*+,;=:/-]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the memory is, and which flock and model to use there.
 
-    `url` is None when Roost is to start its own server, in `home`. `model` is None when none was named.
+    `url` is None when Roost is to start its own server, in `home`. `model` is None when none was named. `jaeger` is
+    where Jaeger shows traces to people, without a slash at its end, or None. The page's tokens are those with which
+    browsers may look at it, and change things from it; None: it makes its own.
     """
 
     url: str | None = field(repr=False)  # may hold a password
     flock: str
     home: Path
     model: str | None
+    jaeger: str | None = None
+    page_token: str | None = field(default=None, repr=False)
+    page_write_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(
@@ -36,6 +43,7 @@ class Settings:
         flock: str | None = None,
         home: Path | str | None = None,
         model: str | None = None,
+        jaeger: str | None = None,
     ) -> Settings:
         """The settings of this process. An argument wins over the environment; an empty variable counts as unset.
 
@@ -51,6 +59,9 @@ class Settings:
             flock=_check_flock(flock or environ.get("ROOST_FLOCK") or DEFAULT_FLOCK),
             home=_choose_home(environ, home or environ.get("ROOST_HOME") or None, needed=url is None),
             model=_check_model(model or environ.get("ROOST_MODEL") or None),
+            jaeger=_check_jaeger(jaeger or environ.get("ROOST_JAEGER_URL", "").strip() or None),
+            page_token=environ.get("ROOST_DASH_TOKEN") or None,
+            page_write_token=environ.get("ROOST_DASH_WRITE_TOKEN") or None,
         )
 
     @property
@@ -71,6 +82,18 @@ def _check_model(model: str | None) -> str | None:
     if model is not None and (not model.isprintable() or " " in model):
         raise SettingsError(f"{model!r} cannot name a model: it has spaces or control characters in it (ROOST_MODEL)")
     return model
+
+
+def _check_jaeger(base: str | None) -> str | None:
+    """It stands in what commands print, so it may hold no password."""
+    if base is None:
+        return None
+    if not _PAGE.fullmatch(base):
+        raise SettingsError(
+            "the address of Jaeger's pages begins with http:// or https://, and has no user, no `?` and no `#` in it: "
+            "http://localhost:16686 (--jaeger, ROOST_JAEGER_URL)"
+        )
+    return base.rstrip("/")
 
 
 def _choose_home(environ: Mapping[str, str], chosen: Path | str | None, *, needed: bool) -> Path:

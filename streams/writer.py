@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import structlog
 from redis import exceptions as redis_errors
 
+from roost.otel import active
+
 from .answer import Answer, Written, parse_answer
 from .errors import Closed, OutcomeUnknown
 from .event import new_id
@@ -245,11 +247,15 @@ class Writer:
                 args.append(unit.parts)
                 args.extend(unit.routed(self._shard.routes))
             # 2. Send it, again and again while the server is away.
+            began = time.perf_counter() if active.meters is not None else 0.0
             answer, lost = await self._send(args)
             # 3. Judge the answer.
             match answer[0]:
                 case b"ok":
                     self._producer.number += 1
+                    if active.meters is not None:
+                        seconds = time.perf_counter() - began
+                        active.meters.wrote(self._shard.keys.flock, sum(unit.events for unit in units), seconds)
                     return answer[1:]
                 case b"routes":  # nothing was written: form it anew for the routes as they are now
                     await self._shard.reopen()

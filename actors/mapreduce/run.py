@@ -16,6 +16,7 @@ from ..actor import Actor
 from ..ending import end
 from ..flock import Flock
 from ..keyed import AnyWorker
+from ..traced import tracing_run
 from .collector import Collector
 from .events import JobFinished, PartOffered, StreamClosed
 from .finisher import Finisher
@@ -49,6 +50,11 @@ async def map_reduce(flock: Flock, job: MapReduce, notes: Sequence[str], *, run:
     The agents work in this process; `helping` lets other processes work for the same run.
     """
     run = run or new_id()
+    with tracing_run(flock.name, run, workflow="map-reduce"):
+        return await _worked(flock, job, notes, run)
+
+
+async def _worked(flock: Flock, job: MapReduce, notes: Sequence[str], run: str) -> JobFinished:
     since = await flock.log.last()
     workers: list[AnyWorker] = []
     finished: Event | None = None

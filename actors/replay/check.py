@@ -152,16 +152,20 @@ class Checker:
             named = (delivery.actor, reason or "nobody knows why")
             self._unchecked[named] = self._unchecked.get(named, 0) + 1
             return
-        self._check.checked += 1
         if delivery.told.get("code", actor.code) != actor.code and actor.name not in self._check.changed:
             self._check.changed.append(actor.name)
-        difference, left = await self._attempt(actor, delivery, guard, {})
+        difference, left, forgotten = await self._attempt(actor, delivery, guard, {})
+        if forgotten:
+            named = (actor.name, "it was given a note that was forgotten")
+            self._unchecked[named] = self._unchecked.get(named, 0) + 1
+            return
+        self._check.checked += 1
         skip: dict[Asked, int] = {}
         for _ in range(MAX_TRIES):  # answers of an attempt that nobody ended may stand before those that count
             if difference is None or not left.keys() - skip.keys():
                 break
             skip |= left
-            again, left = await self._attempt(actor, delivery, guard, skip)
+            again, left, _ = await self._attempt(actor, delivery, guard, skip)
             difference = None if again is None else difference
         if difference is not None:
             handler, event = str(delivery.told.get("handler") or ""), delivery.event
@@ -178,7 +182,8 @@ class Checker:
 
     async def _attempt(
         self, actor: Actor, delivery: RecordedDelivery, guard: Guard, skip: dict[Asked, int]
-    ) -> tuple[Difference | None, dict[Asked, int]]:
+    ) -> tuple[Difference | None, dict[Asked, int], bool]:
+        """What differs, which answers were left over, and whether a note that it was given has been forgotten."""
         stage = Stage(self._recording, delivery, self._contents, skip)
         with guard.acting(actor) as around:
             redone = await redo(actor, stage, self._flock)
@@ -189,7 +194,7 @@ class Checker:
         if stage.unanswered_for and (difference is not None or redone.error is not None):
             asked = stage.answers.unasked()
             difference = Difference("asks for", f"once({asked[0]!r})" if asked else None, stage.unanswered_for[0])
-        return difference, stage.answers.left()
+        return difference, stage.answers.left(), bool(stage.tombstones)
 
 
 def shown(value: Any) -> str:

@@ -36,7 +36,7 @@ async def compare(
     redone = reordered(recorded, redone)
     return (
         _of_outcome(delivery, redone)
-        or await _of_notes(delivery, recorded, redone, contents)
+        or await _of_notes(recording, delivery, recorded, redone, contents)
         or _of_events(recording, delivery, redone)
         or _of_later(recording, delivery, redone)
     )
@@ -68,7 +68,11 @@ def _of_outcome(delivery: RecordedDelivery, redone: Redone) -> Difference | None
 
 
 async def _of_notes(
-    delivery: RecordedDelivery, recorded: Sequence[NoteRecord], redone: Redone, contents: Contents
+    recording: Recording,
+    delivery: RecordedDelivery,
+    recorded: Sequence[NoteRecord],
+    redone: Redone,
+    contents: Contents,
 ) -> Difference | None:
     staged = redone.staged
     for number in range(max(len(recorded), len(staged))):
@@ -76,8 +80,8 @@ async def _of_notes(
         if number >= len(recorded):
             return Difference(field, None, _shown(staged[number]))
         if number >= len(staged):
-            return Difference(field, await _content(recorded[number], contents), None)
-        difference = await _of_note(field, recorded[number], staged[number], contents)
+            return Difference(field, await _content(recording, recorded[number], contents), None)
+        difference = await _of_note(recording, field, recorded[number], staged[number], contents)
         if difference is not None:
             return difference
     return _of_sources(delivery, recorded, redone)
@@ -95,10 +99,12 @@ def _of_sources(delivery: RecordedDelivery, recorded: Sequence[NoteRecord], redo
     return None
 
 
-async def _of_note(field: str, recorded: NoteRecord, staged: Staged, contents: Contents) -> Difference | None:
+async def _of_note(
+    recording: Recording, field: str, recorded: NoteRecord, staged: Staged, contents: Contents
+) -> Difference | None:
     new = staged.note.record
     if new.digest != recorded.digest or new.form != recorded.form:
-        before = await _content(recorded, contents)
+        before = await _content(recording, recorded, contents)
         if before is None:
             return Difference(f"{field}.digest", recorded.digest, new.digest)
         return first_difference(before, _shown(staged), f"{field}.content")
@@ -111,8 +117,8 @@ async def _of_note(field: str, recorded: NoteRecord, staged: Staged, contents: C
     return next((Difference(f"{field}.{name}", was, now) for name, was, now in pairs if was != now), None)
 
 
-async def _content(record: NoteRecord, contents: Contents) -> Any:
-    raw = await contents.get(record.digest)
+async def _content(recording: Recording, record: NoteRecord, contents: Contents) -> Any:
+    raw = None if record.id in recording.forgotten else await contents.get(record.digest)
     return None if raw is None else _as_content(record.form, raw)
 
 

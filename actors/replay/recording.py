@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roost.projections.notes import record_of
-from roost.projections.recorded import Data, OddData, data_of
+from roost.projections.recorded import Data, OddData, data_of, optional_text
 from roost.streams import Event, NoteRecord, Position, decode, derived_id
 from roost.streams.placement import MAX_SHARDS
 
@@ -82,13 +82,18 @@ class Recording:
     """Label and identity of the models that were asked, by name."""
     edited: Edited = field(default_factory=lambda: Edited({}, {}))
     """What the agents of a fork are given instead of other notes."""
+    forgotten: set[str] = field(default_factory=set[str])
+    """Notes that were forgotten, by the run or since: their contents are not shown, wherever else they still are."""
     effects: dict[str, Event] = field(default_factory=dict[str, Event])
     """How each outside effect ended that the run has carried out: the last event that tells an outcome."""
     last: Position | None = None
     shards: int = 1
     """Over how many its events are spread, as far as they show."""
     odd: int = 0
-    _settled: set[tuple[str | None, str | None]] = field(default_factory=set[tuple["str | None", "str | None"]])
+    _ended: dict[tuple[str | None, str | None], int] = field(
+        default_factory=dict[tuple["str | None", "str | None"], int]
+    )
+    """The number of the last delivery that was settled so."""
     _attempts: dict[tuple[str | None, str | None], list[Event]] = field(
         default_factory=dict[tuple["str | None", "str | None"], "list[Event]"]
     )
@@ -114,6 +119,9 @@ class Recording:
                     )
                 if count % 500 == 0:
                     progress(count)
+        async with aclosing(run.forgotten()) as since:
+            async for event in since:
+                recording._know(event)
         progress(count)
         if not count:
             raise NotReplayable(f"flock {run.flock} has no events of run {run.run}")
@@ -150,6 +158,8 @@ class Recording:
                 self.notes[record.id] = RecordedNote(record, event.position)
                 if record.key is not None:
                     self.keys.setdefault(record.key, []).append(record.id)
+            elif event.type == "note.forgotten":
+                self.forgotten.add(optional_text(data_of(event), "note") or "")
             elif event.type == "work.computed":
                 data = data_of(event)
                 known = self.notes.get(data.get("note") or "")
@@ -174,16 +184,28 @@ class Recording:
                 self.effects[data_of(event)["key"]] = event
             if event.cause is None:
                 return
-            if event.type not in ENDS:
-                self._attempts.setdefault((event.cause, event.actor), []).append(event)
-                return
             whose = (event.cause, event.actor)
+            if event.type not in ENDS:
+                if not self._came_late(whose, event):
+                    self._attempts.setdefault(whose, []).append(event)
+                return
             attempt = tuple(self._attempts.pop(whose, ()))
-            self._settled.add(whose)  # what comes behind it comes from another shard
             if event.type in SETTLED:
                 self._settle(event, data_of(event), attempt)
         except (OddData, KeyError, TypeError):
             self.odd += 1
+
+    def _came_late(self, whose: tuple[str | None, str | None], event: Event) -> bool:
+        """Whether it was told before the end of its delivery, and came behind it, since it waited in an outbox on its
+        way to another shard. Then it is that delivery's."""
+        number = self._ended.get(whose)
+        if number is None or event.position is None:
+            return False
+        delivery = self.deliveries[number]
+        if event.position.shard == delivery.position.shard or event.time_ms > delivery.settled.time_ms:
+            return False
+        self.deliveries[number] = replace(delivery, attempt=(*delivery.attempt, event))
+        return True
 
     def _settle(self, settled: Event, told: Data, attempt: tuple[Event, ...]) -> None:
         if settled.type == "delivery.handled" and settled.schema < HANDLED:
@@ -195,6 +217,7 @@ class Recording:
         if delivered is None:  # of another run: then the delivery is not this run's either
             self.odd += 1
             return
+        self._ended[settled.cause, settled.actor] = len(self.deliveries)
         self.deliveries.append(RecordedDelivery(delivered, self._inbox_of(settled, told), settled, told, attempt))
 
     def _inbox_of(self, settled: Event, told: Data) -> str:

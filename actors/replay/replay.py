@@ -10,13 +10,14 @@ from pathlib import Path
 from roost.streams import Event, Position, decode
 
 from ..actor import Actor
+from ..past import PastMemory
 from ..report import RunStarted, agents_for
 from .branch import Branch, RunForked
 from .check import Check, Checker, Told
 from .errors import NotReplayable
 from .recorded_run import RecordedRun
 from .recording import Progress, Recording
-from .run_memory import RunMemory
+from .run_memory import run_memory_at
 
 
 class Replay:
@@ -34,10 +35,10 @@ class Replay:
         """Its events, in the log's order."""
         return self.recorded.events()
 
-    async def at(self, position: Position | str | datetime) -> RunMemory:
+    async def at(self, position: Position | str | datetime) -> PastMemory:
         """The memory as it was at a position, as far as the run's record goes: what it had written, and of others what
         it read or reused. Raises SettingsError for what is no position."""
-        return await RunMemory.at(self.recorded, position)
+        return await run_memory_at(self.recorded, position)
 
     async def started(self) -> RunStarted | None:
         """Its specification, if it is a run of `roost run`."""

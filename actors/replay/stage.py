@@ -51,6 +51,8 @@ class Stage:
         self.shard: Any = RecordedShard(recording, delivery.position.shard)
         self.unanswered_for: list[str] = []
         """What the handler has asked for that it did not ask for then."""
+        self.tombstones: list[str] = []
+        """Notes that it was given then, and that were forgotten: what it would do with them, nobody can tell."""
         self._contents = contents
 
     def unanswered(self, what: str) -> NotRecorded:
@@ -73,9 +75,11 @@ class Stage:
         known = self.recording.notes.get(note_id)
         if known is None:
             raise self.unanswered(f"note {note_id}, of which the log does not tell")
-        raw = await self._contents.get(known.record.digest)
+        raw = None if note_id in self.recording.forgotten else await self._contents.get(known.record.digest)
         if raw is None:
-            raise self.unanswered(f"note {note_id}, whose content was forgotten")
+            if len(self.tombstones) < MAX_UNANSWERED:
+                self.tombstones.append(note_id)
+            raise NotRecorded(f"note {note_id} was forgotten: its content is not there any more")
         return Note(record=known.record, raw=raw, position=known.position, work=known.work)
 
     def as_delivered(self) -> Delivery:

@@ -13,7 +13,9 @@ import httpx2
 
 from roost.actors import Computed
 from roost.actors.models.openai_errors import retry_after
+from roost.actors.traced_calls import calling
 from roost.actors.turnstile import Passage, Turnstile
+from roost.otel import names
 
 from .call import Call
 from .charge import estimated_tokens, work_of
@@ -74,6 +76,13 @@ class ProviderCall:
             raise
 
     async def _compute(self, passage: Passage) -> Computed:
+        operation = names.EMBEDDINGS if self._call.endpoint is Endpoint.EMBEDDINGS else names.CHAT
+        with calling(self._call.label, operation) as call:
+            computed = await self._ask(passage)
+            call.took(computed.work)
+            return computed
+
+    async def _ask(self, passage: Passage) -> Computed:
         response = await self._send()
         if response.status_code == BUSY:
             passage.pause = retry_after(response.headers)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from roost.streams.amounts import SHORT_ID, abridge, shorten_ids, show_moment, show_seconds, show_size
 from roost.streams.printable import printable
 
-from ..amounts import SHORT_ID, abridge, shorten_ids, show_moment, show_seconds, show_size
 from ..json_lines import dump_safely
 from ..report.all_facts import STATUS
 from ..report.card import show_sheets

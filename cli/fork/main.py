@@ -20,11 +20,11 @@ from roost.actors.replay.fork_point import parse_point
 from roost.actors.replay.settings import Change
 from roost.actors.report import RunStarted
 from roost.streams import Connection, RoostError, Settings
+from roost.streams.amounts import SHORT_ID
 from roost.streams.every_shard import find_only_shard
 from roost.streams.notes import Notes
 
 from ..actors_module import load_actors
-from ..amounts import SHORT_ID
 from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common

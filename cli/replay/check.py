@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from roost.streams.amounts import SHORT_ID
 from roost.streams.every_shard import find_shards
 
 from ..actors_module import load_actors
-from ..amounts import SHORT_ID
 from ..failure import FAILED, tell
 from ..json_lines import dump_safely
 from ..options import Common

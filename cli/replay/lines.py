@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from rich.cells import cell_len, set_cell_size
 
+from roost.streams.amounts import SHORT_ID
 from roost.streams.printable import printable
 
-from ..amounts import SHORT_ID
 from ..json_lines import escape_json
 from .summary import Summary
 from .told_event import Told

@@ -13,9 +13,9 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from roost.streams import RoostError
+from roost.streams.amounts import shorten_ids
 from roost.streams.printable import printable
 
-from ..amounts import shorten_ids
 from ..event_line import colour_of
 from .lines import words_of
 from .reel import PAGE, Reel

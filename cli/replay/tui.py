@@ -17,11 +17,11 @@ from textual.events import Resize
 from textual.widgets import Footer, Input, Static
 
 from roost.streams import Position, RoostError, SettingsError, Shard
+from roost.streams.amounts import SHORT_ID, shorten_ids
 from roost.streams.contents import find_content
 from roost.streams.every_shard import shard_of_note
 from roost.streams.printable import printable
 
-from ..amounts import SHORT_ID, shorten_ids
 from ..live_notes import find_live
 from .moment import Moment
 from .reel import Reel, Still

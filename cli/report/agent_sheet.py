@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..amounts import show_seconds
+from roost.projections.phases import PHASES
+from roost.streams.amounts import show_seconds
+
 from .facts import Document, Sheet
-from .phases import PHASES
 from .wording import NO_VALUE
 
 MOST_AGENTS = 24

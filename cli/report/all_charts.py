@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..amounts import SHORT_ID
+from roost.streams.amounts import SHORT_ID
+
 from .charts.bars import Bar, draw_bars
 from .facts import Document
 from .page import Chart, Row, draw_chart

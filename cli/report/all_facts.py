@@ -6,7 +6,8 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any
 
-from ..amounts import SHORT_ID, show_moment, show_money, show_seconds, show_share
+from roost.streams.amounts import SHORT_ID, show_moment, show_money, show_seconds, show_share
+
 from .facts import Document, Fact, Facts, Sheet, Tone
 from .wording import plural, saved_sentence, troubles_of
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from roost.projections import ReportFold
 from roost.projections.comparison import compare
+from roost.projections.phases import PhasesFold
 from roost.streams import Position, RoostError, Shard
 from roost.streams.every_shard import find_shards
 from roost.streams.merging import MergedLog
@@ -22,7 +23,6 @@ from ..whole_file import write_whole
 from .all_fold import AllFold
 from .choice import SeenRun, SeenRuns, choose_run, no_runs
 from .facts import Document, Facts
-from .phases import PhasesFold
 from .reading import read_log
 
 if TYPE_CHECKING:

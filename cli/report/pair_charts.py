@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..amounts import SHORT_ID
+from roost.streams.amounts import SHORT_ID
+
 from .all_charts import BARS
 from .charts.bars import Bar, draw_bars
 from .facts import Document

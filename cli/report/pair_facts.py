@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
-from ..amounts import SHORT_ID, show_money, show_seconds, show_size
+from roost.streams.amounts import SHORT_ID, show_money, show_seconds, show_size
+
 from .facts import Document, Facts, Sheet, Tone
 from .run_facts import facts_of
 from .wording import NO_VALUE, plural, show_factor

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..amounts import SHORT_ID, show_seconds
+from roost.streams.amounts import SHORT_ID, show_seconds
+
 from .charts.course import Point, draw_course
 from .charts.threads import Reuse, draw_threads
 from .charts.timeline import Stretch, draw_timeline

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..amounts import SHORT_ID, abridge, show_moment, show_money, show_seconds, show_share, show_size
+from roost.streams.amounts import SHORT_ID, abridge, show_moment, show_money, show_seconds, show_share, show_size
+
 from .agent_sheet import sheet_of
 from .facts import Document, Fact, Facts, Group, Tone
 from .wording import NO_VALUE, plural, saved_sentence, show_factor, show_quantiles, troubles_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..amounts import show_money, show_seconds, show_share
+from roost.streams.amounts import show_money, show_seconds, show_share
 
 NO_VALUE = "–"
 

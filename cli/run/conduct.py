@@ -30,10 +30,11 @@ from roost.actors.report import (
     unfinished,
     working,
 )
+from roost.actors.traced import tracing_run
 from roost.streams import Event, Position, RoostError, new_id
+from roost.streams.amounts import SHORT_ID
 from roost.streams.inbox import InboxGone
 
-from ..amounts import SHORT_ID
 from ..failure import tell
 from ..processes import Processes, ProcessesFailed
 from .order import RUN_LOST, Order, sharing_of, write_spec
@@ -105,23 +106,25 @@ async def conduct(
         if gate is not None:
             await gate()
         run = Begun(spec_of(order), None) if begin is None else await begin(flock)
-        async with conducting(flock.shard, run.spec.run, waiting=_tell_waiting) as baton:
-            try:
-                run = await _begin(flock, order, run)
-                assert run.since is not None
-                following = partial(follow, flock, run.spec, run.since, watch_on)
-                finished = await _worked(order, url, flock, run, following)
-                await end(flock, run.spec, finished, cause=last, branch=run.branch)  # what ended the following
-            except asyncio.CancelledError:
-                await _abandon(flock, run, baton, "the run was stopped")
-                raise
-            except (InboxGone, ProcessesFailed) as error:
-                if not await _has_ended(flock, run):
-                    if isinstance(error, InboxGone):
-                        raise RoostError(RUN_LOST) from error
-                    await _abandon(flock, run, baton, str(error))
+        structlog.contextvars.bind_contextvars(flock=flock.name, run=run.spec.run)
+        with tracing_run(flock.name, run.spec.run, workflow="report"):
+            async with conducting(flock.shard, run.spec.run, waiting=_tell_waiting) as baton:
+                try:
+                    run = await _begin(flock, order, run)
+                    assert run.since is not None
+                    following = partial(follow, flock, run.spec, run.since, watch_on)
+                    finished = await _worked(order, url, flock, run, following)
+                    await end(flock, run.spec, finished, cause=last, branch=run.branch)  # what ended the following
+                except asyncio.CancelledError:
+                    await _abandon(flock, run, baton, "the run was stopped")
                     raise
-        return await to_document(flock, await _gather(flock, run))
+                except (InboxGone, ProcessesFailed) as error:
+                    if not await _has_ended(flock, run):
+                        if isinstance(error, InboxGone):
+                            raise RoostError(RUN_LOST) from error
+                        await _abandon(flock, run, baton, str(error))
+                        raise
+            return await to_document(flock, await _gather(flock, run))
 
 
 async def _gather(flock: Flock, run: Begun) -> Gathered:

@@ -18,10 +18,10 @@ from roost.actors.documents import Discovery, Source, discover, open_document
 from roost.actors.documents.errors import AddressRefused, NothingToRead
 from roost.actors.report import name_missing
 from roost.streams import Connection, RoostError, new_id
+from roost.streams.amounts import SHORT_ID
 from roost.streams.erase import erase_flock
 from roost.streams.printable import printable
 
-from ..amounts import SHORT_ID
 from ..failure import tell
 from ..json_lines import dump_safely
 from ..options import Common
@@ -31,7 +31,7 @@ from .conduct import conduct
 from .interrupt import Interrupted, interruptible
 from .order import Order
 from .plan import plan
-from .progress import Progress
+from .progress_lines import progress_for
 from .quiet import quieten
 from .show import show_comparison, show_figures, show_plan, show_report
 
@@ -96,7 +96,7 @@ async def _conducted(order: Order, connection: Connection, common: Common, out: 
     own = order.mode == "isolated"
     flock = f"isolated-{new_id()}" if own else order.settings.flock
     try:
-        with Progress(questions=len(order.questions), sources=len(order.sources)) as progress:
+        with progress_for(common, questions=len(order.questions), sources=len(order.sources)) as progress:
             document = await conduct(order, connection.url, flock, progress.watch)
     finally:
         if own:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
-from ..logging import set_up_logging
+from ..logging import set_up_logging, silence
 
 TOLD = ("roost.actors.desk",)
 """Loggers of each delivery that is tried again or given up."""
@@ -18,5 +16,5 @@ def set_up_run_logging(*, verbose: int = 0, as_json: bool = False) -> None:
 
 def quieten(verbose: int) -> None:
     """Without `verbose`, deliveries that failed are shown by the progress, and named by the report."""
-    for name in TOLD:
-        logging.getLogger(name).setLevel(logging.NOTSET if verbose else logging.CRITICAL)
+    if not verbose:
+        silence(*TOLD)

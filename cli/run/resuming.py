@@ -13,9 +13,9 @@ from roost.actors import Flock
 from roost.actors.replay import LoggedRun
 from roost.actors.report import RunEnded, RunResumed, RunStarted, take_inboxes_away
 from roost.streams import Position, RoostError, Shard, decode
+from roost.streams.amounts import SHORT_ID
 from roost.streams.every_shard import find_shards
 
-from ..amounts import SHORT_ID
 from ..failure import tell
 from ..fork.branch import load_branch
 from ..options import Common
@@ -24,7 +24,7 @@ from .conduct import Begun, RunHasEnded, conduct, has_ended
 from .interrupt import Interrupted, interruptible
 from .main import FEW, check_out, conclude
 from .order import order_of
-from .progress import Progress
+from .progress_lines import progress_for
 from .quiet import quieten
 
 PATIENCE = timedelta(seconds=10)
@@ -72,7 +72,7 @@ async def _resume(
             return Begun(spec, standing.before, branch, RunResumed(spec.run, spec.processes))
 
         tell(f"going on with run {spec.run[:SHORT_ID]}: {_named(spec.documents)}")
-        with Progress(questions=len(spec.questions), sources=len(spec.documents)) as progress:
+        with progress_for(common, questions=len(spec.questions), sources=len(spec.documents)) as progress:
             document = await conduct(order, connection.url, settings.flock, progress.watch, begin=begin)
         return conclude(document, common, out)
 

@@ -23,7 +23,7 @@ class Ledger {
   }
 
   show() {
-    const now = Date.now() + this.data.skew, { agents, notes, figures } = this.data;
+    const now = this.data.at ?? Date.now() + this.data.skew, { agents, notes, figures } = this.data;
     this.fill("agents", agents.map((agent) => this.agent(agent, now)), "Nobody is here yet.");
     this.fill("notes", notes.map((note) => this.note(note, now)), "No note has been written yet.");
     const kinds = Object.entries(figures.work.by_kind).map(([kind, of]) => ({ id: kind, cells: [kind, ...[of.computed, of.found, of.joined].map(number)], classes: ["", "count", "count", "count"] }));
@@ -47,6 +47,7 @@ class Ledger {
       id: note.note,
       cells: [note.note.slice(0, 8), note.title === note.key || note.title === note.note ? note.tags.join(", ") : ends(note.title, 60), (note.key || "").slice(0, 60), note.author || "", span(now - note.at), number(note.size), number(note.reads), number(note.reused), note.words || ""],
       classes: ["id", "", "id", "", "when", "count", "count", "count", "what"],
+      link: note.url, // of the span that wrote it
     };
   }
 
@@ -64,7 +65,11 @@ class Ledger {
       row.className = given.row || "";
       given.cells.forEach((words, at) => {
         const cell = row.children[at];
-        if (cell.textContent !== words) cell.textContent = cell.title = words;
+        const link = at === 0 && given.link;
+        if (cell.textContent !== words || Boolean(link) !== Boolean(cell.firstElementChild)) {
+          cell.replaceChildren(link ? make("a", { href: link, target: "_blank", rel: "noopener", textContent: words }) : words);
+          cell.title = words;
+        }
         if (cell.className !== given.classes[at]) cell.className = given.classes[at];
       });
     });

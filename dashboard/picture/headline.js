@@ -1,10 +1,12 @@
 // What stands above the picture: whether it is live, and the figures.
 
 function statusOf(data, seated) {
+  if (data.away && data.at !== null) return `What was at ${clock(data.at - data.skew)} is not to be had: ${data.away}.`;
   if (data.away) return `No connection for ${span(Date.now() - data.awaySince)}: ${data.away}. What you see is how it was; it goes on by itself.`;
   const part = data.earlier ? `figures of the last ${number(data.events)} events, ${number(data.earlier)} came before` : `figures of all ${number(data.events)} events`;
   const silent = data.agents.length - seated;
   const others = silent > 0 && seated ? ` · ${number(silent)} silent agents only in the table` : "";
+  if (data.at !== null) return `As it was at ${clock(data.at - data.skew)}: flock ${data.flock} on ${data.server} · ${part}${others}`;
   return `Live: flock ${data.flock} on ${data.server} · ${part}${others}`;
 }
 

@@ -1,8 +1,10 @@
-// The picture: agents on perches, notes as lights above them, reuse as threads. Whatever moves is an event of the log.
+// The picture: agents as birds, their inboxes as branches, notes as lights, reuse as threads. Whatever moves is an event
+// of the log.
 // All texts come from agents and notes: they become text nodes or canvas text, never markup.
 
 const SECONDS_OF_NEWS = 4;      // older moments are history: they are told, and do not move
-const THREAD_MS = 2200;
+const THREAD_MS = 2800;
+const FADE_MS = 1600;           // of notes that have expired or were forgotten
 const MERGE_MS = 400;
 const FLASH_MS = 700;
 const CROSS_MS = 6000;
@@ -17,17 +19,19 @@ const HUES = [205, 28, 150, 320, 52, 265, 0, 180, 95, 235];
 
 const pictures = new WeakMap();
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   if (!data) return;
   const root = parentElement.querySelector(".flock");
   if (!root) return;
   let picture = pictures.get(root);
   if (!picture) pictures.set(root, (picture = new Picture(root)));
+  picture.open = (what) => setTriggerValue("opened", what);
   picture.take(data);
 }
 
-class Picture {
+class Picture extends Ground {
   constructor(root) {
+    super();
     this.root = root;
     this.canvas = root.querySelector("canvas");
     this.stage = root.querySelector(".stage");
@@ -42,17 +46,20 @@ class Picture {
     this.threads = [];
     this.frames = this.drawnAt = 0;
     this.drawn = 0;             // threads ever drawn
-    this.hues = new Map();      // name -> hue, in the order of their appearance
+    this.hues = new Map();      // name, and kind of names -> hue, in the order of their appearance
+    this.kinds = -1;
     this.letters = new Letters(this.paint);
     this.last = 0;              // number of the last moment taken
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     new ResizeObserver(() => this.arrange()).observe(this.stage);
     this.stage.addEventListener("pointermove", (event) => this.point(event));
     this.stage.addEventListener("pointerleave", () => (this.hint.hidden = true));
+    this.stage.addEventListener("click", (event) => this.choose(event));
+    this.log.addEventListener("click", (event) => this.opened(event.target.closest("[data-note]")));
     this.ticking = setInterval(() => this.tick(), 1000);
   }
 
-  now() { return Date.now() + (this.data ? this.data.skew : 0); }
+  now() { return this.data && this.data.at !== null ? this.data.at : Date.now() + (this.data ? this.data.skew : 0); }
 
   tick() {
     if (!this.root.isConnected) return clearInterval(this.ticking);
@@ -61,7 +68,9 @@ class Picture {
   }
 
   take(data) {
+    if (this.data && data.turn !== this.data.turn) this.turn();
     this.data = data;
+    this.inboxes = new Map(data.inboxes.map((inbox) => [inbox.id, inbox]));
     this.agents = new Map(data.agents.map((agent) => [agent.id, agent]));
     this.theme();
     this.tellStatus();
@@ -76,6 +85,22 @@ class Picture {
     this.tell(moments, data.leftOut);
     this.expose();
     this.draw();
+  }
+
+  // Another story begins: of what was told nothing goes on.
+  turn() {
+    this.last = 0;
+    this.threads = [];
+    this.reused = [];
+    this.guests.clear();
+    this.lights.clear();
+    for (const place of this.places.values()) place.taken.clear();
+    this.log.replaceChildren();
+  }
+
+  isOld(moment) {
+    if (this.data.fresh !== null) return moment.n <= this.data.fresh;
+    return this.now() - moment.at > SECONDS_OF_NEWS * 1000;
   }
 
   theme() {
@@ -130,7 +155,12 @@ class Picture {
     rows.forEach((row, down) => row.forEach((id, across) => this.places.set(id, this.cell(across, down))));
     const names = this.order.map((id) => id.split("\n")[0]);
     this.shared = new Set(names.filter((name, at) => names.indexOf(name) !== at));
-    for (const name of names) if (!this.hues.has(name)) this.hues.set(name, HUES[this.hues.size % HUES.length]);
+    for (const name of names) // of one kind, of one colour: scout-1, scout-2
+      if (!this.hues.has(name)) {
+        const kind = `kind ${name.replace(/[-_. ]?\d+$/, "")}`;
+        if (!this.hues.has(kind)) this.hues.set(kind, HUES[(this.kinds += 1) % HUES.length]);
+        this.hues.set(name, this.hues.get(kind));
+      }
     this.lights.clear();
     this.settle();
     this.draw();
@@ -186,7 +216,7 @@ class Picture {
       }
     }
     for (const light of [...this.lights.values()])
-      if (!wanted.has(light.name) && (light.open || light.gone) && !light.crossed) this.drop(light);
+      if (!wanted.has(light.name) && light.open && !light.crossed) this.drop(light);
   }
 
   kindle(note) {
@@ -229,9 +259,10 @@ class Picture {
   // --- moments move it ---
 
   move(moment) {
-    if (moment.what === "gone" && this.lights.has(moment.note)) return this.drop(this.lights.get(moment.note));
-    if (this.now() - moment.at > SECONDS_OF_NEWS * 1000) return;
-    const time = performance.now();
+    const time = performance.now(), going = moment.what === "gone" && this.lights.get(moment.note);
+    if (going && this.isOld(moment)) return this.drop(going);
+    if (going) return void (going.fading = time);
+    if (this.isOld(moment)) return;
     if (moment.what === "wrote") {
       const light = this.lights.get(moment.note);
       if (light) light.flash = time;
@@ -253,7 +284,8 @@ class Picture {
     this.drawn += 1;
     if (same) return void (same.count += 1);
     if (this.threads.length >= MOST_THREADS) this.threads.shift();
-    this.threads.push({ who: moment.who, of: moment.of, how: moment.what, reader, to, from: time, count: 1, name: moment.who.split("\n")[0] });
+    const beside = this.threads.filter((each) => each.to === to && each.how === "joined").length; // who waited for it, too
+    this.threads.push({ beside, beat: this.drawn, who: moment.who, of: moment.of, how: moment.what, reader, to, from: time, count: 1, name: moment.who.split("\n")[0] });
   }
 
   // --- drawing ---
@@ -268,7 +300,7 @@ class Picture {
       this.threads = this.threads.filter((thread) => time - thread.from < THREAD_MS);
       const moving = this.sketch(time);
       this.frames += 1;
-      Object.assign(this.root.dataset, { moving: this.threads.length, frames: this.frames });
+      Object.assign(this.root.dataset, { moving: this.threads.length, frames: this.frames, lights: this.lights.size });
       if (!this.threads.length && !moving) return; // nothing happens: nothing is drawn until something does
       clearTimeout(this.later);
       if (this.calm.matches) this.later = setTimeout(() => this.draw(), STEP_MS);
@@ -278,36 +310,26 @@ class Picture {
 
   sketch(time) {
     const { paint, ink, size } = this;
-    const sky = paint.createLinearGradient(0, 0, 0, size.height);
-    sky.addColorStop(0, ink.top);
-    sky.addColorStop(1, ink.foot);
-    paint.fillStyle = sky;
-    paint.fillRect(0, 0, size.width, size.height);
+    paint.drawImage(this.scenery(), 0, 0, size.width, size.height);
     if (!this.order.length) this.text("Nobody is here yet. Agents appear with their first event.", size.width / 2, size.height / 2, 15, ink.soft, size.width - 40);
-    const perches = new Map([...this.places].map(([id, place]) => [place.perch, id.split("\n")[1]]));
-    for (const [perch, run] of perches) this.line(perch, this.runs ? (run ? `run ${run.slice(0, 8)}` : "outside of runs") : "");
+    for (const [id, place] of this.places) this.branch(id, place);
     let moving = false;
-    for (const light of this.lights.values()) moving = this.light(light, time) || moving;
-    for (const thread of this.threads) this.thread(thread, time);
-    for (const [id, place] of this.places) this.agent(this.agents.get(id), place); // on top: names stay legible
+    for (const light of [...this.lights.values()]) moving = this.light(light, time) || moving;
+    const away = new Map();
+    for (const thread of this.threads) {
+      this.thread(thread, time);
+      if (thread.flies) away.set(thread.who, true);
+    }
+    for (const [id, place] of this.places) this.agent(this.agents.get(id), place, away.has(id)); // on top: names stay legible
+    for (const thread of this.threads) this.fly(thread, time);
     return moving;
-  }
-
-  line(y, words) {
-    const { paint, ink, size, form } = this;
-    paint.strokeStyle = ink.wood;
-    paint.lineWidth = 2.5;
-    paint.beginPath();
-    paint.moveTo(0, y);
-    paint.lineTo(size.width, y);
-    paint.stroke();
-    if (words) this.text(words, 10, y + 26 + form.lines * 15 - form.high + 16, 11.5, ink.soft, 160, 400, "left");
   }
 
   light(light, time) {
     const { paint, ink } = this, radius = this.form.pitch * 0.27;
     const age = (this.now() - light.at) / 60000, strong = Math.max(0.42, 1 - age / 20);
     paint.globalAlpha = 1;
+    if (light.fading && time - light.fading > FADE_MS) { this.drop(light); return false; }
     if (light.crossed && time - light.crossed > CROSS_MS) { this.drop(light); return false; }
     if (light.crossed) {
       drawCross(paint, ink, light, radius);
@@ -321,7 +343,7 @@ class Picture {
       paint.setLineDash([]);
       return false;
     }
-    paint.globalAlpha = strong;
+    paint.globalAlpha = light.fading ? strong * (1 - (time - light.fading) / FADE_MS) : strong;
     paint.fillStyle = `rgba(${ink.glow},${ink.shine})`;
     paint.beginPath();
     paint.arc(light.x, light.y, radius * 2, 0, 7);
@@ -336,6 +358,7 @@ class Picture {
       drawRing(paint, light, radius + 2.2);
     }
     paint.globalAlpha = 1;
+    if (light.fading) return true;
     const since = light.flash && !this.calm.matches ? (time - light.flash) / FLASH_MS : 1;
     if (since >= 1 || since < 0) return false;
     paint.strokeStyle = `rgba(${ink.glow},${1 - since})`;
@@ -344,54 +367,16 @@ class Picture {
     return true;
   }
 
-  agent(agent, place) {
+  agent(agent, place, away) {
     if (!agent) return;
     const { ink, form } = this;
     const quiet = !agent.tasks && this.now() - agent.last > 30000;
-    drawBird(this.paint, ink, { x: place.x, perch: place.perch, size: form.bird, tint: this.hues.get(agent.name), quiet, turned: place.x > this.size.width / 2 });
+    drawBird(this.paint, ink, { x: place.x, perch: place.perch, size: form.bird, tint: this.hues.get(agent.name), quiet: quiet || away, turned: place.x > this.size.width / 2 });
     if (agent.did === "failed") this.text("!", place.x + form.bird * 1.3, place.perch - form.bird * 1.8, 15, ink.bad, 20, 700);
     const wide = Math.min(form.wide, 2 * place.x, 2 * (this.size.width - place.x)) - 10;
     const name = this.shared.has(agent.name) && !this.runs && agent.run ? `${agent.name} ${agent.run.slice(0, 4)}` : agent.name;
-    this.text(name, place.x, place.perch + 16, form.bird > 9 ? 13.5 : 11.5, quiet ? ink.soft : ink.text, wide, 650);
+    this.text(form.lines ? name : `\t${name}`, place.x, place.perch + 16, form.bird > 9 ? 13.5 : 11.5, quiet ? ink.soft : ink.text, wide, 650);
     doing(agent, this.now(), form.lines).forEach((line, at) => this.text(line, place.x, place.perch + 32 + at * 15, form.bird > 9 ? 12 : 11, ink.soft, wide));
-  }
-
-  thread(thread, time) {
-    const { paint, ink } = this, calm = this.calm.matches;
-    const part = (time - thread.from) / THREAD_MS, grown = calm ? 1 : Math.min(1, part / 0.22);
-    const fade = calm ? 1 : Math.min(1, (1 - part) / 0.3);
-    const from = { x: thread.reader.x, y: thread.reader.perch - this.form.bird };
-    const steep = Math.abs(from.x - thread.to.x) < 60 ? 55 : 0;
-    const bend = { x: (from.x + thread.to.x) / 2 + (from.x < this.size.width / 2 ? steep : -steep), y: Math.max(4, Math.min(from.y, thread.to.y) - 26 - Math.abs(from.x - thread.to.x) * 0.16) };
-    const at = (share) => ({ x: mix(from.x, bend.x, thread.to.x, share), y: mix(from.y, bend.y, thread.to.y, share) });
-    const read = thread.how === "read";
-    paint.strokeStyle = `rgba(${ink.thread},${fade * (read ? 0.65 : 0.95)})`;
-    paint.lineWidth = (read ? 1.2 : 2) + Math.min(2, (thread.count - 1) / 4);
-    paint.lineCap = "round";
-    paint.setLineDash(thread.how === "joined" ? [7, 6] : read ? [1.5, 5] : []);
-    paint.beginPath();
-    for (let step = 0; step <= 24; step++) {
-      const point = at((step / 24) * grown);
-      step ? paint.lineTo(point.x, point.y) : paint.moveTo(point.x, point.y);
-    }
-    paint.stroke();
-    paint.setLineDash([]);
-    if (grown < 1) return;
-    if (thread.how === "joined") this.waiter(thread, fade);
-    const back = calm ? 0 : Math.min(1, Math.max(0, (part - 0.22) / 0.45));
-    const note = at(calm ? 0.94 : 1 - back);
-    paint.fillStyle = `rgba(${ink.glow},${fade})`;
-    paint.beginPath();
-    paint.arc(note.x, note.y, read ? 2.5 : 4, 0, 7);
-    paint.fill();
-  }
-
-  waiter(thread, fade) {
-    const { paint } = this, side = thread.reader.x < thread.to.x ? -1 : 1;
-    paint.globalAlpha = fade;
-    drawBird(paint, this.ink, { x: thread.to.x + side * 13, perch: thread.to.y + 9, size: 5.5, tint: this.hues.get(thread.name), quiet: false, turned: side > 0 });
-    if (thread.count > 1) this.text(`×${thread.count}`, thread.to.x + side * 26, thread.to.y + 8, 11, this.ink.text, 40);
-    paint.globalAlpha = 1;
   }
 
   text(words, x, y, size, colour, wide, weight = 400, align = "center") {
@@ -400,21 +385,46 @@ class Picture {
 
   // --- pointing ---
 
-  point(event) {
+  // What is there: a light before an agent.
+  under(event) {
     const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
-    let words = "";
-    for (const light of this.lights.values())
-      if (Math.hypot(light.x - x, light.y - y) < this.form.pitch * 0.6)
-        words = light.open ? `${light.title}: being computed for ${span(this.now() - light.at)}` : `${light.title} · ${span(this.now() - light.at)} old · read ${light.reads || 0}×, reused ${light.reused || 0}×`;
-    for (const [id, place] of this.places) {
-      const agent = this.agents.get(id);
-      if (!words && agent && Math.abs(place.x - x) < this.form.wide / 2 && y > place.perch - 2 * this.form.bird && y < place.perch + 24 + 16 * this.form.lines)
-        words = `${agent.name}${agent.run ? ` in run ${agent.run}` : ""} · ${doing(agent, this.now(), 9).join(" · ").replaceAll("\t", " ")} · ${agent.counts.notes} notes written`;
-    }
+    const lit = [...this.lights.values()].find((light) => Math.hypot(light.x - x, light.y - y) < this.form.pitch * 0.6);
+    if (lit) return { light: lit, x, y, box };
+    for (const [id, place] of this.places)
+      if (this.agents.has(id) && Math.abs(place.x - x) < this.form.wide / 2 && y > place.perch - 2 * this.form.bird && y < place.perch + 24 + 16 * this.form.lines)
+        return { agent: this.agents.get(id), x, y, box };
+    return { x, y, box };
+  }
+
+  point(event) {
+    const { light, agent, x, y, box } = this.under(event);
+    const words = light ? this.ofLight(light) : agent ? this.ofAgent(agent) : "";
+    this.stage.style.cursor = (light && !light.open) || agent ? "pointer" : "";
     this.hint.hidden = !words;
     this.hint.textContent = words;
     this.hint.style.left = `${Math.min(x + 12, box.width - 240)}px`;
     this.hint.style.top = `${Math.min(y + 14, box.height - 50)}px`;
+  }
+
+  ofLight(light) {
+    const age = span(this.now() - light.at), who = light.who.split("\n")[0];
+    return light.open ? `${light.title}: ${who} has been computing it for ${age}` : `${light.title} · by ${who} · ${age} old · read ${light.reads || 0}×, reused ${light.reused || 0}×`;
+  }
+
+  ofAgent(agent) {
+    const inbox = this.inboxes.get(agent.id);
+    const waits = inbox && inbox.length ? ` · ${number(inbox.length)} in its inbox, ${number(inbox.pending)} of them in hand` : "";
+    return `${agent.name}${agent.run ? ` in run ${agent.run}` : ""} · ${doing(agent, this.now(), 9).join(" · ").replaceAll("\t", " ")} · ${agent.counts.notes} notes written${waits}`;
+  }
+
+  choose(event) {
+    const { light, agent } = this.under(event);
+    if (light && !light.open) this.open({ note: light.name, at: Date.now() });
+    else if (agent) this.open({ agent: agent.name, at: Date.now() });
+  }
+
+  opened(item) {
+    if (item) this.open({ note: item.dataset.note, at: Date.now() });
   }
 
   // --- in words ---
@@ -450,9 +460,9 @@ class Picture {
     const passed = leftOut + telling.length - chosen.length;
     if (passed > 0 && this.log.children.length) this.log.prepend(make("li", { textContent: `… and ${number(passed)} more` }));
     for (const moment of chosen) {
-      const item = make("li", { className: moment.what });
+      const item = make("li", { className: moment.what }), words = sentence(moment);
       if (moment.note) item.dataset.note = moment.note;
-      item.append(make("time", { textContent: clock(moment.at - this.data.skew) }), sentence(moment));
+      item.append(make("time", { textContent: clock(moment.at - this.data.skew) }), moment.note ? make("button", { type: "button", title: "Open the note", textContent: words }) : words);
       this.log.prepend(item);
     }
     while (this.log.children.length > MOST_TOLD) this.log.lastElementChild.remove();

@@ -12,11 +12,13 @@ from typing import Literal
 from roost.streams import Event, NoteNotFound
 
 from ..descent import BREADTH, DEPTH, NOTES, Descent
-from ..lineage import Ancestor, Fate, Lineage
+from ..lineage import Ancestor, Fate, Lineage, Use
 from ..notes import record_of
 from ..projection import Projection
-from ..recorded import How, OddData, count_of, data_of, how_of, optional_text, text_of
+from ..recorded import Data, How, OddData, RecordedWork, count_of, data_of, how_of, optional_text, text_of
 from ..rows import Rows
+from ..seen import clip
+from ..spans import span_of
 from ..view import View
 from .part import note_part, part
 
@@ -28,7 +30,12 @@ MAX_USES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineageRow:
-    """What a row of any of these kinds tells; the rest is left empty."""
+    """What a row of any of these kinds tells; the rest is left empty.
+
+    `span` is the traceparent of who wrote the note, or, of a use, of the first time that had one. `work` is None, and
+    `kind` and `model` stand alone, where what computing it took cannot be read. `written_ms` of a use is its first
+    time.
+    """
 
     note: str = ""
     fate: Fate = "unknown"
@@ -40,6 +47,9 @@ class LineageRow:
     tags: tuple[str, ...] = ()
     kind: str | None = None
     model: str | None = None
+    work: RecordedWork | None = None
+    label: str | None = None
+    span: str | None = None
     sources: tuple[str, ...] = ()
     how: How | Literal["read"] | None = None
     count: int = 0
@@ -49,7 +59,11 @@ class Lineages(Projection[LineageRow]):
     """The index from which `read_lineage` tells."""
 
     name = "lineages"
-    types = frozenset({"note.written", "work.computed", "note.read", "work.reused", "note.expired", "note.forgotten"})
+    version = 2
+    types = frozenset({
+        "note.written", "work.computed", "note.read", "work.reused", "note.expired", "note.forgotten", "part.offered",
+        "document.opened",
+    })  # fmt: skip
     compact = True
     on_poison = "skip"
 
@@ -59,12 +73,13 @@ class Lineages(Projection[LineageRow]):
                 case "note.written":
                     self._written(event, rows)
                 case "work.computed":
+                    self._computed(data_of(event), rows)
+                case "part.offered":
                     data = data_of(event)
-                    note = optional_text(data, "note")
-                    if note is not None:
-                        known = rows.get(f"note/{note_part(note)}", LineageRow(note=note))
-                        kind, model = text_of(data, "kind"), optional_text(data, "model")
-                        rows[f"note/{note_part(note)}"] = replace(known, kind=kind, model=model)
+                    self._called(text_of(data, "note"), optional_text(data, "label"), rows)
+                case "document.opened":
+                    data = data_of(event)
+                    self._called(text_of(data, "document"), text_of(data, "name"), rows)
                 case "note.read":
                     data = data_of(event)
                     self._used(event, text_of(data, "note"), "read", count_of(data, "count"), rows)
@@ -95,6 +110,8 @@ class Lineages(Projection[LineageRow]):
             sources=sources,
             kind=None,
             model=None,
+            work=None,
+            span=span_of(record.traceparent) or span_of(event.traceparent),
         )
         place = "" if position is None else f"{position.ms:015d}-{position.seq:010d}-{position.shard}"
         for source in sources:
@@ -102,10 +119,34 @@ class Lineages(Projection[LineageRow]):
         if record.key is not None:
             rows[f"key/{part(record.key)}"] = LineageRow(note=record.id, written_ms=position.ms if position else 0)
 
+    def _computed(self, data: Data, rows: Rows[LineageRow]) -> None:
+        note = optional_text(data, "note")
+        if note is None:  # too late: another's note is used
+            return
+        kind, model, label = text_of(data, "kind"), optional_text(data, "model"), optional_text(data, "label")
+        known = rows.get(f"note/{note_part(note)}", LineageRow(note=note))
+        known = replace(known, label=clip(label) if label else known.label)
+        try:
+            known = replace(known, work=RecordedWork.from_data(data), kind=None, model=None)
+        except OddData:
+            known = replace(known, work=None, kind=kind, model=model)
+        rows[f"note/{note_part(note)}"] = known
+
+    def _called(self, note: str, label: str | None, rows: Rows[LineageRow]) -> None:
+        """A document, or a part of one: nothing that was computed names it."""
+        if not label:
+            return
+        known = rows.get(f"note/{note_part(note)}", LineageRow(note=note))
+        if known.label is None:
+            rows[f"note/{note_part(note)}"] = replace(known, label=clip(label))
+
     def _used(self, event: Event, note: str, how: How | Literal["read"], count: int, rows: Rows[LineageRow]) -> None:
         key = f"use/{note_part(note)}/{how}\t{part(event.actor)}\t{part(event.run)}"
-        used = rows.get(key, LineageRow(note=note, author=event.actor, run=event.run, how=how))
-        rows[key] = replace(used, count=used.count + count)
+        used = rows.get(key)
+        if used is None:
+            at_ms = event.position.ms if event.position is not None else event.time_ms
+            used = LineageRow(note=note, author=event.actor, run=event.run, how=how, written_ms=at_ms)
+        rows[key] = replace(used, count=used.count + count, span=used.span or span_of(event.traceparent))
 
     def _ended(self, event: Event, fate: Fate, rows: Rows[LineageRow]) -> None:
         note = text_of(data_of(event), "note")
@@ -114,8 +155,11 @@ class Lineages(Projection[LineageRow]):
     def merge(self, one: LineageRow, other: LineageRow) -> LineageRow:
         """A note's events, and its uses, stand in its shard; a forgotten one's in that of its key as well."""
         if one.how is not None:
-            return replace(one, count=one.count + other.count)
-        return other if other.written_ms > one.written_ms else one
+            first, later = (other, one) if other.written_ms < one.written_ms else (one, other)
+            return replace(first, count=first.count + later.count, span=first.span or later.span)
+        is_other = other.written_ms > one.written_ms or (one.fate == "unknown" and other.fate != "unknown")
+        known, other = (other, one) if is_other else (one, other)
+        return known if known.label or not other.label else replace(known, label=other.label)
 
 
 async def resolve(view: View[LineageRow], text: str) -> str:
@@ -160,6 +204,18 @@ async def read_lineage(
     return descent.lineage(note, depth=depth, breadth=breadth, notes=notes)
 
 
+async def read_uses(view: View[LineageRow], note: str) -> tuple[tuple[Use, ...], int]:
+    """Who used a note, by its ID, in the order of their first times; and how many more there are than 1,000."""
+    prefix = f"use/{note_part(note)}/"
+    uses = [_use_of(row) async for _, row in view.range(prefix, limit=MAX_USES)]
+    more = await view.count(prefix) - len(uses) if len(uses) == MAX_USES else 0
+    return tuple(sorted(uses, key=lambda use: (use.at_ms, use.actor or "", use.how))), more
+
+
+def _use_of(row: LineageRow) -> Use:
+    return Use(row.author, row.run, row.how or "read", row.count, row.written_ms, row.span)
+
+
 async def _fetch(view: View[LineageRow], descent: Descent, note: str, *, forwards: bool) -> list[str]:
     """Let it know of a note; its neighbours in that direction."""
     row = await view.get(f"note/{note_part(note)}") or LineageRow(note=note)
@@ -169,12 +225,13 @@ async def _fetch(view: View[LineageRow], descent: Descent, note: str, *, forward
     )
     facts = Ancestor(
         id=note, fate=row.fate, key=row.key, author=row.author, run=row.run, size=row.size, written_ms=row.written_ms,
-        tags=row.tags, kind=row.kind, model=row.model,
+        tags=row.tags, kind=row.work.kind if row.work else row.kind, model=row.work.model if row.work else row.model,
+        label=row.label, traceparent=row.span, work=row.work,
     )  # fmt: skip
     descent.know(
         facts,
         sources=row.sources,
         built=built,
-        uses=[(use.author, use.run, use.how or "read", use.count) for use in uses],
+        uses=[_use_of(each) for each in uses],
     )
     return built if forwards else list(row.sources)

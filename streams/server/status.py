@@ -15,6 +15,7 @@ from .lock import is_locked
 from .place import ServerPlace
 
 PATIENCE = timedelta(seconds=5)
+DISK = ("aof_last_write_status", "rdb_last_bgsave_status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class ServerStatus:
 
     `running` tells that there is a server, `answers` that it can be used. `home`, where the data is, is None for a
     server elsewhere. `maxmemory` is None without a limit, and `headroom` is what may still be stored.
-    `append_only_size` is None if the server keeps no append-only file.
+    `append_only_size` is None if the server keeps no append-only file. `disk_fails` tells that it could not write to
+    its disk the last time that it tried.
     """
 
     running: bool
@@ -37,6 +39,7 @@ class ServerStatus:
     memory_used: int | None = None
     maxmemory: int | None = None
     append_only_size: int | None = None
+    disk_fails: bool = False
 
     @property
     def headroom(self) -> int | None:
@@ -97,6 +100,7 @@ def _from_infos(infos: list[dict[str, str]], url: str, home: Path | None) -> Ser
         memory_used=sum(int(one["used_memory"]) for one in infos),
         maxmemory=sum(limits) if all(limits) else None,
         append_only_size=_sum_of_files(infos),
+        disk_fails=any(one.get(name) == "err" for one in infos for name in DISK),
     )
 
 

@@ -42,7 +42,7 @@ class Seen:
     told: tuple[str, str] | None
 
 
-async def act(flock: Flock, operations: list[tuple[str, Any, Any]]) -> list[Seen]:
+async def act(flock: Flock, settings: dict[str, Any], operations: list[tuple[str, Any, Any]]) -> list[Seen]:
     """Do these; what reads were told, in the order of their events."""
     seen: list[Seen] = []
     notes: list[str] = []
@@ -63,9 +63,10 @@ async def act(flock: Flock, operations: list[tuple[str, Any, Any]]) -> list[Seen
             case "get" if notes:
                 asked: str = notes[int(what) % len(notes)]
                 try:
-                    # Of another flock: it has no cache, so that each of its reads is logged when it happens.
-                    told = await flock.notes.get(asked, flock.memory.scope.reader)
-                    seen.append(Seen(("note", asked), None if told is None else (told.id, told.text)))
+                    # In one that has cached nothing, so that each read is logged when it happens.
+                    async with open_flock(settings) as fresh:
+                        told = await fresh.memory.get(asked)
+                    seen.append(Seen(("note", asked), (told.id, told.text)))
                 except NoteNotFound:
                     seen.append(Seen(("note", asked), None))
             case "forget" if notes:
@@ -85,13 +86,14 @@ def is_read(event: Event) -> bool:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(operations=st.lists(OPERATION, min_size=4, max_size=25))
+@given(operations=st.lists(OPERATION, min_size=4, max_size=25), shards=st.sampled_from([1, 3]))
 async def test_at_the_position_of_any_read_the_memory_tells_what_the_reader_was_told(
-    server_url: str, flock_name: str, operations: list[tuple[str, Any, Any]]
+    server_url: str, flock_name: str, operations: list[tuple[str, Any, Any]], shards: int
 ) -> None:
     name = f"{flock_name}-{new_id()[:8]}"
-    async with open_flock({"url": server_url, "flock": name, "agent": "reader"}) as flock:
-        seen = await act(flock, operations)
+    opened = {"url": server_url, "flock": name, "agent": "reader", "shards": shards}
+    async with open_flock(opened) as flock:
+        seen = await act(flock, opened, operations)
         events = [event async for event in flock.log.read()]
         reads = [event for event in events if is_read(event) and not is_of_reuse(event, events)]
         assert len(reads) == len(seen)
@@ -117,7 +119,12 @@ async def test_at_the_position_of_any_read_the_memory_tells_what_the_reader_was_
 
 def is_of_reuse(read: Event, events: list[Event]) -> bool:
     """Whether a script logged it for a `once` that found its note."""
-    following = events[events.index(read) + 1 : events.index(read) + 2]
+    assert read.position is not None
+    following = [
+        event
+        for event in events
+        if event.position and event.position.shard == read.position.shard and event.position > read.position
+    ][:1]
     return bool(following) and following[0].type == "work.reused" and following[0].subject == read.subject
 
 
@@ -203,3 +210,27 @@ async def test_the_state_of_a_keyed_actor_is_what_it_was(flock: Flock) -> None:
         assert event.position is not None
         past = await flock.at(event.position)
         assert (await past.state(Summer(), "all")).n == sum(range(number + 1))
+
+
+async def test_what_is_forgotten_while_one_looks_back_is_a_tombstone_at_the_next_look(flock: Flock) -> None:
+    note = await flock.memory.put("the heron stands in the reeds")
+    other = await flock.memory.put("the heron stands in the reeds", tags=["same content"])
+    past = await flock.at(await flock.log.last())
+    assert (await past.get(note.id)).mark == "live"
+    await flock.memory.forget(note.id)
+    gone = await past.get(note.id)
+    assert (gone.mark, gone.raw) == ("forgotten", None)
+    assert (await past.get(other.id)).content == "the heron stands in the reeds", "its content is another note's, too"
+    assert [hit.record.id for hit in (await past.search("heron")).hits] == [other.id]
+
+
+async def test_a_forgotten_note_stays_a_tombstone_when_its_id_is_used_again(flock: Flock) -> None:
+    note = await flock.memory.put("as it was")
+    then = await flock.log.last()
+    await flock.memory.forget(note.id)
+    (written,) = await events_of(flock, "note.written")
+    subject, type_, meta, data = written.to_fields()
+    fields = (b"type", type_, b"subject", subject, b"ver", b"9", b"meta", meta, b"data", data)
+    await flock.shard.command("XADD", flock.shard.keys.log, "*", *fields)
+    past = await flock.at(then)
+    assert (await past.get(note.id)).mark == "forgotten"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from roost_tests.core import ME, SOON, Core, claim_unit, note_unit, open_core
-from roost_tests.crew import events_of, open_flock
+from roost_tests.crew import events_of, is_listened_to, open_flock
 from roost_tests.proxy import Proxy
 from roost_tests.waiting import wait_until
 
@@ -200,12 +200,6 @@ async def test_a_note_that_was_computed_since_is_fresh(flock: Flock, join: Join)
     leading = asyncio.create_task(flock.memory.once("k", kitchen, fresh=True))
     await kitchen.begun.wait()
     waiting = asyncio.create_task((await join()).memory.once("k", never, fresh=True))
-    await wait_until(lambda: is_listened_to(flock))
+    await wait_until(lambda: is_listened_to(flock, "k"))
     kitchen.door.set()
     assert (await waiting).id == (await leading).id
-
-
-async def is_listened_to(flock: Flock) -> bool:
-    channel = flock.shard.keys.key("bell", "k")
-    reply = await flock.connection.client.execute_command("PUBSUB", "SHARDNUMSUB", channel)
-    return int(reply[-1]) > 0

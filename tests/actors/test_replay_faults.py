@@ -15,12 +15,14 @@ import httpx2
 import pytest
 from roost_tests.crew import events_of
 from roost_tests.site import Page, serving
+from roost_tests.spans import traced
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, Retry, current_flock, on
 from roost.actors.documents.errors import DocumentError
+from roost.actors.replay.recording import Recording
 from roost.openai import AsyncOpenAI
-from roost.streams import RoostError
+from roost.streams import Event, Position, RoostError
 from roost.streams import event as declare
 
 RUN = "run-with-faults"
@@ -224,3 +226,84 @@ async def test_a_delivery_that_a_person_has_retried_is_done_again_as_both(flock:
     found = await flock.replay(RUN).check(Fragile())
     assert found.divergences == [], str(found)
     assert found.checked + sum(each.deliveries for each in found.unchecked) == 2
+
+
+class Reader(Actor):
+    """Reads the note that is numbered so."""
+
+    @on(Asked)
+    async def read(self, asked: Asked, ctx: Context[Any]) -> Told:
+        note = await ctx.memory.find(f"given/{asked.n}")
+        assert note is not None
+        return Told(asked.n, note.text)
+
+
+async def test_what_was_forgotten_since_is_not_shown_even_where_another_note_has_the_same_content(flock: Flock) -> None:
+    for n in range(2):
+        await flock.memory.put("the same for both", key=f"given/{n}")
+    await run(flock, Reader(), count=2)
+    gone = await flock.memory.find("given/0")
+    assert gone is not None
+    await flock.memory.forget(gone.id)
+    found = await flock.replay(RUN).check(Reader())
+    assert (found.checked, found.divergences) == (1, []), str(found)
+    assert [(each.actor, each.deliveries) for each in found.unchecked] == [(Reader().name, 1)]
+    assert "forgotten" in found.unchecked[0].reason
+
+
+NOTHING: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """A recorded run of these events."""
+
+    told: tuple[Event, ...]
+    run: str = RUN
+    flock: str = "scripted"
+
+    async def events(self) -> AsyncGenerator[Event]:
+        for event in self.told:
+            yield event
+
+    async def before(self) -> AsyncGenerator[Event]:
+        for event in NOTHING:
+            yield event
+
+    async def forgotten(self) -> AsyncGenerator[Event]:
+        for event in NOTHING:
+            yield event
+
+    async def content(self, digest: str) -> bytes | None:
+        return None
+
+
+@pytest.mark.parametrize(("shard", "time_ms", "is_its"), [(1, 90, True), (1, 110, False), (0, 90, False)])
+async def test_what_a_delivery_told_before_its_end_is_its_though_it_came_later_from_another_shard(
+    shard: int, time_ms: int, is_its: bool
+) -> None:
+    def event(kind: str, ms: int, *, at: int, shard: int = 0, schema: int = 1, cause: str | None = "given") -> Event:
+        data = {"event": "given", "note": "n", "key": "k", "how": "joined", "attempt": 1}
+        return Event(
+            id="given" if cause is None else f"{kind}-{ms}", type=kind, subject="s", body=json.dumps(data).encode(),
+            schema=schema, actor="a", run=RUN, cause=cause, time_ms=ms, position=Position(shard, at, 0), version=1,
+        )  # fmt: skip
+
+    told = (
+        event("faults.asked", 10, at=1, cause=None),
+        event("note.read", 80, at=2),
+        event("delivery.handled", 100, at=3, schema=2),
+        event("work.reused", time_ms, at=4, shard=shard),
+    )
+    recording = await Recording.read(Scripted(told))
+    (delivery,) = recording.deliveries
+    assert [each.type for each in delivery.attempt] == ["note.read", *["work.reused"] * is_its]
+
+
+async def test_a_check_makes_no_spans_and_comes_to_the_same_whether_or_not_traces_are_made(flock: Flock) -> None:
+    with traced() as spans:
+        await run(flock, Busy(), Keyed(), count=4)
+        made = len(spans.trace().spans)
+        await comes_to_the_same(flock, Busy(), Keyed(), count=4)
+        assert len(spans.trace().spans) == made > 8
+    await comes_to_the_same(flock, Busy(), Keyed(), count=4)

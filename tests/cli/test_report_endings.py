@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from roost.cli.amounts import show_money, show_seconds, show_share
 from roost.cli.report.run_facts import facts_of
 from roost.cli.report.wording import saved_sentence
 from roost.projections import Figures, ModelFigures, RunReport, RunState, SavedFigures, WorkFigures
+from roost.streams.amounts import show_money, show_seconds, show_share
 
 RUN = "5e" * 12
 LAST_MS = 1_700_000_000_000

@@ -17,7 +17,7 @@ from roost_tests.served_page import ServedPage
 
 from roost.cli.command import CommonOption
 from roost.cli.dash_command import dash
-from roost.dashboard.serving import PageError, choose_port, streamlit_settings
+from roost.dashboard.serving import streamlit_settings
 
 Serve = Callable[..., Awaitable[ServedPage]]
 
@@ -29,7 +29,12 @@ async def test_it_says_where_the_page_is_and_ends_quietly(
     served = await serve_page(roost)
     assert served.url.startswith("http://127.0.0.1:")
     assert await served.end(number) == 0
-    assert served.lines == [f"roost: flock {flock_name} is on {served.url}; Ctrl-C ends it", "roost: stopped"]
+    assert re.fullmatch(rf"{served.url}/\?token=\S{{32}}", served.write_link or "")
+    assert served.lines == [
+        f"roost: to start runs, retry and drop from the page: {served.write_link}",
+        f"roost: flock {flock_name} is on {served.url}; Ctrl-C ends it",
+        "roost: stopped",
+    ]
 
 
 async def test_a_port_that_is_in_use_is_one_line(roost: RoostCommand) -> None:
@@ -40,10 +45,11 @@ async def test_a_port_that_is_in_use_is_one_line(roost: RoostCommand) -> None:
     assert ran.err == f"roost: port {port} is in use; choose another with --port, or 0 for any free one\n"
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "example.com"])
-def test_other_machines_are_not_let_in(host: str) -> None:
-    with pytest.raises(PageError, match="for this machine alone"):
-        choose_port(host, 0)
+@pytest.mark.parametrize("host", ["192.0.2.7", "no.such.host.invalid"])
+async def test_an_address_of_another_machine_is_one_line(roost: RoostCommand, host: str) -> None:
+    ran = await roost("dash", "--port", "0", "--host", host)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "--host" in ran.err
 
 
 async def test_without_streamlit_it_says_what_to_install(roost: RoostCommand, tmp_path: Path) -> None:
@@ -62,12 +68,14 @@ async def test_a_server_that_is_not_there_is_one_line(roost: RoostCommand, tmp_p
 async def test_help_tells_of_the_common_options(roost: RoostCommand) -> None:
     ran = await roost("dash", "--help")
     assert ran.code == 0
-    assert all(option in ran.out for option in ("--host", "--port", "--open", "--url", "--flock", "--debug"))
+    assert all(
+        option in ran.out for option in ("--host", "--port", "--open", "--read-only", "--url", "--flock", "--debug")
+    )
 
 
 def test_the_page_about_it_names_its_options() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "dashboard.md").read_text("utf-8")
-    named = set(re.findall(r"^\| `(--[a-z]+)`", text, re.MULTILINE))
+    named = set(re.findall(r"^\| `(--[a-z-]+)`", text, re.MULTILINE))
     own = [each for each in dash.params if isinstance(each, click.Option) and not isinstance(each, CommonOption)]
     assert named == {option for each in own for option in each.opts}
 

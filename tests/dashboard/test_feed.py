@@ -17,6 +17,7 @@ from roost.actors import Flock
 from roost.dashboard import feed as feed_module
 from roost.dashboard.feed import CATCH_UP, LAST_EVENTS, RING, Feed
 from roost.dashboard.view import View
+from roost.otel.span_links import SpanLinks
 from roost.streams import Event
 
 
@@ -57,6 +58,22 @@ async def test_it_begins_with_the_last_events_and_goes_on_with_new_ones(
         assert time.monotonic() - before < 1
         assert keys(feed.look(after=2)) == ["3"]
         assert keys(feed.look(after=3)) == []
+
+
+async def test_a_note_whose_span_is_known_leads_to_jaeger(server_url: str, flock_name: str, flock: Flock) -> None:
+    def written(note: str, traceparent: str) -> Event:
+        data = {"note": note, "digest": "d", "size": 1, "author": "ann", "traceparent": traceparent}
+        return Event(type="note.written", subject=f"note/{note}", actor="ann", body=orjson.dumps(data))
+
+    await flock.append(written("a", f"00-{'1' * 32}-{'2' * 16}-01"), written("b", "javascript:alert(1)"))
+    feed = Feed(server_url, flock_name, links=SpanLinks("http://localhost:16686"))
+    feed.start()
+    try:
+        await wait_until(lambda: len(feed.look().notes) == 2)
+        urls = {row["note"]: row["url"] for row in feed.look().ledger()["notes"]}
+    finally:
+        feed.close()
+    assert urls == {"a": f"http://localhost:16686/trace/{'1' * 32}?uiFind={'2' * 16}", "b": None}
 
 
 async def test_a_long_log_is_begun_near_its_end(server_url: str, flock_name: str, flock: Flock) -> None:
@@ -122,7 +139,7 @@ async def test_a_page_may_be_served_before_its_server_is_there(own_server: Calla
     server = await own_server()
     await server.kill()
     with feeding(server.url, "owls") as feed:
-        await wait_until(lambda: "gone" in (feed.look().away or "") or "reach" in (feed.look().away or ""), timeout=20)
+        await wait_until(lambda: "refuses connections" in (feed.look().away or ""), timeout=20)
         await server.start()
         await wait_until(lambda: feed.look().away is None, timeout=10)
 
@@ -168,6 +185,29 @@ async def test_a_claim_that_nobody_holds_leaves_the_page(
         await flock.append(Event(type="work.claimed", subject="actor/ann", actor="ann", body=b'{"key":"dead"}'))
         await wait_until(lambda: [agent.id.name for agent in feed.look().agents] == ["ann"])
         await wait_until(lambda: feed.look().agents[0].doing == ())
+
+
+async def test_a_flock_of_several_shards_is_shown_as_one(server_url: str, flock_name: str) -> None:
+    async with Flock.open(flock_name, server_url, agent="ann", shards=3) as flock:
+        first = [await flock.memory.put(f"note {number}", key=f"key/{number}") for number in range(9)]
+        with feeding(server_url, flock_name) as feed:
+            await wait_until(lambda: len(feed.look().notes) == 9)
+            more = await flock.memory.put("another", key="another")
+            await wait_until(lambda: feed.look().number == 10)
+            view = await wait_until(lambda: _view(feed, lambda view: len(view.words) == 10))
+            assert {note.id for note in view.notes} == {note.id for note in (*first, more)}
+            assert view.words[more.id] == "another"
+            assert (view.events, view.earlier) == (10, 0)
+
+
+async def test_a_flock_that_is_made_later_with_several_shards_is_shown_whole(server_url: str, flock_name: str) -> None:
+    with feeding(server_url, flock_name) as feed:
+        await wait_until(lambda: feed.look().away is None)
+        async with Flock.open(flock_name, server_url, agent="ann", shards=3) as flock:
+            for number in range(9):
+                await flock.memory.put(f"note {number}", key=f"key/{number}")
+            await wait_until(lambda: len(feed.look().notes) == 9, timeout=10)
+            await wait_until(lambda: feed.look().away is None)
 
 
 async def test_a_damaged_entry_is_passed_over(server_url: str, flock_name: str, flock: Flock) -> None:

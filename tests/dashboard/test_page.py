@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import orjson
 import pytest
 from playwright.async_api import Browser, Page
 from roost_tests.command import RoostCommand
@@ -115,7 +116,9 @@ async def test_what_agents_compute_and_reuse_is_drawn_and_told(
 async def test_what_a_note_holds_is_text_and_nothing_of_it_runs_or_loads(
     serve_page: Serve, browser: Browser, roost: RoostCommand, flock: Flock
 ) -> None:
-    seen = await look_at(browser, await serve_page(roost))
+    seen = await look_at(browser, await serve_page(roost, "--jaeger", "http://localhost:16686"))
+    traced = orjson.dumps({"note": "f00d", "digest": "d", "size": 1, "traceparent": f"00-{'1' * 32}-{'2' * 16}-01"})
+    await flock.append(Event(type="note.written", subject="note/f00d", body=traced))
     async with flock.acting("<b>mallory</b>", run="<i>r</i>"):
         note = await flock.memory.put(HOSTILE, key="<img src=x onerror=alert(1)>", tags=["<u>tag</u>"])
         await flock.append(
@@ -128,6 +131,9 @@ async def test_what_a_note_holds_is_text_and_nothing_of_it_runs_or_loads(
     assert "<b>mallory</b>" in words
     assert "\\x1b[31m\\u202etxt" in words
     assert await _says(seen.page, ".log", "<hr> <script>1</script>")
+    link = seen.page.locator('table.notes tr[data-id="f00d"] a')
+    assert await link.get_attribute("href") == f"http://localhost:16686/trace/{'1' * 32}?uiFind={'2' * 16}"
+    assert (await link.inner_text(), await row.locator("a").count()) == ("f00d", 0)
     inside = "section => section.querySelectorAll('img, script, b, i, u, hr').length"
     assert await seen.page.locator("section.flock").evaluate(inside) == 0
     assert await seen.page.locator("section.ledger").evaluate(inside) == 0
@@ -216,3 +222,38 @@ async def _never() -> str:
 
 async def _threads(page: Page, count: str) -> bool:
     return (await state(page))["moving"] == count
+
+
+async def test_a_click_opens_the_note_and_what_waits_is_drawn(
+    serve_page: Serve, browser: Browser, roost: RoostCommand, flock: Flock
+) -> None:
+    async with flock.acting("ann"):
+        note = await flock.memory.put("Owls.", key="owls")
+    seen = await look_at(browser, await serve_page(roost))
+    await seen.page.locator(f'.log [data-note="{note.id}"] button').click()
+    await wait_until(lambda: f"/memory?note={note.id}" in seen.page.url, timeout=10)
+    await seen.page.goto(seen.page.url.partition("/memory")[0])
+    await seen.page.wait_for_selector(".flock .figures dd", timeout=30 * SECOND_MS)
+    await wait_until(lambda: _lights(seen.page, "1"), timeout=10)
+    canvas = seen.page.locator(".flock canvas")
+    box = await canvas.bounding_box()
+    assert box is not None
+    await canvas.click(position={"x": box["width"] / 2, "y": box["height"] - 80})  # the only bird, in the middle
+    await wait_until(lambda: "/operations?agent=ann" in seen.page.url, timeout=10)
+    assert (seen.foreign, seen.wrongs) == ([], [])
+
+
+async def _lights(page: Page, count: str) -> bool:
+    return (await state(page))["lights"] == count
+
+
+async def test_what_is_gone_fades_and_is_gone(
+    serve_page: Serve, browser: Browser, roost: RoostCommand, flock: Flock
+) -> None:
+    seen = await look_at(browser, await serve_page(roost))
+    note = await flock.memory.put("A secret.", key="secret")
+    await wait_until(lambda: _lights(seen.page, "1"), timeout=10)
+    await flock.memory.forget(note.id)
+    await wait_until(lambda: _lights(seen.page, "0"), timeout=10)
+    assert await _says(seen.page, ".log", "secret is gone")
+    assert (seen.foreign, seen.wrongs) == ([], [])

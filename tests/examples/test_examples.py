@@ -191,6 +191,14 @@ async def test_a_page_and_a_file_are_read_once_and_again_when_they_have_changed(
     ]
 
 
+async def test_who_reads_a_note_links_to_who_wrote_it(newcomer: Newcomer, examples: Path) -> None:
+    out = await newcomer.python(examples / "18_traces.py")
+    (found, note), (forward, same) = [line.split(" -> ") for line in out.splitlines()]
+    assert re.fullmatch(r"search_memory of bob, note [0-9a-f]{6}", found)
+    assert note == found.replace("search_memory of bob", "upsert_memory of alice")
+    assert (forward, same) == (found.replace("search_memory", "note.reused"), found)
+
+
 def test_every_example_is_short_numbered_and_run_here(examples: Path) -> None:
     files = sorted(examples.glob("[0-9]*.py"))
     others = [file for file in examples.glob("*.py") if file not in files]

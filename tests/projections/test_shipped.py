@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -130,6 +131,36 @@ async def test_a_lineage_is_read_without_the_rest_of_the_log(flock: Flock) -> No
             await resolve(view, unknown)
     with pytest.raises(NoteNotFound):
         await read_lineage(view, "nothing")
+
+
+async def test_a_lineage_tells_names_work_and_spans_of_notes_whichever_shard_tells_of_them(
+    server_url: str, flock_name: str
+) -> None:
+    def span(number: int) -> str:
+        return f"00-{'a' * 32}-{number + 1:016x}-01"
+
+    async with Flock.open(flock_name, server_url, shards=3) as flock:
+        notes = [f"{number:024x}" for number in range(12)]
+        for number, note in enumerate(notes):
+            data = {"note": note, "digest": "d", "size": 1, "sources": notes[:number], "traceparent": span(number)}
+            work = {"note": note, "key": "k", "kind": "summary", "seconds": 0.5, "model": "m", "calls": 1}
+            tokens = {"input_tokens": number, "output_tokens": 1} if number % 3 else {}
+            part = {"note": note, "label": f"part {number}"}
+            reused = {"note": note, "key": "k", "how": "found", "work": None}
+            await flock.append(Event(type="part.offered", subject="run/r", body=orjson.dumps(part)))
+            for kind, body in (("note.written", data), ("work.computed", work | tokens), ("work.reused", reused)):
+                written = Event(type=kind, subject=f"note/{note}", body=orjson.dumps(body), actor=kind, run="r")
+                await flock.append(replace(written, traceparent=span(99)))
+        await flock.flush()
+        view = flock.view(Lineages)
+        await view.catch_up()
+        whole = await fold(flock.log.read(), DescentFold())
+        for note in notes:
+            told = (await read_lineage(view, note)).to_data()
+            assert orjson.dumps(told) == orjson.dumps(whole.lineage(note).to_data())
+            assert told["label"] == f"part {int(note, 16)}"
+            assert told["traceparent"] == span(int(note, 16))
+            assert (told["uses"][0]["traceparent"], told["uses"][0]["count"]) == (span(99), 1)
 
 
 async def test_views_of_all_of_them_are_what_the_log_makes_of_them(flock: Flock) -> None:

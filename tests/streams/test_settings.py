@@ -51,6 +51,13 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     assert Settings.read(empty) == Settings(None, "default", tmp_path / ".roost", None)
 
 
+def test_the_address_of_jaeger_has_no_slash_at_its_end() -> None:
+    environ = {"ROOST_URL": "redis://a", "ROOST_JAEGER_URL": "https://traces.example.org/jaeger/"}
+    assert Settings.read(environ).jaeger == "https://traces.example.org/jaeger"
+    assert Settings.read(environ, jaeger="http://[::1]:16686/").jaeger == "http://[::1]:16686"
+    assert Settings.read({"ROOST_URL": "redis://a", "ROOST_JAEGER_URL": " "}).jaeger is None
+
+
 def test_the_process_environment_is_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOST_HOME", str(tmp_path))
     monkeypatch.setenv("ROOST_FLOCK", "from-the-process")
@@ -69,6 +76,9 @@ def test_the_process_environment_is_what_is_read(tmp_path: Path, monkeypatch: py
         ({"ROOST_FLOCK": "line\nbreak"}, "cannot name a flock"),
         ({"ROOST_MODEL": "two words"}, "cannot name a model"),
         ({"ROOST_MODEL": "bell\x07"}, "cannot name a model"),
+        ({"ROOST_JAEGER_URL": "localhost:16686"}, "begins with http://"),
+        ({"ROOST_JAEGER_URL": "http://user:hunter2@localhost"}, "no user"),
+        ({"ROOST_JAEGER_URL": "http://a/\x1b]0;x"}, "begins with http://"),
         ({"ROOST_HOME": "~no-such-user/x"}, "names a user who does not exist"),
         ({"ROOST_HOME": "/a\nb"}, "control characters"),
         ({"ROOST_HOME": "/dev/null"}, "is not a directory"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...amounts import show_seconds
+from roost.streams.amounts import show_seconds
+
 from .drawing import INKS, Picture, picture
 from .scale import Scale, ticks, time_ticks
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ...amounts import show_seconds
+from roost.streams.amounts import show_seconds
+
 from .drawing import INKS, Picture, label, picture
 
 MOST_AGENTS = 10

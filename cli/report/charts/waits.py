@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...amounts import show_seconds
+from roost.streams.amounts import show_seconds
+
 from .drawing import INKS, Picture, label, picture
 from .scale import Scale
 

@@ -25,13 +25,20 @@ def open_flock(settings: dict[str, Any]) -> AbstractAsyncContextManager[Flock]:
     patience = timedelta(seconds=settings.get("patience_s", 20))
     return Flock.open(
         settings["flock"], settings["url"], agent=settings.get("agent", "main"), claim_lease=lease,
-        delivery_lease=lease, patience=patience, model=settings.get("model"),
+        delivery_lease=lease, patience=patience, model=settings.get("model"), shards=settings.get("shards"),
     )  # fmt: skip
 
 
 async def events_of(flock: Flock, *kinds: str) -> list[Event]:
     """The log's events of these types, in order; all without types."""
     return [event async for event in flock.log.read() if not kinds or event.type in kinds]
+
+
+async def is_listened_to(flock: Flock, key: str) -> bool:
+    """Whether somebody waits for news of that key."""
+    channel = flock.shard.keys.key("bell", key)
+    reply = await flock.connection.client.execute_command("PUBSUB", "SHARDNUMSUB", channel)
+    return int(reply[-1]) > 0
 
 
 def tell(text: str) -> None:

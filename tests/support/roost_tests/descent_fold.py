@@ -6,10 +6,27 @@ from dataclasses import replace
 from typing import Literal
 
 from roost.projections.descent import Descent
-from roost.projections.lineage import Ancestor
+from roost.projections.lineage import Ancestor, Use
 from roost.projections.notes import record_of
-from roost.projections.recorded import How, OddData, count_of, data_of, how_of, optional_text, text_of
+from roost.projections.recorded import (
+    Data,
+    How,
+    OddData,
+    RecordedWork,
+    count_of,
+    data_of,
+    how_of,
+    optional_text,
+    text_of,
+)
 from roost.streams import Event, NoteNotFound
+
+
+def _work(data: Data) -> RecordedWork | None:
+    try:
+        return RecordedWork.from_data(data)
+    except OddData:
+        return None
 
 
 class DescentFold(Descent):
@@ -32,7 +49,12 @@ class DescentFold(Descent):
                     if note_id is not None:
                         kind, model = text_of(data, "kind"), optional_text(data, "model")
                         known = self._known(note_id)
-                        known.facts = replace(known.facts, kind=kind, model=model)
+                        label = optional_text(data, "label") or known.facts.label
+                        known.facts = replace(known.facts, kind=kind, model=model, label=label, work=_work(data))
+                case "part.offered":
+                    data = data_of(event)
+                    known = self._known(text_of(data, "note"))
+                    known.facts = replace(known.facts, label=known.facts.label or optional_text(data, "label"))
                 case "note.read":
                     data = data_of(event)
                     self._used(event, text_of(data, "note"), "read", count_of(data, "count"))
@@ -60,6 +82,8 @@ class DescentFold(Descent):
             size=record.size,
             written_ms=event.position.ms if event.position else record.written_ms,
             tags=record.tags,
+            label=known.facts.label,
+            traceparent=record.traceparent or event.traceparent,
         )
         known.sources = tuple(dict.fromkeys(record.sources))
         for source in known.sources:
@@ -68,7 +92,11 @@ class DescentFold(Descent):
             self._keys[record.key] = record.id
 
     def _used(self, event: Event, note_id: str, how: How | Literal["read"], count: int) -> None:
-        self._known(note_id).uses[event.actor, event.run, how] += count
+        uses = self._known(note_id).uses
+        at_ms = event.position.ms if event.position else event.time_ms
+        used = uses.get((event.actor, event.run, how)) or Use(event.actor, event.run, how, 0, at_ms)
+        traceparent = used.traceparent or event.traceparent
+        uses[event.actor, event.run, how] = replace(used, count=used.count + count, traceparent=traceparent)
 
     def _ended(self, event: Event, fate: Literal["expired", "forgotten"]) -> None:
         known = self._known(text_of(data_of(event), "note"))

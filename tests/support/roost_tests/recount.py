@@ -457,6 +457,7 @@ def delivery(before: list[Line], line: Line) -> tuple[int, int, dict[str, Any]]:
     told = {
         "activity": "delivery", "agent": name_of(agent_of(line)), "handler": data["handler"],
         "what": what_of(sent) if sent else cut(data["type"]), "outcome": outcome,
+        "traceparent": line.get("traceparent"),
     }  # fmt: skip
     return end - (0 if data.get("ms") is None else micros(data["ms"], 1000)), end, told
 
@@ -477,7 +478,7 @@ def computation(before: list[Line], line: Line) -> tuple[int, int, dict[str, Any
     done = "late" if data.get("late") is True else "computed"
     told = {
         "activity": "computation", "agent": name_of(agent_of(line)), "handler": None, "what": cut(label),
-        "outcome": done if line["type"] == "work.computed" else "failed",
+        "outcome": done if line["type"] == "work.computed" else "failed", "traceparent": line.get("traceparent"),
     }  # fmt: skip
     return start, end, told
 

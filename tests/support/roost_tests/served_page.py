@@ -11,7 +11,8 @@ from playwright.async_api import Browser, Page
 
 from .command import RoostCommand
 
-ADDRESS = re.compile(r"on (http://\S+); Ctrl-C")
+ADDRESS = re.compile(r"on (http://[^/\s]+)(/\?token=\S+)?( with the token in ROOST_DASH_TOKEN)?; Ctrl-C")
+WRITE = re.compile(r"from the page: (http://\S+)")
 START_S = 60
 END_S = 20
 PATIENCE_MS = 30_000
@@ -19,10 +20,15 @@ PATIENCE_MS = 30_000
 
 @dataclass(slots=True)
 class ServedPage:
-    """A page that is being served; `lines` is what the command has said."""
+    """A page that is being served; `lines` is what the command has said.
+
+    `url` is its address, `link` the one that was printed for who looks, `write_link` for who may change things.
+    """
 
     process: asyncio.subprocess.Process
     url: str
+    link: str
+    write_link: str | None
     lines: list[str]
 
     async def end(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -49,7 +55,8 @@ async def serve(roost: RoostCommand, *words: str) -> ServedPage:
         while line := (await process.stderr.readline()).decode().rstrip():
             lines.append(line)
             if found := ADDRESS.search(line):
-                return ServedPage(process, found[1], lines)
+                write = next((told[1] for told in map(WRITE.search, lines) if told), None)
+                return ServedPage(process, found[1], found[1] + (found[2] or ""), write, lines)
     raise AssertionError(f"the page was not served: {lines}")
 
 
@@ -63,7 +70,17 @@ class Seen:
 
 
 async def look_at(browser: Browser, served: ServedPage, *, dark: bool = False, wide: int = 1400) -> Seen:
-    """Opens the page and waits until it shows a flock."""
+    """Opens the first page and waits until it shows a flock."""
+    seen = await open_page(browser, served, dark=dark, wide=wide)
+    await seen.page.wait_for_selector(".flock .figures dd", timeout=PATIENCE_MS)
+    await seen.page.wait_for_selector(".ledger tbody td", timeout=PATIENCE_MS)
+    return seen
+
+
+async def open_page(
+    browser: Browser, served: ServedPage, path: str = "/", *, writes: bool = False, dark: bool = False, wide: int = 1400
+) -> Seen:
+    """Opens a page (`/memory?note=…`) by the link for who looks, or by that for who may change things."""
     page = await browser.new_page(
         viewport={"width": wide, "height": 900},
         color_scheme="dark" if dark else "light",
@@ -75,7 +92,20 @@ async def look_at(browser: Browser, served: ServedPage, *, dark: bool = False, w
     page.on("websocket", lambda socket: None if socket.url.startswith(local) else seen.foreign.append(socket.url))
     page.on("pageerror", lambda error: seen.wrongs.append(str(error)))
     page.on("console", lambda said: seen.wrongs.append(said.text) if said.type == "error" else None)
-    await page.goto(served.url)
-    await page.wait_for_selector(".flock .figures dd", timeout=PATIENCE_MS)
-    await page.wait_for_selector(".ledger tbody td", timeout=PATIENCE_MS)
+    link = served.write_link if writes else served.link
+    assert link is not None
+    _, _, token = link.partition("?")
+    await page.goto(f"{served.url}{path}{'&' if '?' in path else '?'}{token}" if token else f"{served.url}{path}")
     return seen
+
+
+async def says(page: Page, words: str) -> bool:
+    """Whether the page, or a component in it, says that."""
+    told = """() => {
+      const texts = [document.body.innerText];
+      for (const { shadowRoot } of document.querySelectorAll("*")) if (shadowRoot)
+        for (const child of shadowRoot.children) texts.push(child.innerText || "");
+      return texts.join("\\n");
+    }"""
+    text: str = await page.evaluate(told)
+    return words in text

@@ -25,6 +25,7 @@ from roost.streams.dead import Release
 from roost.streams.declaration import event
 from roost.streams.permits import ModelLimits
 from roost.streams.refold import Refold
+from roost_tests.spans import traced
 from roost_tests.waiting import wait_until
 
 PAGE = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
@@ -226,6 +227,8 @@ async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
     page = await memory.put(PAGE, key="page", tags=["page"])
     await memory.put({"of": page.id}, sources=[page.id])
     await memory.put(b"\xff", ttl=None)
+    with traced():
+        await memory.put("written where traces are asked for")
     large = await memory.put("owl" * 30_000)
     assert [(await each.get(large.id)).size for each in (memory, other.memory)] == [90_000, 90_000]
     assert await memory.find("page") is not None

@@ -74,7 +74,7 @@ async def measure_flocks(connection: Connection, patience: timedelta) -> FlockSi
         raise explain(error, connection.shown_url) from error
     complete = complete and len(found) <= MAX_FLOCKS
     sizes = [
-        await _measure(await find_shards(connection.client, name, patience=patience), notes.get(name, 0))
+        await measure_flock(await find_shards(connection.client, name, patience=patience), notes.get(name, 0))
         for name in sorted(found)[:MAX_FLOCKS]
     ]
     return FlockSizes(sizes, complete)
@@ -92,7 +92,8 @@ def _count(page: Iterable[bytes], notes: dict[str, int], found: set[str]) -> Non
             notes[name] = notes.get(name, 0) + 1
 
 
-async def _measure(shards: Sequence[Shard], notes: int) -> FlockSize:
+async def measure_flock(shards: Sequence[Shard], notes: int = 0) -> FlockSize:
+    """One flock, with that many notes. Raises ServerUnavailable."""
     events = sum([int(await shard.command("XLEN", shard.keys.log)) for shard in shards])
     parked = await parked_in(shards).count()
     names: set[str] = set()
@@ -114,7 +115,9 @@ async def _inbox(shards: Sequence[Shard], name: str) -> InboxState:
     length, pending = sum(one.length for one in each), sum(one.pending for one in each)
     waiting, parked = sum(one.waiting for one in each), sum(one.parked for one in each)
     limits = [one.limit for one in each if one.limit is not None]
-    return InboxState(name, length, pending, waiting, parked, sum(limits) if len(limits) == len(each) else None)
+    limit = sum(limits) if len(limits) == len(each) else None
+    oldest_s = max((one.oldest_s for one in each if one.oldest_s is not None), default=None)
+    return InboxState(name, length, pending, waiting, parked, limit, oldest_s)
 
 
 async def _durability_of(shard: Shard) -> str:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from roost.streams import Position, Shard
 from roost.streams.archive.shelf import ArchiveRecord
 from roost.streams.log import read_horizon
 from roost.streams.views import list_views
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from .flocks import FlockSize
 
 SAMPLES = 20
 SHORTEST_MS = 60_000
@@ -99,24 +93,3 @@ async def _keeper(shard: Shard, marks: dict[str, str]) -> str | None:
 async def _first_after(shard: Shard, start: str) -> Position | None:
     page = await shard.command("XRANGE", shard.keys.log, start, "+", "COUNT", 1)
     return Position.parse(page[0][0].decode(), shard=shard.number) if page else None
-
-
-def holding_table(flocks: Sequence[FlockSize]) -> Table | None:
-    """Of the flocks that have an archive; None when none has."""
-    from datetime import timedelta
-
-    from .amounts import show_size, show_span
-    from .terminal import foreign, table
-
-    def ago(seconds: float | None, *, now: str) -> str:
-        return "" if seconds is None else show_span(timedelta(seconds=seconds)) if seconds else now
-
-    figures = ("Held", "Left", "Horizon", "Not archived for")
-    shown = table("Archive of", *figures, "Kept by", "Place", right=figures)
-    archived = [flock for flock in flocks if flock.log.archive is not None]
-    for flock in archived:
-        log = flock.log
-        lag, horizon = ago(log.archive_lag_s, now="all is"), ago(log.horizon_s, now="now")
-        facts = (show_size(log.log_bytes), f"{log.trimmed:,}", f"{horizon} ago" if horizon else "", lag)
-        shown.add_row(foreign(flock.name), *facts, foreign(log.kept_by or ""), foreign(log.archive or ""))
-    return shown if archived else None

@@ -17,7 +17,7 @@ async def find_halfway(shard: Shard, inboxes: Iterable[str]) -> tuple[str, ...]:
     runs = sorted(name.removeprefix(EDITOR) for name in inboxes if name.startswith(EDITOR))
     if not runs:
         return ()
-    from roost.actors.report import ending_of, is_conducted  # only now: that is half of Roost
+    from ..report import ending_of, is_conducted  # only now: that is half of Roost
 
     found: list[str] = []
     for run in runs[:MOST]:

@@ -1,0 +1,1 @@
+"""How a flock and its server stand at this moment: for who operates them."""

@@ -1,0 +1,1 @@
+"""Traces told from the log: of a note, and of a run."""

@@ -1,0 +1,1 @@
+"""The pages: what each shows, and nothing of what is around it."""
