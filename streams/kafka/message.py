@@ -1,0 +1,163 @@
+"""An event as a message: a CloudEvent 1.0 in Kafka's binary mode, from which its bytes can be made again."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from ..errors import RoostError
+
+ORDER = (b"type", b"subject", b"ver", b"meta", b"data")
+META = ("id", "time", "schema", "actor", "run", "cause", "traceparent")
+CARRIED = ("actor", "run", "cause")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999: what a time on a message can say."""
+JSON = b"application/json"
+
+Header = tuple[str, bytes]
+
+
+class NotMirrored(RoostError):
+    """A message of the topic is none that the bridge wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """As a producer takes it. `value` None: the message of that key is no more."""
+
+    key: bytes
+    value: bytes | None
+    headers: list[Header]
+    time_ms: int
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        held = sum(len(name) + len(value) for name, value in self.headers)
+        return held + len(self.key) + (0 if self.value is None else len(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """An entry of the log that came back. `fields` are those that the log had, without `prev`; `epoch` the mirror's."""
+
+    shard: int
+    entry: bytes
+    fields: dict[bytes, bytes]
+    epoch: int
+
+
+def message_of(flock: str, shard: int, epoch: int, entry: bytes, fields: Mapping[bytes, bytes]) -> Message:
+    """An entry of a shard's log. What the attributes cannot tell byte for byte stands beside them, in `roost_meta`, or
+    for an entry that Roost did not write in `roost_raw`."""
+    place = [("ce_position", entry), ("ce_shard", b"%d" % shard), ("ce_epoch", b"%d" % epoch)]
+    time_ms = min(int(entry.partition(b"-")[0]), LATEST_MS)
+    source = f"/roost/{flock}/{shard}".encode()
+    try:
+        if tuple(fields)[:5] != ORDER or tuple(fields)[5:] not in ((), (b"prev",)):
+            raise ValueError
+        meta = orjson.loads(fields[b"meta"])
+        headers: list[Header] = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", meta["id"].encode()),
+            ("ce_source", source),
+            ("ce_type", _text(fields[b"type"])),
+            ("ce_subject", _text(fields[b"subject"])),
+            ("ce_time", _time(meta["time"])),
+            ("ce_version", _number(fields[b"ver"])),
+            *place,
+        ]
+        for name in CARRIED:
+            if name in meta:
+                headers.append((f"ce_{name}", meta[name].encode()))
+        if "schema" in meta:
+            headers.append(("ce_schema", b"%d" % meta["schema"]))
+        if "traceparent" in meta:
+            headers.append(("traceparent", meta["traceparent"].encode()))
+        headers.append(("content-type", JSON))
+        if orjson.dumps({name: meta[name] for name in META if name in meta}) != fields[b"meta"]:
+            headers.append(("roost_meta", fields[b"meta"]))
+        return Message(fields[b"subject"], fields[b"data"], headers, time_ms)
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
+        return _raw(entry, fields, source, place, time_ms)
+
+
+def _raw(entry: bytes, fields: Mapping[bytes, bytes], source: bytes, place: list[Header], time_ms: int) -> Message:
+    listed = [[b64encode(key).decode(), b64encode(value).decode()] for key, value in fields.items()]
+    headers: list[Header] = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", entry),
+        ("ce_source", source),
+        ("ce_type", b"roost.unknown"),
+        *place,
+        ("content-type", JSON),
+        ("roost_raw", b"1"),
+    ]
+    return Message(fields.get(b"subject", b""), orjson.dumps(listed), headers, time_ms)
+
+
+def mirrored_of(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Mirrored:
+    """The entry that `message_of` made that message of. Raises NotMirrored."""
+    told = dict(headers)
+    try:
+        place = told["ce_position"]
+        ms, dash, seq = place.partition(b"-")
+        if not (dash and ms.isdigit() and seq.isdigit()) or value is None:
+            raise ValueError(place)
+        shard, epoch = int(told["ce_shard"]), int(told["ce_epoch"])
+        if "roost_raw" in told:
+            listed: list[list[str]] = orjson.loads(value)
+            raw = {b64decode(name): b64decode(held) for name, held in listed}
+            return Mirrored(shard, place, {name: held for name, held in raw.items() if name != b"prev"}, epoch)
+        fields = {
+            b"type": _text(told["ce_type"]),
+            b"subject": _text(told["ce_subject"]),
+            b"ver": told["ce_version"],
+            b"meta": told["roost_meta"] if "roost_meta" in told else orjson.dumps(_meta_of(told)),
+            b"data": value,
+        }
+    except (ValueError, TypeError, KeyError) as error:
+        raise NotMirrored(f"a message is none that the bridge wrote: {error!r}") from error
+    return Mirrored(shard, place, fields, epoch)
+
+
+def _meta_of(told: Mapping[str, bytes]) -> dict[str, Any]:
+    meta: dict[str, Any] = {"id": told["ce_id"].decode()}
+    meta["time"] = (datetime.fromisoformat(told["ce_time"].decode()) - EPOCH) // MILLISECOND
+    if "ce_schema" in told:
+        meta["schema"] = int(told["ce_schema"])
+    for name in CARRIED:
+        if f"ce_{name}" in told:
+            meta[name] = told[f"ce_{name}"].decode()
+    if "traceparent" in told:
+        meta["traceparent"] = told["traceparent"].decode()
+    return meta
+
+
+def _text(stored: bytes) -> bytes:
+    stored.decode()  # an attribute of an event is text
+    return stored
+
+
+def _number(stored: bytes) -> bytes:
+    if str(int(stored)).encode() != stored:
+        raise ValueError(stored)
+    return stored
+
+
+def _time(time_ms: int) -> bytes:
+    if time_ms.__class__ is not int:
+        raise ValueError(time_ms)
+    seconds, ms = divmod(time_ms, 1000)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return (
+        b"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ"
+        % (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, ms)
+    )  # fmt: skip
