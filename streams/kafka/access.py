@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -102,6 +103,7 @@ class KafkaAccess:
 
     def client_options(self) -> dict[str, Any]:
         """What every client of aiokafka is given. Raises SettingsError."""
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it logs it raises, too, or it mends by itself
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap.split(","),
             "client_id": CLIENT,

@@ -4,6 +4,7 @@
 -- KEYS[1]  the log
 -- ARGV     1 routes generation, 2 note ID, 3 meta, 4 data and 5 routes of note.forgotten,
 --          6 '1' = the call is repeated: an earlier one may have been carried out already
+-- The event is told the content's digest and size as well: who has a copy elsewhere has to know which.
 -- Answer   'forgotten' | 'missing' | 'routes' generation
 
 if not routes_fit(ARGV[1]) then return stale_routes() end
@@ -14,7 +15,8 @@ if not digest then
   touch()
   return { ARGV[6] == '1' and has_appended(subject, ARGV[3]) and 'forgotten' or 'missing' }
 end
-append_next(subject, 'note.forgotten', ARGV[3], ARGV[4], ARGV[5])
+local known = string.format(',"digest":"%s","size":%d}', digest, redis.call('STRLEN', K.blob .. digest))
+append_next(subject, 'note.forgotten', ARGV[3], string.sub(ARGV[4], 1, -2) .. known, ARGV[5])
 drop_note(ARGV[2])
 close_key(note[2])
 redis.call('HDEL', K.expired, ARGV[2])

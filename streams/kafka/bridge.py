@@ -1,0 +1,164 @@
+"""The bridge: all shards of a flock into Kafka, through whatever goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from ..errors import RoostError, ServerUnavailable
+from ..shard import Shard
+from .faults import BridgeBusy, BridgeFenced, KafkaUnavailable, explain, is_passing
+from .hold import LEASE, Hold
+from .mirror import Mirror, Mirroring, Parted, Progress
+from .topics import Layout, settle_topics
+
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
+PATIENCE_ONCE_S = 60.0
+"""For how long a bridge that is to end when all is mirrored waits for a Kafka, or a server, that is away."""
+MOST_FENCES = 3
+FENCED = ("ProducerFenced", "InvalidProducerEpoch", "InvalidProducerIdMapping")
+Tell = Callable[[str], None]
+
+
+class Bridge:
+    """Runs until it is cancelled, or all that was there is mirrored where that is all that is wanted.
+
+    `standby`: wait while another process mirrors this flock. `tell` is given lines for people, `told` how many events
+    have just been mirrored.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        how: Mirroring,
+        *,
+        layout: Layout | None = None,
+        standby: bool = False,
+        lease: timedelta = LEASE,
+        tell: Tell = lambda _: None,
+        told: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._shards = shards
+        self._how = how
+        self._layout = layout or Layout()
+        self._standby = standby
+        self._lease = lease
+        self._tell = tell
+        self._told = told
+        self._flock = shards[0].keys.flock
+        self._away: dict[object, str] = {}
+        self.progress = [Progress() for _ in shards]
+
+    async def run(self) -> None:
+        """Raises the errors of faults.py, SettingsError, and RoostError where waiting would not help."""
+        holds = [Hold(shard, self._how.topics.name, lease=self._lease) for shard in self._shards]
+        try:
+            for hold in holds:
+                await self._take(hold)
+            await self._settle_topics()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number, hold in enumerate(holds):
+                        group.create_task(self._mirror(number, hold), name=f"roost mirror {number}")
+            except BaseExceptionGroup as failed:
+                raise _first(failed) from None
+        finally:
+            for hold in holds:
+                await hold.release()
+
+    async def _take(self, hold: Hold) -> None:
+        """Raises BridgeBusy, unless this one is to wait."""
+        has_said = False
+        while True:
+            try:
+                await hold.take()
+            except BridgeBusy as busy:
+                if not self._standby:
+                    raise
+                if not has_said:
+                    self._tell(f"{str(busy).partition(':')[0]}: waiting until it ends")
+                    has_said = True
+                await asyncio.sleep(self._lease.total_seconds() / 5 * random.uniform(0.5, 1.0))
+            else:
+                return
+
+    async def _settle_topics(self) -> None:
+        how = self._how
+        pause_s, begun = FIRST_PAUSE_S, time.monotonic()
+        while True:
+            try:
+                await settle_topics(how.access, how.topics, len(self._shards), self._layout)
+            except KafkaUnavailable as error:
+                await self._wait("topics", error, pause_s, begun)
+                pause_s = min(2 * pause_s, LAST_PAUSE_S)
+            else:
+                self._is_back("topics")
+                return
+
+    async def _mirror(self, number: int, hold: Hold) -> None:
+        """Sessions, one after the other."""
+        shard, progress = self._shards[number], self.progress[number]
+        pause_s, begun, fences = FIRST_PAUSE_S, time.monotonic(), 0
+        while True:
+            before = progress.batches
+
+            def told(events: int) -> None:
+                self._is_back(number)
+                self._told(events)
+
+            try:
+                await Mirror(shard, hold, self._how, len(self._shards), progress, told).run()
+            except Exception as error:
+                if progress.batches > before:
+                    pause_s, begun, fences = FIRST_PAUSE_S, time.monotonic(), 0
+                fences += type(error).__name__ in FENCED
+                waiting = await self._judge(error, hold, fences)
+                if waiting is not None:
+                    await self._wait(number, waiting, pause_s, begun)
+                    pause_s = min(2 * pause_s, LAST_PAUSE_S)
+            else:
+                self._is_back(number)
+                return
+
+    async def _judge(self, error: Exception, hold: Hold, fences: int) -> RoostError | None:
+        """What is waited for; None: nothing, the next session finds out. Raises what waiting does not mend."""
+        from aiokafka.errors import KafkaError
+
+        if isinstance(error, Parted):
+            return None
+        if type(error).__name__ in FENCED:  # by another bridge; or by Kafka, of which a transaction took too long
+            await hold.keep(None)
+            if fences >= MOST_FENCES:
+                raise BridgeFenced(
+                    f"another process mirrors a flock {self._flock!r} of another server into "
+                    f"{self._how.topics.events}, again and again: end it, or choose another --topic-prefix"
+                ) from error
+            return None
+        if isinstance(error, ServerUnavailable | KafkaUnavailable):
+            return error
+        if isinstance(error, KafkaError | OSError | TimeoutError):
+            explained = explain(error, self._how.access.bootstrap)
+            if is_passing(error):
+                return explained
+            raise explained from error
+        raise error
+
+    async def _wait(self, who: object, error: RoostError, pause_s: float, begun: float) -> None:
+        if self._how.once and time.monotonic() - begun > PATIENCE_ONCE_S:
+            raise error
+        if who not in self._away:
+            self._away[who] = str(error)
+            self._tell(f"{error}; the flock goes on, and the mirror with it when it can")
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+
+    def _is_back(self, who: object) -> None:
+        if self._away.pop(who, None) is not None and not self._away:
+            self._tell("the mirror goes on")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
