@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import cast
 
 from ..errors import RoostError, ServerUnavailable
 from ..shard import Shard
@@ -64,7 +65,7 @@ class Bridge:
                     for number, hold in enumerate(holds):
                         group.create_task(self._mirror(number, hold), name=f"roost mirror {number}")
             except BaseExceptionGroup as failed:
-                raise _first(failed) from None
+                raise _first(cast("BaseExceptionGroup[BaseException]", failed)) from None
         finally:
             for hold in holds:
                 await hold.release()

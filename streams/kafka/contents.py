@@ -75,7 +75,7 @@ class Contents:
         if content is None:
             return 0
         sent = 0
-        for message in chunks_of(digest, content):
+        for message in chunks_of(self._shard.number, digest, content):
             await sender.add(self._topic, message)
             sent += message.size
             if sent > FLUSH_BYTES:  # a large one is on its way in parts
@@ -99,7 +99,7 @@ class Contents:
         if await self._shard.command("EXISTS", self._shard.keys.key("blob", digest)):
             return False
         self._known.pop(digest, None)
-        for message in tombstones_of(digest, size):
+        for message in tombstones_of(self._shard.number, digest, size):
             await sender.add(self._topic, message)
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -115,6 +116,7 @@ class Sender:
 @lru_cache(maxsize=100_000)
 def _partition_of(key: bytes, partitions: int) -> int:
     """As Kafka's own producers choose it, so that others' topics with the same keys can be joined."""
-    from aiokafka.partitioner import murmur2
+    import aiokafka.partitioner as partitioner
 
-    return (cast(int, murmur2(key)) & 0x7FFFFFFF) % partitions
+    murmur2: Callable[[bytes], int] = cast(Any, partitioner).murmur2
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
