@@ -19,6 +19,8 @@ from .start import StartState
 from .versions import VersionsFold
 
 PAGE = 500
+MAY_BE_OVER = ("key/", "note/")
+"""What subjects begin with whose versions go when their events leave the log."""
 
 
 class LogDamage(Difference):
@@ -33,8 +35,16 @@ class LogDamage(Difference):
 class LogCheck:
     """Reads one shard's log on, from its start or from a state, and gives what is wrong to `tell`."""
 
-    def __init__(self, shard: Shard, start: StartState | None, tell: Callable[[Difference], None]) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        start: StartState | None,
+        tell: Callable[[Difference], None],
+        restored: Position | None = None,
+    ) -> None:
+        """`restored`: up to there the log was put together again, of what had been trimmed where it was, too."""
         self._shard = shard
+        self._restored = restored
         self._tell = tell
         self.notes = NotesFold() if start is None else start.notes
         self.versions = VersionsFold() if start is None else start.versions
@@ -81,6 +91,8 @@ class LogCheck:
     def _begins_anew(self, event: Event, last: str, previous: str) -> bool:
         """Versions of a key that nothing has begin anew when its events leave; the log does not tell when that was."""
         horizon = self.notes.horizon
+        if self._restored is not None and event.subject.startswith(MAY_BE_OVER) and self.position <= self._restored:
+            return event.version == 1 and not previous
         if horizon is None or not event.subject.startswith("key/"):
             return False
         if not previous:

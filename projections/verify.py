@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from roost.streams import Log, RoostError, Shard
+from roost.streams import Log, Position, RoostError, Shard
 from roost.streams.adoption import read_import
 from roost.streams.log import read_horizon
+from roost.streams.restoration import read_restored
 
 from .difference import Difference, find_differences
 from .log_check import LogCheck, LogDamage, known_ids
@@ -99,7 +100,9 @@ async def _verify_shard(
     for _ in range(ATTEMPTS):
         found = Verdict()
         horizon = await read_horizon(shard)
-        check = LogCheck(shard, await start(shard), found.tell)
+        restored = await read_restored(shard)
+        upto = None if restored is None else Position.parse(restored[0].at, shard=shard.number)
+        check = LogCheck(shard, await start(shard), found.tell, upto)
         await check.advance(progress)
         differences = await find_differences(shard, check.notes, check.versions, check.advance)
         for difference in differences.found:

@@ -46,12 +46,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """An entry of the log that came back. `fields` are those that the log had, without `prev`; `epoch` the mirror's."""
+    """An entry of the log that came back; `epoch` is the mirror's. `fields` are those that the log had, without `prev`;
+    but of an entry that is no event of Roost's (`is_raw`) all of them."""
 
     shard: int
     entry: bytes
     fields: dict[bytes, bytes]
     epoch: int
+    is_raw: bool = False
 
 
 def message_of(flock: str, shard: int, epoch: int, entry: bytes, fields: Mapping[bytes, bytes]) -> Message:
@@ -115,7 +117,7 @@ def mirrored_of(key: bytes | None, value: bytes | None, headers: Iterable[tuple[
         if "roost_raw" in told:
             listed: list[list[str]] = orjson.loads(value)
             raw = {b64decode(name): b64decode(held) for name, held in listed}
-            return Mirrored(shard, place, {name: held for name, held in raw.items() if name != b"prev"}, epoch)
+            return Mirrored(shard, place, raw, epoch, is_raw=True)
         fields = {
             b"type": _text(told["ce_type"]),
             b"subject": _text(told["ce_subject"]),

@@ -9,6 +9,8 @@ if redis.call('EXISTS', blob) == 1 then
   if redis.call('PTTL', blob) > 0 then redis.call('PEXPIRE', blob, ARGV[2]) end
   return 1
 end
-if ARGV[3] == '' then return 0 end
+-- What is empty is all there when its digest is.
+local EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+if ARGV[3] == '' and ARGV[1] ~= EMPTY then return 0 end
 redis.call('SET', blob, ARGV[3], 'PX', ARGV[2])
 return 1
