@@ -5,16 +5,17 @@
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 ARGS ?=
-SUITE := not long and not wheel and not local_model and not archive and not jaeger
+SUITE := not long and not wheel and not local_model and not archive and not jaeger and not kafka
 SERVERS ?= redis8 redis7 cluster
 SHARED := tests/streams tests/actors tests/fundamentals
 LOCK := build/lock
 JAEGER := github.com/jaegertracing/jaeger
+KAFKA_POM := tests/kafka/program/pom.xml
 # Leases and waits are short in tests: what has failed beside five others is run again alone, and has to pass then.
 AGAIN = echo "== what has failed, once more and alone" && $(BIN)/pytest --last-failed --last-failed-no-failures none --session-timeout=300 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dash bench test test-all test-servers chaos test-local-model test-archive test-jaeger test-node browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo dash bench test test-all test-servers chaos test-local-model test-archive test-jaeger test-kafka test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -54,6 +55,9 @@ test-archive: .venv/.test build/archive/.done ## archives as DuckDB and pandas r
 
 test-jaeger: .venv/.test ## traces as Jaeger keeps and finds them; builds it with Go (minutes and 85 MB, once)
 	@$(call jaeger) && ROOST_TEST_JAEGER="$$jaeger" $(BIN)/pytest -m jaeger tests/jaeger $(ARGS)
+
+test-kafka: .venv/.test ## the mirror in a real Apache Kafka, and the way back; gathers it with Maven (40 MB, once), or KAFKA_BOOTSTRAP=…
+	@$(call kafka) && ROOST_TEST_KAFKA="$$kafka" $(BIN)/pytest -m "kafka and not long" tests/kafka --timeout=600 $(ARGS)
 
 test-node: .venv/.test ## the agent in JavaScript; needs Node.js and npm
 	@cd examples/node && npm install --no-package-lock --no-audit --no-fund
@@ -206,6 +210,37 @@ if [ ! -x "$$jaeger" ]; then \
 		fi; \
 		exit 1; \
 	}; \
+fi
+endef
+
+# Kafka is a program in Java, and in no package index of Python's: its jars are gathered once for each version that the
+# pom names, outside of the repository. Leaves their folder in $kafka; empty where a broker from outside is given.
+define kafka
+if [ -n "$$KAFKA_BOOTSTRAP" ]; then \
+	kafka=; \
+else \
+	cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/roost"; \
+	version=$$(sed -n 's,.*<kafka.version>\(.*\)</kafka.version>.*,\1,p' $(KAFKA_POM)); \
+	kafka="$$cache/kafka-$$version"; \
+	if ! java -version > /dev/null 2>&1; then \
+		echo "Apache Kafka runs on Java 17 or newer, and there is no java here: install one, or set KAFKA_BOOTSTRAP to a broker for tests." >&2; \
+		exit 1; \
+	fi; \
+	if [ ! -d "$$kafka" ]; then \
+		if ! command -v mvn >/dev/null; then \
+			echo "Apache Kafka is gathered with Maven, and there is no mvn here: install it, or set KAFKA_BOOTSTRAP to a broker for tests." >&2; \
+			exit 1; \
+		fi; \
+		echo "Gathering Apache Kafka $$version into $$cache (a minute and 40 MB, once)"; \
+		mkdir -p build "$$cache"; \
+		mvn -q -B -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$$kafka.$$$$" \
+			> build/kafka.log 2>&1 && mv "$$kafka.$$$$" "$$kafka" || { \
+			rm -rf "$$kafka.$$$$"; \
+			tail -n 15 build/kafka.log >&2; \
+			echo "Maven could not gather Apache Kafka: check the network, the proxy and Maven's settings, then run make again; its whole log is in build/kafka.log." >&2; \
+			exit 1; \
+		}; \
+	fi; \
 fi
 endef
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
+from .hearsay import listen
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -103,7 +103,7 @@ class KafkaAccess:
 
     def client_options(self) -> dict[str, Any]:
         """What every client of aiokafka is given. Raises SettingsError."""
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it logs it raises, too, or it mends by itself
+        listen()
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap.split(","),
             "client_id": CLIENT,

@@ -11,9 +11,9 @@ from typing import cast
 
 from ..errors import RoostError, ServerUnavailable
 from ..shard import Shard
-from .faults import BridgeBusy, BridgeFenced, KafkaUnavailable, explain, is_passing
+from .faults import BridgeBusy, BridgeFenced, KafkaRefused, KafkaUnavailable, explain
 from .hold import LEASE, Hold
-from .mirror import Mirror, Mirroring, Parted, Progress
+from .mirror import Mirror, Mirroring, Parted, Progress, Watch
 from .topics import Layout, settle_topics
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
@@ -110,8 +110,12 @@ class Bridge:
                 self._is_back(number)
                 self._told(events)
 
+            def slow() -> None:
+                self._is_away(number, f"Kafka at {self._how.access.bootstrap} does not answer")
+
+            watch = Watch(told, slow)
             try:
-                await Mirror(shard, hold, self._how, len(self._shards), progress, told).run()
+                await Mirror(shard, hold, self._how, len(self._shards), progress, watch).run()
             except Exception as error:
                 if progress.batches > before:
                     pause_s, begun, fences = FIRST_PAUSE_S, time.monotonic(), 0
@@ -126,7 +130,7 @@ class Bridge:
 
     async def _judge(self, error: Exception, hold: Hold, fences: int) -> RoostError | None:
         """What is waited for; None: nothing, the next session finds out. Raises what waiting does not mend."""
-        from aiokafka.errors import KafkaError
+        from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
         if isinstance(error, Parted):
             return None
@@ -140,9 +144,14 @@ class Bridge:
             return None
         if isinstance(error, ServerUnavailable | KafkaUnavailable):
             return error
-        if isinstance(error, KafkaError | OSError | TimeoutError):
+        if isinstance(error, MessageSizeTooLargeError):
+            raise KafkaRefused(
+                f"Kafka does not take a message of this size: raise message.max.bytes of the brokers ({error})"
+            ) from error
+        # A producer that is used once more after a fatal error asserts what cannot be any more.
+        if isinstance(error, KafkaError | OSError | TimeoutError | AssertionError):
             explained = explain(error, self._how.access.bootstrap)
-            if is_passing(error):
+            if isinstance(explained, KafkaUnavailable):
                 return explained
             raise explained from error
         raise error
@@ -150,10 +159,13 @@ class Bridge:
     async def _wait(self, who: object, error: RoostError, pause_s: float, begun: float) -> None:
         if self._how.once and time.monotonic() - begun > PATIENCE_ONCE_S:
             raise error
-        if who not in self._away:
-            self._away[who] = str(error)
-            self._tell(f"{error}; the flock goes on, and the mirror with it when it can")
+        self._is_away(who, str(error))
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+
+    def _is_away(self, who: object, why: str) -> None:
+        if not self._away:
+            self._tell(f"{why}; the flock goes on, and the mirror when it can")
+        self._away.setdefault(who, why)
 
     def _is_back(self, who: object) -> None:
         if self._away.pop(who, None) is not None and not self._away:

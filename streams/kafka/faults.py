@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import RoostError, SettingsError
+from .hearsay import hearsay
 
 PERMANENT = {
     "SaslAuthenticationFailed": "refuses the user or the password",
@@ -55,15 +56,21 @@ def explain(error: BaseException, where: str) -> RoostError:
         name = type(cause).__name__
         if name in PERMANENT:
             return KafkaRefused(f"Kafka at {where} {PERMANENT[name]} ({_short(cause)})")
-    for cause in _causes(error):
-        if type(cause).__name__ in ("SSLCertVerificationError", "SSLError"):
-            return KafkaUnavailable(f"Kafka at {where} shows no certificate that can be trusted: {_short(cause)}")
-    return KafkaUnavailable(f"Kafka at {where} cannot be used: {_short(error)}; is it running there?")
+    said = hearsay.line
+    for name, what in PERMANENT.items():
+        if name in said:
+            return KafkaRefused(f"Kafka at {where} {what}")
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return KafkaRefused(
+            f"Kafka at {where} shows no certificate that can be trusted: name its authority by --ca or KAFKA_SSL_CAFILE"
+        )
+    return KafkaUnavailable(f"Kafka at {where} cannot be used: {_reason(error)}; is it running there?")
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether waiting may help."""
-    return not any(type(cause).__name__ in PERMANENT for cause in _causes(error))
+def _reason(error: BaseException) -> str:
+    if "bootstrap" not in str(error):
+        return _short(error)
+    return "nothing answers as Kafka does" if not hearsay.line else hearsay.line.partition(": ")[2] or hearsay.line
 
 
 def _short(error: BaseException) -> str:

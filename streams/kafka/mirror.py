@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,12 +23,14 @@ from .message import Message, message_of
 from .place import Place, Void
 from .places import read_place
 from .reader import Batch, Reader
-from .sender import Compression, Guarantee, Sender
+from .sender import TRANSACTION_S, Compression, Guarantee, Sender
 from .split import Split, find_split
 from .topics import Topics
 
 QUIET_S = 0.2
-"""A mirror that has caught up tells so at most so often."""
+"""So long after the last batch the flock is told, if no other has come that tells it."""
+SLOW_S = 5.0
+"""A batch that takes longer is spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +63,29 @@ class Progress:
     """How long the last batches took, from the first message to the commit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`told` is given how many events have just been mirrored; `slow` is called when a batch takes long."""
+
+    told: Callable[[int], None]
+    slow: Callable[[], None]
+
+
 class Mirror:
     """One session: from the fence to the first error, after which nothing of it is of use any more."""
 
-    def __init__(
-        self, shard: Shard, hold: Hold, how: Mirroring, shards: int, progress: Progress, told: Callable[[int], None]
-    ) -> None:
+    def __init__(self, shard: Shard, hold: Hold, how: Mirroring, shards: int, progress: Progress, watch: Watch) -> None:
         self._shard = shard
         self._hold = hold
         self._how = how
         self._shards = shards
         self._progress = progress
-        self._told = told
-        """Told how many events have just been mirrored."""
+        self._watch = watch
         self._contents = Contents(shard, how.topics.contents)
         self._chosen: dict[bytes, bool] = {}
         self._place = Place(shard.number, shards)
-        self._kept_at = 0.0
+        self._kept: Position | None = None
+        """What the flock has been told."""
 
     async def run(self) -> None:
         """Until what was there is mirrored, if that is all that is wanted. Raises the errors of Kafka, of the server,
@@ -100,11 +109,23 @@ class Mirror:
             await sender.stop()
 
     async def _follow(self, reader: Reader, sender: Sender) -> None:
-        while (batch := await reader.next()) is not None:
-            await self._check(batch)
-            await self._send(batch, sender)
-            if not reader.has_more and time.monotonic() - self._kept_at > QUIET_S:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                async with asyncio.timeout(None if self._kept == self._place.at else QUIET_S):
+                    batch = await reader.next()
+            except TimeoutError:  # all is mirrored, and nobody has been told
                 await self._keep()
+                continue
+            if batch is None:
+                break
+            await self._check(batch)
+            slow = loop.call_later(SLOW_S, self._watch.slow)
+            try:
+                async with asyncio.timeout(TRANSACTION_S * 0.9):
+                    await self._send(batch, sender)
+            finally:
+                slow.cancel()
         await self._keep()
 
     async def _settle_place(self, sender: Sender) -> None:
@@ -204,7 +225,7 @@ class Mirror:
         and it follows upon what was mirrored. Raises Diverged, BridgeFenced."""
         place = self._place
         standing = await self._hold.keep(place.at, place.at, batch.last)
-        self._kept_at = time.monotonic()
+        self._kept = place.at
         last = batch.last
         is_trimmed = standing.horizon is not None and last <= standing.horizon
         has_last = is_trimmed or standing.metas[1] == batch.entries[-1][1].get(b"meta", b"")
@@ -245,11 +266,11 @@ class Mirror:
         progress.batches += 1
         progress.at = place.at
         progress.seconds = [*progress.seconds[-99:], time.monotonic() - begun]
-        self._told(len(messages))
+        self._watch.told(len(messages))
 
     async def _keep(self) -> None:
         await self._hold.keep(self._place.at)
-        self._kept_at = time.monotonic()
+        self._kept = self._place.at
 
     def _takes(self, fields: dict[bytes, bytes]) -> bool:
         kind = fields.get(b"type", b"")

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from .access import KafkaAccess
+from .ends import ends_of
 from .faults import KafkaUnavailable
 from .place import Place, key_of
 from .topics import Topics
@@ -28,7 +29,7 @@ async def read_place(access: KafkaAccess, topics: Topics, shard: int) -> Place |
         async with asyncio.timeout(PATIENCE_S):
             consumer.assign([where])
             first = (await consumer.beginning_offsets([where]))[where]
-            end = (await consumer.end_offsets([where]))[where]
+            end = (await ends_of(access, [where]))[where]
             back = FEW
             while True:
                 start = max(first, end - back)

@@ -41,11 +41,6 @@ class Reader:
         self._ready: asyncio.Queue[Batch | Exception | None] = asyncio.Queue(AHEAD)
         self._task = asyncio.create_task(self._run(), name="roost bridge reader")
 
-    @property
-    def has_more(self) -> bool:
-        """Whether a batch waits already."""
-        return not self._ready.empty()
-
     async def next(self) -> Batch | None:
         """None: it was to read only what was there, and that is all. Raises ServerUnavailable, ArchiveUnusable."""
         batch = await self._ready.get()

@@ -17,7 +17,7 @@ GUARANTEES: tuple[Guarantee, ...] = ("exactly-once", "idempotent", "at-least-onc
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
 BATCH_BYTES = 384 * 1024
-TRANSACTION_S = 60
+TRANSACTION_S = 120
 """For how long Kafka leaves a transaction open of which it hears nothing."""
 REQUEST_S = 30
 STOP_S = 5
@@ -83,8 +83,7 @@ class Sender:
         """Raises what leaves open whether it has happened: the next sender's start settles it."""
         await self.flush()
         if self._is_transactional:
-            async with asyncio.timeout(2 * REQUEST_S):
-                await self._producer.commit_transaction()
+            await self._producer.commit_transaction()
 
     async def stop(self) -> None:
         """Whatever it was in is not committed."""

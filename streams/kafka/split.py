@@ -13,6 +13,7 @@ from ..log import Log
 from ..position import Position, start_of
 from ..shard import Shard
 from .access import KafkaAccess
+from .ends import ends_of
 from .faults import KafkaUnavailable
 from .message import Mirrored, NotMirrored, mirrored_of
 from .place import Place, is_void
@@ -54,7 +55,7 @@ async def find_split(access: KafkaAccess, topics: Topics, shard: Shard, place: P
         async with asyncio.timeout(PATIENCE_S):
             back_ms = 0 if is_anew else FIRST_LOOK // timedelta(milliseconds=1)
             while True:
-                found, is_all = await _newest(consumer, topics.events, partitions, place, back_ms)
+                found, is_all = await _newest(access, consumer, topics.events, partitions, place, back_ms)
                 split = None if is_anew else await _compare(shard, found)
                 if split is None and is_all:
                     return _split_at(start_of(shard.number), found)
@@ -68,7 +69,7 @@ async def find_split(access: KafkaAccess, topics: Topics, shard: Shard, place: P
 
 
 async def _newest(
-    consumer: Any, topic: str, partitions: int, place: Place, back_ms: int
+    access: KafkaAccess, consumer: Any, topic: str, partitions: int, place: Place, back_ms: int
 ) -> tuple[list[Mirrored], bool]:
     """What counts of the shard in the last so many milliseconds (0: ever), in the order of the log, and whether that
     is all there is."""
@@ -76,7 +77,7 @@ async def _newest(
 
     where = [TopicPartition(topic, number) for number in range(partitions)]
     consumer.assign(where)
-    first, end = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
+    first, end = await consumer.beginning_offsets(where), await ends_of(access, where)
     starts = dict(first)
     if back_ms:
         since = max(0, place.at.ms - back_ms)
