@@ -1,9 +1,9 @@
-"""Durations and sizes as options take them."""
+"""Durations, times and sizes as options take them."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -25,6 +25,30 @@ class Duration(click.ParamType[timedelta]):
         if match is None or float(match[1]) * _SECONDS[match[2]] > MOST.total_seconds():
             self.fail(f"{value!r} is no duration; write 7d, 12h, 30m or 45s", param, ctx)
         return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+
+
+class Moment(click.ParamType[int]):
+    """A time, as milliseconds since 1970: 2026-11-23T14:03:10Z, 14:03:10 (today), or 2h (ago). Without a zone it is
+    this machine's."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text, now = str(value).strip(), datetime.now().astimezone()
+        try:
+            if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?", text):
+                moment = datetime.fromisoformat(f"{now.date()}T{text.zfill(5) if len(text) < 5 else text}")
+            elif re.fullmatch(r"\d+(\.\d+)?\s*[a-z]+", text.lower()):
+                moment = now - Duration().convert(text, param, ctx)
+            else:
+                moment = datetime.fromisoformat(text)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is no time; write 2026-11-23T14:03:10Z, 14:03:10, or 2h for two hours ago", param, ctx
+            )
+        return int(moment.timestamp() * 1000)
 
 
 class Size(click.ParamType[int]):

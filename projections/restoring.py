@@ -7,13 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from roost.streams import NoteNotFound, Notes, Position, Reader, RoostError, Shard
+from roost.streams import Keys, NoteNotFound, Notes, Position, Reader, RoostError, Shard
+from roost.streams.client import CommandClient
+from roost.streams.durability import Durability, check
+from roost.streams.every_shard import find_shards
+from roost.streams.kafka.place import Place
 from roost.streams.restoration import Kept, Origin, Restoration, Restoring, fits, read_restored
 from roost.streams.together import together
 
 from .mirror_reading import MirrorReading
 from .rebuild import rebuild
 
+PATIENCE = timedelta(seconds=60)
 AT_ONCE = 16
 MOST_HELD = 8 * 1024 * 1024
 """Contents on their way at once, and bytes of them."""
@@ -50,6 +55,34 @@ async def find_bounds(shards: Sequence[Shard], source: str, flock: str, until_ms
         held += len([one for one in await ask("HMGET", key("meta"), "horizon", "imported") if one])
         if held or (restored is not None and restored[1]):
             raise _occupied(shard, None if restored is None else restored[0])
+    return bounds
+
+
+async def make_flock(client: CommandClient, flock: str, places: Sequence[Place], durability: Durability) -> list[Shard]:
+    """The shards of a flock that is as the mirrored one was, but for its durability. Raises SettingsError."""
+    home = Shard(client, Keys(flock), patience=PATIENCE)
+    await home.make(durability, len(places))
+    shards = await find_shards(client, flock, patience=PATIENCE)
+    for shard in shards:
+        await shard.open(home.settings)
+    return shards
+
+
+async def find_target(
+    client: CommandClient, flock: str, reading: MirrorReading, mirrored: str, durability: Durability
+) -> dict[int, str]:
+    """Up to where a restore that was cut off is to come. Raises RoostError where the flock cannot be restored there."""
+    shards = await find_shards(client, flock, patience=PATIENCE)
+    bounds = await find_bounds(shards, reading.source.name, mirrored, reading.until_ms)
+    count = len(reading.places)
+    if await shards[0].command("EXISTS", shards[0].keys.key("meta")):
+        if len(shards) != count:
+            raise RoostError(
+                f"flock {flock!r} is there already, made with another number of shards ({len(shards)}, not {count}): "
+                "take another one by --into"
+            )
+    else:
+        await check(durability, client, shards[0].keys.log, flock)
     return bounds
 
 

@@ -26,6 +26,7 @@ from roost.projections.verify import verify
 from roost.streams import Connection, Event, Keys, NoteNotFound, RoostError, ServerUnavailable, Shard, Unit
 from roost.streams import event as declare
 from roost.streams.archive.store import Store
+from roost.streams.event import pairs
 from roost.streams.every_shard import find_shards
 from roost.streams.kafka.chunk import chunks_of
 from roost.streams.kafka.spool import Spool, SpoolFull
@@ -207,7 +208,8 @@ async def open_spread(connection: Connection, name: str) -> AsyncGenerator[Flock
 
 
 def _flat(reply: Any) -> list[bytes]:
-    return list(reply.values()) if isinstance(reply, dict) else reply[1::2]
+    """The values of a hash."""
+    return list(pairs(reply).values())
 
 
 async def test_a_log_that_was_trimmed_and_archived_comes_back_whole(

@@ -85,9 +85,8 @@ async def _parts_of(shard: Shard, fields: dict[bytes, bytes]) -> list[Message]:
     if kind not in (b"note.written", b"note.forgotten"):
         return []
     data: Any = orjson.loads(fields[b"data"])
-    if not isinstance(data, dict) or not isinstance(data.get("digest"), str):
-        return []
-    content = await find_content([shard], data["digest"])
+    digest, size = str(data["digest"]), int(data["size"])
+    content = await find_content([shard], digest)
     if kind == b"note.written":
-        return [] if content is None else list(chunks_of(shard.number, data["digest"], content))
-    return [] if content is not None else list(tombstones_of(shard.number, data["digest"], data["size"]))
+        return [] if content is None else list(chunks_of(shard.number, digest, content))
+    return [] if content is not None else list(tombstones_of(shard.number, digest, size))
