@@ -67,7 +67,7 @@ class KafkaBroker:
         held = {name: _one_line(TLS / f"{name}.pem") for name in ("certificate", "key")}
         text = CONFIGURATION.format(**self._ports, data=self._home / "data", **held)
         self._file.write_text(text, "utf-8")
-        ident = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[:22]
+        ident = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[:22].replace("-", "A")
         scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
         command = self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", ident, "-c", str(self._file))
         done = subprocess.run([*command, "--add-scram", scram], capture_output=True, timeout=START_S, check=False)
