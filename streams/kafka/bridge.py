@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import cast
 
 from ..errors import RoostError, ServerUnavailable
 from ..shard import Shard
@@ -65,7 +64,7 @@ class Bridge:
                     for number, hold in enumerate(holds):
                         group.create_task(self._mirror(number, hold), name=f"roost mirror {number}")
             except BaseExceptionGroup as failed:
-                raise _first(cast("BaseExceptionGroup[BaseException]", failed)) from None
+                raise _first(failed) from None
         finally:
             for hold in holds:
                 await hold.release()
@@ -173,5 +172,4 @@ class Bridge:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return group.exceptions[0]  # tasks of one group, and none of them has another

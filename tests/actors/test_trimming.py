@@ -150,7 +150,7 @@ async def test_whatever_a_flock_does_between_trims_is_found_again(flock: Flock, 
     await wait_until(have_gone, timeout=10)
     before = await raw(flock.shard)
     await archive(flock.shard, store)
-    assert await raw(flock.shard) == before
+    assert (await raw(flock.shard))[: len(before)] == before  # the sweeper may tell of a note meanwhile
     await life.check()
     await life.once()
     verdict = await verify([flock.shard], content=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ async def mirror(flock: Flock, how: Mirroring, **options: Any) -> Bridge:
 
 
 @asynccontextmanager
-async def mirroring(flock: Flock, how: Mirroring, **options: Any) -> AsyncIterator[Bridge]:
+async def mirroring(flock: Flock, how: Mirroring, **options: Any) -> AsyncGenerator[Bridge]:
     """As long as the block runs."""
     bridge = Bridge([flock.shard], replace(how, once=False), **options)
     running = asyncio.create_task(bridge.run())

@@ -114,9 +114,8 @@ class KafkaBroker:
         return self._home / "kafka.properties"
 
     def _java(self, *arguments: str) -> list[str]:
-        alone = (
-            ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        )  # or a killed test leaves it behind
+        # Or tests that are killed would leave it behind.
+        alone = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         return [*alone, "java", *HEAP, "-cp", f"{self._jars}/*", *arguments]
 
     async def _answers(self) -> bool:
