@@ -144,11 +144,21 @@ async def _mirror(
 async def _until_signal(made: Bridge) -> None:
     """Run it until it ends, or somebody wants it to."""
     running = asyncio.create_task(made.run(), name="roost bridge")
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, running.cancel)
+    loop.set_exception_handler(_tell_lost)
     await asyncio.wait([running])
     if not running.cancelled():
         running.result()
+
+
+def _tell_lost(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+    """As usual, but not what Kafka's client tells futures of its own that nobody can await: it is raised, too."""
+    from aiokafka.errors import KafkaError
+
+    if not isinstance(told.get("exception"), KafkaError):
+        loop.default_exception_handler(told)
 
 
 def _tell_accepted(made: Bridge) -> None:
