@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import RoostError
 from .access import KafkaAccess
+from .ends import ends_of
 from .faults import KafkaUnavailable, explain
 from .place import Place
 from .places import read_place
@@ -98,7 +99,7 @@ class MirrorTopics:
 
         where = [TopicPartition(topic, number) for number in range(self._partitions.get(topic, 0))]
         consumer.assign(where)
-        first, end = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
+        first, end = await consumer.beginning_offsets(where), await ends_of(self._access, where)
         for one in where:
             consumer.seek(one, first[one])
         left = {one for one in where if first[one] < end[one]}
