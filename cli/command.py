@@ -29,7 +29,7 @@ class Command(click.Command):
 
 class Group(click.Group):
     """A command with commands of its own, which have the options. Theirs may stand before their name, too; without a
-    name it is `default`."""
+    name it is `default`, where there is that."""
 
     default = "list"
 
@@ -50,7 +50,10 @@ class Group(click.Group):
             if not is_value and not word.startswith("-"):
                 return [word, *args[:at], *args[at + 1 :]]
             is_value = not is_value and word in valued
-        return args if set(args) & set(self.get_help_option_names(click.Context(self))) else [self.default, *args]
+        is_help = set(args) & set(self.get_help_option_names(click.Context(self)))
+        if self.default in self.commands or is_help:
+            return args if is_help else [self.default, *args]
+        return args or ["--help"]
 
 
 def _is_flag(option: click.Parameter) -> bool:

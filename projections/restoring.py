@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from roost.streams import Keys, NoteNotFound, Notes, Position, Reader, RoostError, Shard
+from roost.streams import Keys, NoteNotFound, Notes, Position, Reader, RoostError, SettingsError, Shard
 from roost.streams.client import CommandClient
 from roost.streams.durability import Durability, check
 from roost.streams.every_shard import find_shards
@@ -82,7 +82,10 @@ async def find_target(
                 "take another one by --into"
             )
     else:
-        await check(durability, client, shards[0].keys.log, flock)
+        try:
+            await check(durability, client, shards[0].keys.log, flock)
+        except SettingsError as error:
+            raise SettingsError(f"{error}, by --durability") from error
     return bounds
 
 

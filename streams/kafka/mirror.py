@@ -14,6 +14,7 @@ import orjson
 
 from ..errors import RoostError, ServerUnavailable
 from ..position import Position, start_of
+from ..restoration import read_restored
 from ..shard import Shard
 from .access import KafkaAccess
 from .contents import Contents
@@ -157,9 +158,11 @@ class Mirror:
                 f"topic {topic} has {_patterns(place.types)}, and you ask for {_patterns(self._how.types)}: choose "
                 "another --topic-prefix for that"
             )
-        is_anew = place.epoch != standing.epoch
+        # A log that was restored is another one with the same events: it goes on where it was mirrored.
+        is_anew = place.epoch != standing.epoch and await read_restored(self._shard) is None
         if is_anew or not self._stands(place, standing):
             return await self._part(place, standing, sender, is_anew=is_anew)
+        place = replace(place, epoch=standing.epoch)
         if standing.horizon is not None and place.at < standing.horizon:
             await self._find_gap(place.at, standing.horizon)
         return place

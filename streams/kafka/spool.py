@@ -64,12 +64,13 @@ class Spool:
 
     def __init__(self, *, most_pages: int | None = None) -> None:
         """`most_pages` of 4 KiB bound the file. Raises SpoolFull."""
-        self._folder = Path(tempfile.mkdtemp(prefix="roost-restore-"))  # for this user's eyes only
+        folder = Path(tempfile.mkdtemp(prefix="roost-restore-"))  # for this user's eyes only
+        self._where = folder.parent
         self.strangers = 0
         """Messages that the bridge did not write."""
         self.unlike = 0
         """Messages that say something else of a place than another one does."""
-        self.file = sqlite3.connect(self._folder / "spool", isolation_level=None, check_same_thread=False)
+        self.file = sqlite3.connect(folder / "spool", isolation_level=None, check_same_thread=False)
         with self.writing():
             for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KB}", "temp_store=FILE"):
                 self.file.execute(f"PRAGMA {setting}")
@@ -77,10 +78,10 @@ class Spool:
                 self.file.execute(f"PRAGMA max_page_count={most_pages}")
             self.file.executescript(TABLES)
             self.file.execute("BEGIN")  # and never commit: whoever begins anew reads anew
+        shutil.rmtree(folder)  # nothing is left behind, whatever this process dies of: the file goes when it is closed
 
     def close(self) -> None:
         self.file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
     def writing(self) -> Generator[None]:
@@ -89,7 +90,7 @@ class Spool:
             yield
         except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
             raise SpoolFull(
-                f"what was read cannot be put in order in {self._folder.parent}: {error}; it takes about as much room "
+                f"what was read cannot be put in order in {self._where}: {error}; it takes about as much room "
                 "as the topics do: set TMPDIR to a directory with more"
             ) from error
 
