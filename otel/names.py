@@ -7,7 +7,7 @@ SCOPE = "roost"
 """Of the tracer, the meter and the logger."""
 
 # Spans. Some have a name behind it: `process {actor}`, `send {what}`, `receive {actor}`, `chat {model}`,
-# `fold {projection}`.
+# `fold {projection}`, `mirror {topic}`.
 RUN = "run"
 SEND = "send"
 RECEIVE = "receive"
@@ -15,6 +15,7 @@ PROCESS = "process"
 CHAT = "chat"
 EMBEDDINGS = "embeddings"
 FOLD = "fold"
+MIRROR = "mirror"
 GATHER = "gather"
 NOTE_REUSED = "note.reused"
 CREATE_MEMORY = "create_memory"

@@ -248,6 +248,13 @@ class Tracing:
         attributes: Attributes = {names.PROJECTION: projection, names.SHARD: shard, names.MESSAGES: events}
         self._start(f"{names.FOLD} {projection}", Context(), SpanKind.INTERNAL, attributes, started_ns).end()
 
+    # 7. Bridges.
+
+    def mirror(self, topic: str, shard: int, events: int, started_ns: int) -> None:
+        """A batch of events was written into a topic, up to the commit."""
+        attributes: Attributes = {names.DESTINATION: topic, names.SHARD: shard, names.MESSAGES: events}
+        self._start(f"{names.MIRROR} {topic}", Context(), SpanKind.CLIENT, attributes, started_ns).end()
+
     def _is_inside(self) -> bool:
         return trace.get_current_span().get_span_context().is_valid
 

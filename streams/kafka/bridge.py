@@ -20,6 +20,8 @@ PATIENCE_ONCE_S = 60.0
 """For how long a bridge that is to end when all is mirrored waits for a Kafka, or a server, that is away."""
 MOST_FENCES = 3
 FENCED = ("ProducerFenced", "InvalidProducerEpoch", "InvalidProducerIdMapping")
+NO_TRANSACTIONS = ("UnknownError", "UnsupportedVersionError", "IncompatibleBrokerVersion")
+"""What a broker answers that speaks of transactions without having them."""
 Tell = Callable[[str], None]
 
 
@@ -119,7 +121,7 @@ class Bridge:
                 if progress.batches > before:
                     pause_s, begun, fences = FIRST_PAUSE_S, time.monotonic(), 0
                 fences += type(error).__name__ in FENCED
-                waiting = await self._judge(error, hold, fences)
+                waiting = await self._judge(error, hold, fences, progress.at is not None)
                 if waiting is not None:
                     await self._wait(number, waiting, pause_s, begun)
                     pause_s = min(2 * pause_s, LAST_PAUSE_S)
@@ -127,7 +129,7 @@ class Bridge:
                 self._is_back(number)
                 return
 
-    async def _judge(self, error: Exception, hold: Hold, fences: int) -> RoostError | None:
+    async def _judge(self, error: Exception, hold: Hold, fences: int, has_begun: bool) -> RoostError | None:
         """What is waited for; None: nothing, the next session finds out. Raises what waiting does not mend."""
         from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
@@ -143,6 +145,11 @@ class Bridge:
             return None
         if isinstance(error, ServerUnavailable | KafkaUnavailable):
             return error
+        if type(error).__name__ in NO_TRANSACTIONS and not has_begun and self._how.guarantee != "at-least-once":
+            raise KafkaRefused(
+                f"Kafka at {self._how.access.bootstrap} does not let us begin to write {self._how.guarantee}: where it "
+                "has no transactions, take --guarantee idempotent or at-least-once"
+            ) from error
         if isinstance(error, MessageSizeTooLargeError):
             raise KafkaRefused(
                 f"Kafka does not take a message of this size: raise message.max.bytes of the brokers ({error})"

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from roost.otel import active
+
 from ..errors import RoostError, ServerUnavailable
 from ..position import Position, start_of
 from ..restoration import read_restored
@@ -237,7 +239,7 @@ class Mirror:
         raise Parted
 
     async def _send(self, batch: Batch, sender: Sender) -> None:
-        how, begun = self._how, time.monotonic()
+        how, begun, began_ns = self._how, time.monotonic(), time.time_ns()
         flock, number, mirror = self._shard.keys.flock, self._shard.number, self._place.mirror
         chosen = batch.entries if not how.types else [one for one in batch.entries if self._takes(one[1])]
         messages = [message_of(flock, number, mirror, entry, fields) for entry, fields in chosen]
@@ -269,6 +271,8 @@ class Mirror:
         progress.batches += 1
         progress.at = place.at
         progress.seconds = [*progress.seconds[-99:], time.monotonic() - begun]
+        if active.tracing is not None:
+            active.tracing.mirror(how.topics.events, number, len(messages), began_ns)
         self._watch.told(len(messages))
 
     async def _keep(self) -> None:
