@@ -25,6 +25,7 @@ def test_every_kind_of_span_is_in_the_table() -> None:
     spans = {
         names.RUN, names.SEND, names.RECEIVE, names.PROCESS, names.CHAT, names.EMBEDDINGS, names.FOLD, names.GATHER,
         names.NOTE_REUSED, names.CREATE_MEMORY, names.UPSERT_MEMORY, names.SEARCH_MEMORY, names.DELETE_MEMORY,
+        names.MIRROR,
     }  # fmt: skip
     table = PAGE[PAGE.index("## What is a span") : PAGE.index("A delivery that was tried")]
     firsts = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
