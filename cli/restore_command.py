@@ -146,4 +146,4 @@ def _tell(reading: MirrorReading, restored: Restored, into: str) -> None:
     runs = reading.open_runs
     if runs:
         named = ", ".join(runs[:MOST_RUNS]) + (", …" if len(runs) > MOST_RUNS else "")
-        tell(f"{len(runs):,} runs stood halfway ({named}): `roost resume RUN --flock {into}` goes on with one")
+        tell(f"{len(runs):,} runs stood halfway ({named}): `roost fork RUN --flock {into}` goes on from there")

@@ -15,6 +15,7 @@ from roost.actors.report import RunEnded, RunResumed, RunStarted, take_inboxes_a
 from roost.streams import Position, RoostError, Shard, decode
 from roost.streams.amounts import SHORT_ID
 from roost.streams.every_shard import find_shards
+from roost.streams.restoration import read_restored
 
 from ..failure import tell
 from ..fork.branch import load_branch
@@ -63,6 +64,7 @@ async def _resume(
         if standing.spec is not None and standing.ended is not None:  # and perhaps was killed before its inboxes went
             await take_inboxes_away(shards[0], standing.spec, standing.ended)
         spec = _resumable(standing, settings.flock)
+        await _refuse_restored(shards, standing)
         spec = replace(spec, agents=agents or spec.agents, processes=processes or spec.processes)
         order = order_of(spec, settings, spool, common.verbose)
         await order.make_model().close()  # a model that cannot be used is said now
@@ -93,6 +95,19 @@ async def _stand(shards: list[Shard], run: str) -> Standing:
                 case _:
                     continue
     return standing
+
+
+async def _refuse_restored(shards: list[Shard], standing: Standing) -> None:
+    """Of a run that stood halfway where its flock was lost, nobody has what was to be done next. Raises RoostError."""
+    if standing.before is None:
+        return
+    restored = await read_restored(shards[standing.before.shard])
+    if restored is not None and standing.before < Position.parse(restored[0].at, shard=standing.before.shard):
+        run = standing.run[:SHORT_ID]
+        raise RoostError(
+            f"run {run} stood halfway when its flock was restored, and what its actors had still to do was in no log: "
+            f"`roost fork {run}` finds that out and goes on in a new run"
+        )
 
 
 def _named(documents: tuple[str, ...]) -> str:
