@@ -55,7 +55,7 @@ KINDS = {
     "refold": "hash per rebuild of inline projections: its checkpoint, how far it is",
     "fresh": "what such a rebuild has folded, until it takes the place of what is served",
     "marks": "hash: what reads the log beside projections, an archive or a bridge -> the entry that it has come to",
-    "last": "hash: subject whose last event says how things stand, an effect -> that event, when it has been trimmed",
+    "last": "hash: subject whose last event says how it stands, an effect, a topic -> that event, once it was trimmed",
     "views": "hash: '<projection>/<version>' -> how far it has come; '<projection>' -> the version that is read",
     "view": "hash per projection and version: key of a row -> JSON",
     "order": "sorted set per projection and version: keys of its rows, in their order",

@@ -50,6 +50,10 @@ class MirrorGap(RoostError):
     """Events between what Kafka has and what the log still has are gone."""
 
 
+class MissingRecords(RoostError):
+    """Records that were to be taken in are not in Kafka any more."""
+
+
 def explain(error: BaseException, where: str) -> RoostError:
     """An error of aiokafka, or of the network, as one of ours; `where` names the brokers."""
     for cause in _causes(error):

@@ -66,7 +66,7 @@ for _, event in ipairs(page) do
       redis.call('HDEL', K.expired, id)
       unname_blob(digest)
     end
-  elseif string.sub(subject or '', 1, 7) == 'effect/' then
+  elseif kind == 'records.ingested' or string.sub(subject or '', 1, 7) == 'effect/' then
     local _, newest = version_of(subject)
     if newest == event[1] then
       redis.call('HSET', K.last, subject, cjson.encode(event))

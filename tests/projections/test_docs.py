@@ -97,6 +97,9 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
             assert event.cause == event.data["event"]
         elif event.type.startswith("effect."):
             assert event.subject == f"effect/{event.data['key']}"
+        elif event.type.startswith(("record.", "records.")):
+            assert event.subject == f"topic/{event.data['topic']}/{event.data['partition']}"
+            assert event.actor == f"kafka/{event.data['topic']}"
         elif event.type == "model.used":
             assert event.subject == f"model/{event.data['model']}"
         elif event.type.startswith(("timer.", "circuit.")):

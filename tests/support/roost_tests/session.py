@@ -23,9 +23,11 @@ from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Unit
 from roost.streams.archive.store import Store
 from roost.streams.dead import Release
 from roost.streams.declaration import event
+from roost.streams.kafka.ingest.ingest import Ingesting, ingest
 from roost.streams.permits import ModelLimits
 from roost.streams.refold import Refold
 from roost_tests.spans import traced
+from roost_tests.topic import Topic, TopicSource
 from roost_tests.waiting import wait_until
 
 PAGE = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
@@ -190,6 +192,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         await _set_timers(session)
         await _limit_models(session)
         await _have_effects(session)
+        await _ingest(session)
         await flock.writer.write(Unit().receive(1, "", "0-1/a").send(1, 1, b"[]\n"))  # as with a second shard
         await _report(session, place)
         for each in (flock, other, aside):
@@ -357,6 +360,16 @@ async def _have_effects(session: Session) -> None:
             return "effect.done" in [event.type async for event in flock.log.read() if event.subject == "effect/owl"]
 
         await wait_until(paid)
+
+
+async def _ingest(session: Session) -> None:
+    """Eggs that others order, one of them in vain, and some that nobody will ever see."""
+    topic, once = Topic("eggs"), Ingesting(once=True, accept_gap=True)
+    for value in (b"{}", b"a broken egg", b"{}", b"{}"):
+        topic.add(value, ce_type="test.egg_ordered")
+        topic.first[0] = {4: 3}.get(len(topic.parts[0]), 0)
+        if len(topic.parts[0]) != 3:
+            await ingest([session.flock.shard], TopicSource(topic), once)
 
 
 async def _report(session: Session, place: Path) -> None:
