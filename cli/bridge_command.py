@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ def bridge() -> None:
 @click.option(
     "--types", metavar="PATTERN", multiple=True, help="Only events of such types (`note.*`); may be repeated."
 )
-@click.option("--once", is_flag=True, help="End when all that is there has been mirrored.")
+@click.option("--once", is_flag=True, help="End when all that is there has been mirrored, or taken in.")
 @click.option("--standby", is_flag=True, help="Wait while another process mirrors this flock, then go on for it.")
 @click.option("--accept-divergence", "accept", is_flag=True,
               help="Go on although the log has lost events that Kafka has, in a new epoch of the topic.")  # fmt: skip
@@ -60,12 +59,19 @@ def bridge() -> None:
               help="Of topics that are made [default: 3, or as many as there are brokers].")  # fmt: skip
 @click.option("--retention", type=Duration(), metavar="TIME",
               help="For how long Kafka keeps events [default: for good].")  # fmt: skip
+@click.option("--ingest", metavar="TOPIC",
+              help="Mirror nothing: take that topic's CloudEvents into the flock, each exactly once.")  # fmt: skip
+@click.option("--from-end", is_flag=True, help="Of a topic that is new to the flock only what comes from now on.")
+@click.option("--stop-at-refused", is_flag=True,
+              help="End at a record that cannot be an event, instead of telling it in the log.")  # fmt: skip
+@click.option("--accept-gap", is_flag=True, help="Go on although Kafka has not all records any more.")
 @common_options(json=True, traced=True)
 def kafka(common: Common, access: KafkaAccess, **given: Any) -> int:
     """Mirror a flock's events into Kafka as CloudEvents, each exactly once, until Ctrl-C.
 
     It goes on where the last one ended, whatever it ended of. The log keeps what has not been mirrored yet. What is in
-    Kafka comes back by `roost restore kafka`.
+    Kafka comes back by `roost restore kafka`. With --ingest it is the other way round: what others write into a topic
+    becomes events, and work for agents.
     """
     return asyncio.run(_kafka(common, access, given))
 
@@ -75,6 +81,9 @@ async def _kafka(common: Common, access: KafkaAccess, given: dict[str, Any]) -> 
     from roost.streams.every_shard import find_shards
     from roost.streams.kafka.topics import Topics
 
+    from .ingesting import check_ingest, ingest_topic
+
+    check_ingest(given)
     settings = common.settings()
     topics = Topics(given["prefix"], settings.flock)
     async with common.connect(settings) as connection:
@@ -85,6 +94,8 @@ async def _kafka(common: Common, access: KafkaAccess, given: dict[str, Any]) -> 
             await shard.open()
         if given["drop"]:
             return await _drop(shards, topics)
+        if given["ingest"]:
+            return await ingest_topic(common, access, settings, shards, given)
         return await _mirror(common, access, shards, topics, given)
 
 
@@ -108,6 +119,7 @@ async def _mirror(
 
     from .failure import tell
     from .reading_progress import show_reading
+    from .until_signal import until_signal
 
     how = Mirroring(
         access, topics, given["guarantee"], given["compression"], tuple(given["types"]), given["once"], given["accept"]
@@ -134,31 +146,11 @@ async def _mirror(
 
         made = Bridge(shards, how, layout=layout, standby=given["standby"], tell=tell, told=told)
         try:
-            await _until_signal(made)
+            await until_signal(made.run(), "roost bridge")
         finally:
             _tell_accepted(made)
     _show(common, made, how)
     return 0
-
-
-async def _until_signal(made: Bridge) -> None:
-    """Run it until it ends, or somebody wants it to."""
-    running = asyncio.create_task(made.run(), name="roost bridge")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
-    loop.set_exception_handler(_tell_lost)
-    await asyncio.wait([running])
-    if not running.cancelled():
-        running.result()
-
-
-def _tell_lost(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
-    """As usual, but not what Kafka's client tells futures of its own that nobody can await: it is raised, too."""
-    from aiokafka.errors import KafkaError
-
-    if not isinstance(told.get("exception"), KafkaError):
-        loop.default_exception_handler(told)
 
 
 def _tell_accepted(made: Bridge) -> None:

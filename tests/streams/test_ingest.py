@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from roost.streams.kafka.ingest.batch import RecordRefused
 from roost.streams.kafka.ingest.bookmark import find_bookmark
 from roost.streams.kafka.ingest.cloudevent import OwnMirror
 from roost.streams.kafka.ingest.ingest import Ingested, Ingesting, ingest
+from roost.streams.kafka.ingest.record import Record
 from roost.streams.placement import Placement
 from roost.streams.unit import Unit
 
@@ -42,7 +43,9 @@ async def take_all(core: Core, topic: Topic, how: Ingesting = ONCE) -> Ingested:
 
 
 @asynccontextmanager
-async def ingesting(core: Core, topic: Topic, how: Ingesting = QUICK, **more: Any) -> AsyncIterator[asyncio.Task[None]]:
+async def ingesting(
+    core: Core, topic: Topic, how: Ingesting = QUICK, **more: Any
+) -> AsyncGenerator[asyncio.Task[None]]:
     """One that runs until the block ends."""
     task = asyncio.create_task(ingest([core.shard], TopicSource(topic), how, **more))
     try:
@@ -255,7 +258,7 @@ async def test_records_that_leave_while_it_waits_are_missed_too(core: Core) -> N
     ("change", "why"),
     [
         ({"cluster": "c2"}, "it was read in the Kafka cluster c1, and this is the cluster c2"),
-        ({"parts": [[]]}, "Kafka has it only up to offset 0, and 2 comes next: it was made anew"),
+        ({"parts": [list[Record]()]}, "Kafka has it only up to offset 0, and 2 comes next: it was made anew"),
     ],
 )
 async def test_another_topic_of_that_name_is_not_taken_for_the_same(

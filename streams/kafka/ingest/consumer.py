@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..access import KafkaAccess
+from ..ends import ends_of
 from ..faults import KafkaRefused
 from .record import Bounds, Record, Taken
 
@@ -80,6 +81,10 @@ class KafkaSource:
         where = [self._at(partition) for partition in partitions]
         first, end = await self._consumer.beginning_offsets(where), await self._consumer.end_offsets(where)
         return {one.partition: Bounds(first[one], end[one]) for one in where}
+
+    async def ends(self, partitions: frozenset[int]) -> dict[int, int]:
+        found = await ends_of(self._access, [self._at(partition) for partition in partitions])
+        return {one.partition: end for one, end in found.items()}
 
     def seek(self, partition: int, offset: int) -> None:
         self._consumer.seek(self._at(partition), offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,12 +15,14 @@ from ...placement import Placement
 from ...shard import Shard
 from ...spreading import SpreadingWriter
 from ...writer import Writer
-from ..faults import KafkaUnavailable, explain, is_passing
+from ..faults import KafkaUnavailable, explain
 from .bookmark import Place
 from .partition import Overtaken, Partition, Progress
 from .record import Bounds, Source
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
+PATIENCE_ONCE_S = 60.0
+"""For how long one that is to end waits for a Kafka, or a server, that is away."""
 LOOK_S = 10.0
 """Between looks whether Kafka answers, and whether the topic has more partitions."""
 LOOKS_AT_END = 5
@@ -95,15 +98,17 @@ class _Ingest:
 
     async def run(self) -> None:
         """Sessions, one after the other."""
-        pause_s = self._how.pause_s
+        pause_s, begun = self._how.pause_s, time.monotonic()
         while True:
             before = self._progress.records
             try:
                 await self._session()
             except Exception as error:
                 if self._progress.records > before:
-                    pause_s = self._how.pause_s
+                    pause_s, begun = self._how.pause_s, time.monotonic()
                 waiting = self._judge(error)
+                if waiting is not None and self._how.once and time.monotonic() - begun > PATIENCE_ONCE_S:
+                    raise waiting from None
                 if waiting is not None and not self._is_away:
                     self._tell(f"{waiting}; what is in the topic waits, and is taken in when it can be")
                     self._is_away = True
@@ -133,7 +138,7 @@ class _Ingest:
         }
         await source.assign(starts)
         # 2. Each by itself: one that waits for a full inbox keeps none up.
-        untils = {number: bounds[number].end if how.once else None for number in parts}
+        untils = await source.ends(numbers) if how.once else dict.fromkeys(numbers)
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(self._watch(numbers), name="roost ingest watch")
@@ -191,7 +196,7 @@ class _Ingest:
         is_kafkas = any(kind.__name__ == "KafkaError" for kind in type(error).__mro__)
         if is_kafkas or isinstance(error, OSError | TimeoutError):
             explained = explain(error, self._source.where)
-            if is_passing(error):
+            if isinstance(explained, KafkaUnavailable):
                 return explained
             raise explained from error
         raise error

@@ -80,6 +80,9 @@ class TopicSource:
         self._see()
         return {one: Bounds(self._of.first.get(one, 0), len(self._of.parts[one])) for one in partitions}
 
+    async def ends(self, partitions: frozenset[int]) -> dict[int, int]:
+        return {one: len(self._of.parts[one]) for one in partitions}
+
     def seek(self, partition: int, offset: int) -> None:
         self._at[partition] = offset
 
