@@ -42,9 +42,9 @@ class Contents:
         wanted: dict[str, int] = {}
         for _, fields in entries:
             kind = fields.get(b"type")
-            if kind == b"note.written" and (named := _named_in(fields)) and named[0] not in self._known:
+            if kind == b"note.written" and (named := named_in(fields)) and named[0] not in self._known:
                 wanted[named[0]] = named[1]
-            elif kind == b"note.forgotten" and (named := _named_in(fields)) and await self._forget(named, sender):
+            elif kind == b"note.forgotten" and (named := named_in(fields)) and await self._forget(named, sender):
                 wanted.pop(named[0], None)
         small = [digest for digest, size in wanted.items() if size <= SMALL]
         for start in range(0, len(small), AT_ONCE):
@@ -104,7 +104,7 @@ class Contents:
         return True
 
 
-def _named_in(fields: dict[bytes, bytes]) -> Named | None:
+def named_in(fields: dict[bytes, bytes]) -> Named | None:
     """The content that an event names."""
     try:
         data: Any = orjson.loads(fields[b"data"])

@@ -134,7 +134,7 @@ class Mirror:
     async def _settle_place(self, sender: Sender) -> None:
         how, shard = self._how, self._shard
         found = await read_place(how.access, how.topics, shard.number)
-        standing = await self._hold.keep(None if found is None else found.at, *([] if found is None else [found.at]))
+        standing = await self._hold.keep(None, *([] if found is None else [found.at]))
         if found is None:
             self._progress.new_topic = True
             if standing.horizon is not None:
@@ -146,6 +146,7 @@ class Mirror:
             place = await self._compared(found, standing, sender)
         self._place = place
         self._progress.at, self._progress.mirror = place.at, place.mirror
+        await self._keep()  # only now: what is mirrored of another history says nothing of this one
 
     async def _compared(self, place: Place, standing: Standing, sender: Sender) -> Place:
         """The place to go on from. Raises Diverged, MirrorGap, BridgeFenced, RoostError."""
@@ -216,7 +217,6 @@ class Mirror:
         await sender.add(how.topics.positions, _message(settled), self._shard.number)
         await sender.commit()
         self._progress.accepted = split
-        await self._hold.keep(settled.at)
         return settled
 
     async def _id_at(self, position: Position) -> str:

@@ -43,6 +43,33 @@ async def read_place(access: KafkaAccess, topics: Topics, shard: int) -> Place |
         await consumer.stop()
 
 
+async def has_records(access: KafkaAccess, topic: str, partitions: int) -> bool:
+    """Whether anything that was committed stands in a topic. Raises KafkaUnavailable, aiokafka's errors."""
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    where = [TopicPartition(topic, number) for number in range(partitions)]
+    consumer: Any = AIOKafkaConsumer(
+        **access.client_options(), group_id=None, enable_auto_commit=False, isolation_level="read_committed"
+    )
+    await consumer.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            consumer.assign(where)
+            first, end = await consumer.beginning_offsets(where), await ends_of(access, where)
+            left = [one for one in where if first[one] < end[one]]
+            for one in left:
+                consumer.seek(one, first[one])
+            while left:
+                if await consumer.getmany(*left, timeout_ms=500, max_records=1):
+                    return True
+                left = [one for one in left if await consumer.position(one) < end[one]]
+            return False
+    except TimeoutError:
+        raise KafkaUnavailable(f"topic {topic} cannot be read in {PATIENCE_S} s") from None
+    finally:
+        await consumer.stop()
+
+
 async def _last_in(consumer: Any, where: Any, start: int, end: int, key: bytes) -> bytes | None:
     """The last value of a key among what was committed from `start` up to `end`."""
     found: bytes | None = None

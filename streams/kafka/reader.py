@@ -15,20 +15,21 @@ from ..patience import explain
 from ..position import Position
 from ..shard import Shard
 from ..unavailable import FAILURES
+from .contents import named_in
 
 MAX_EVENTS = 2_000
 MAX_BYTES = 8 * 1024 * 1024
+"""Of a batch's events and of the contents that they name; one that is larger comes by itself."""
 AHEAD = 2
 BLOCK_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries of the log in order, with their fields. `is_last`: there was nothing behind them when they were read."""
+    """Entries of the log in order, with their fields, and the position of the last."""
 
     entries: list[tuple[bytes, dict[bytes, bytes]]]
     last: Position
-    is_last: bool
 
 
 class Reader:
@@ -78,15 +79,15 @@ class Reader:
                 for entry, flat in page:
                     fields = pairs(flat)
                     entries.append((entry, fields))
-                    size += sum(map(len, fields.values()))
-                if len(entries) >= MAX_EVENTS or size >= MAX_BYTES:
-                    yield self._batch(entries, is_last=False)
-                    entries, size = [], 0
+                    size += sum(map(len, fields.values())) + _size_named_in(fields)
+                    if len(entries) >= MAX_EVENTS or size >= MAX_BYTES:
+                        yield self._batch(entries)
+                        entries, size = [], 0
         if entries:
-            yield self._batch(entries, is_last=True)
+            yield self._batch(entries)
 
-    def _batch(self, entries: list[tuple[bytes, dict[bytes, bytes]]], *, is_last: bool) -> Batch:
-        return Batch(entries, Position.parse(entries[-1][0].decode(), shard=self._shard.number), is_last)
+    def _batch(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Batch:
+        return Batch(entries, Position.parse(entries[-1][0].decode(), shard=self._shard.number))
 
     async def _news(self, after: Position) -> None:
         """Wait until there is something behind it, or for a moment."""
@@ -104,3 +105,11 @@ class Reader:
             await cast(CommandClient, self._shard.client).execute_command(*command)
         except FAILURES as error:
             raise explain(cast(Exception, error)) from error
+
+
+def _size_named_in(fields: dict[bytes, bytes]) -> int:
+    """Bytes of content that go with an event."""
+    if fields.get(b"type") != b"note.written":
+        return 0
+    named = named_in(fields)
+    return 0 if named is None else named[1]

@@ -46,6 +46,7 @@ class Sender:
         self._partitions: dict[str, int] = {}
         self._open: dict[tuple[str, int], Any] = {}
         self._sent: list[asyncio.Future[Any]] = []
+        self._has_begun = False
         self.bytes = 0
         """Of all messages so far, before compression."""
 
@@ -56,6 +57,7 @@ class Sender:
     async def begin(self) -> None:
         if self._is_transactional:
             await self._producer.begin_transaction()
+            self._has_begun = True
 
     async def add(self, topic: str, message: Message, partition: int | None = None) -> None:
         """Of one key, in order. Waits while too much is on its way."""
@@ -84,11 +86,16 @@ class Sender:
         await self.flush()
         if self._is_transactional:
             await self._producer.commit_transaction()
+            self._has_begun = False
 
     async def stop(self) -> None:
         """Whatever it was in is not committed."""
         for future in self._sent:
             future.cancel()
+        if self._has_begun:
+            with suppress(Exception):  # or readers of what is committed wait until Kafka does it
+                async with asyncio.timeout(STOP_S):
+                    await self._producer.abort_transaction()
         with suppress(Exception):  # it may be broken in any way, and is of no use any more
             async with asyncio.timeout(STOP_S):
                 await self._producer.stop()

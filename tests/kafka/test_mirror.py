@@ -364,6 +364,32 @@ async def test_topics_that_would_lose_events_are_refused(flock: Flock, how: Mirr
     await assert_mirrored(how.access, topics, flock.shard)
 
 
+async def test_events_of_which_nothing_says_how_far_they_go_are_not_added_to(
+    flock: Flock, how: Mirroring, topics: Topics
+) -> None:
+    await fell(flock, 10)
+    await mirror(flock, how)
+    admin: Any = AIOKafkaAdminClient(**how.access.client_options())
+    await admin.start()
+    await admin.delete_topics([topics.positions])
+    await admin.close()
+    await asyncio.sleep(1)
+    with pytest.raises(UnfitTopic, match="says of none how far they go"):
+        await mirror(flock, how)
+    assert len(await mirrored_in(how.access, topics)) == 10
+
+
+async def test_contents_beyond_what_one_transaction_takes_go_with_several(
+    flock: Flock, how: Mirroring, topics: Topics
+) -> None:
+    for number in range(5):
+        await flock.memory.put(bytes([number]) * 3_000_000)
+    bridge = await mirror(flock, how)
+    assert bridge.progress[0].batches == 2
+    assert len(await contents_in(how.access, topics)) == 5
+    await assert_mirrored(how.access, topics, flock.shard)
+
+
 async def test_more_copies_than_there_are_brokers_is_an_error_and_no_endless_wait(flock: Flock, how: Mirroring) -> None:
     await fell(flock, 1)
     with pytest.raises(KafkaRefused, match=r"does not make the topic|too few brokers"):
