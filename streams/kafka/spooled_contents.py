@@ -94,7 +94,7 @@ class SpooledContents:
 
     def faults(self, shard: int) -> Iterator[Fault]:
         """Each is read once, to find out."""
-        for digest in list(self.digests(shard)):
+        for digest in self.digests(shard):
             found = self.content(shard, digest)
             if isinstance(found, Fault):
                 yield found
