@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -386,6 +387,21 @@ async def test_a_restore_that_is_cut_off_anywhere_is_ended_by_the_same_again(
     assert (await verify(target, content=True)).is_clean
     with pytest.raises(RoostError, match=r"was restored from .* already"):
         await bring_back(messages, target)
+
+
+async def test_two_at_once_do_no_harm(connection: Connection, flock_name: str) -> None:
+    origin = await make(connection, flock_name)
+    async with open_core(connection, flock_name) as core:
+        for n in range(900):
+            await core.append(happened(f"a/{n % 9}"))
+        await core.put(b"kept", key="k")
+    messages = await mirror_of(origin)
+    targets = [await make(connection, f"{flock_name}-back") for _ in range(2)]
+    came = await asyncio.gather(*[bring_back(messages, one) for one in targets], return_exceptions=True)
+    assert [one for one in came if isinstance(one, Restored)]
+    assert all(isinstance(one, Restored) or "already" in str(one) for one in came), came
+    assert await read_logs(targets[0]) == await read_logs(origin)
+    assert (await verify(targets[0], content=True)).is_clean
 
 
 async def test_somebody_who_writes_meanwhile_ends_it(connection: Connection, flock_name: str) -> None:
