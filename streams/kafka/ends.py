@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from .access import KafkaAccess
+from .closing import close_quietly
 
 
 async def ends_of(access: KafkaAccess, partitions: Collection[Any]) -> dict[Any, int]:
@@ -22,5 +23,5 @@ async def ends_of(access: KafkaAccess, partitions: Collection[Any]) -> dict[Any,
     try:
         ends: dict[Any, int] = await consumer.end_offsets(list(partitions))
     finally:
-        await consumer.stop()
+        await close_quietly(consumer.stop())
     return ends

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import RoostError
 from .access import KafkaAccess
+from .closing import close_quietly
 from .ends import ends_of
 from .faults import KafkaUnavailable, explain
 from .place import Place
@@ -92,7 +93,7 @@ class MirrorTopics:
         except Exception as error:
             raise self._explained(error) from error
         finally:
-            await consumer.stop()
+            await close_quietly(consumer.stop())
 
     async def _pages_of(self, consumer: Any, topic: str) -> AsyncGenerator[Sequence[Record]]:
         from aiokafka import TopicPartition

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from .access import KafkaAccess
+from .closing import close_quietly
 from .ends import ends_of
 from .faults import KafkaUnavailable
 from .place import Place, key_of
@@ -40,7 +41,7 @@ async def read_place(access: KafkaAccess, topics: Topics, shard: int) -> Place |
     except TimeoutError:
         raise KafkaUnavailable(f"topic {topics.positions} cannot be read in {PATIENCE_S} s") from None
     finally:
-        await consumer.stop()
+        await close_quietly(consumer.stop())
 
 
 async def has_records(access: KafkaAccess, topic: str, partitions: int) -> bool:
@@ -67,7 +68,7 @@ async def has_records(access: KafkaAccess, topic: str, partitions: int) -> bool:
     except TimeoutError:
         raise KafkaUnavailable(f"topic {topic} cannot be read in {PATIENCE_S} s") from None
     finally:
-        await consumer.stop()
+        await close_quietly(consumer.stop())
 
 
 async def _last_in(consumer: Any, where: Any, start: int, end: int, key: bytes) -> bytes | None:

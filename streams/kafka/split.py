@@ -13,6 +13,7 @@ from ..log import Log
 from ..position import Position, start_of
 from ..shard import Shard
 from .access import KafkaAccess
+from .closing import close_quietly
 from .ends import ends_of
 from .faults import KafkaUnavailable
 from .message import Mirrored, NotMirrored, mirrored_of
@@ -65,7 +66,7 @@ async def find_split(access: KafkaAccess, topics: Topics, shard: Shard, place: P
     except TimeoutError:
         raise KafkaUnavailable(f"topic {topics.events} cannot be read in {PATIENCE_S} s") from None
     finally:
-        await consumer.stop()
+        await close_quietly(consumer.stop())
 
 
 async def _newest(

@@ -18,6 +18,7 @@ from roost_tests.waiting import wait_until
 
 from roost.streams import Connection, Event, Keys, Log, RoostError, Shard
 from roost.streams.connection import connect
+from roost.streams.kafka.closing import close_quietly
 from roost.streams.kafka.faults import KafkaRefused, MissingRecords
 from roost.streams.kafka.ingest.batch import RecordRefused
 from roost.streams.kafka.ingest.bookmark import find_bookmark
@@ -393,3 +394,13 @@ async def test_in_a_flock_with_several_shards_each_event_comes_to_its_own(
             on_the_way += sum(fields[b"unit"].count(b'"order.placed"') for _, fields in boxes)
     assert here + on_the_way == 60
     assert on_the_way > 0
+
+
+async def test_a_client_that_is_cancelled_while_it_is_closed_cancels_nobody_else() -> None:
+    async def close() -> None:
+        raise asyncio.CancelledError
+
+    await close_quietly(close())
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()

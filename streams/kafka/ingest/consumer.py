@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
 from typing import Any
 
 from ..access import KafkaAccess
+from ..closing import close_quietly
 from ..ends import ends_of
-from ..faults import KafkaRefused
+from ..faults import KafkaRefused, KafkaUnavailable
 from .record import Bounds, Record, Taken
 
 FETCH_BYTES = 1024 * 1024
@@ -15,6 +16,8 @@ FETCH_BYTES = 1024 * 1024
 FETCH_BYTES_IN_ALL = 16 * 1024 * 1024
 REQUEST_MS = 15_000
 NO_ERROR = 0
+LOOKS, LOOK_S = 5, 0.4
+"""For a topic that is not there, before that is believed."""
 IS_PASSING = (5, 9)
 """Codes of a partition or a topic that has no leader, or too few copies, just now."""
 
@@ -27,6 +30,7 @@ class KafkaSource:
         self._topic = topic
         self._consumer: Any = None
         self._admin: Any = None
+        self._was_there = False
 
     @property
     def topic(self) -> str:
@@ -56,21 +60,27 @@ class KafkaSource:
         await self._consumer.start()
 
     async def close(self) -> None:
-        for client in (self._consumer, self._admin):
-            if client is not None:
-                with suppress(Exception):  # it may be broken in any way, and is of no use any more
-                    await (client.stop() if client is self._consumer else client.close())
+        consumer, admin = self._consumer, self._admin
         self._consumer = self._admin = None
+        if consumer is not None:
+            await close_quietly(consumer.stop())
+        if admin is not None:
+            await close_quietly(admin.close())
 
     async def cluster(self) -> str:
         return str((await self._admin.describe_cluster()).get("cluster_id") or "")
 
     async def partitions(self) -> frozenset[int]:
-        (told,) = await self._admin.describe_topics([self._topic])
-        code = told["error_code"]
-        if code != NO_ERROR and code not in IS_PASSING:
-            raise KafkaRefused(f"Kafka at {self.where} has no topic {self._topic!r}: make it first, or see its name")
-        return frozenset(int(one["partition"]) for one in told["partitions"])
+        for _ in range(LOOKS):
+            (told,) = await self._admin.describe_topics([self._topic])
+            code = told["error_code"]
+            if code == NO_ERROR or code in IS_PASSING:
+                self._was_there = True
+                return frozenset(int(one["partition"]) for one in told["partitions"])
+            if self._was_there:  # a broker that has just begun may not know its topics yet
+                raise KafkaUnavailable(f"Kafka at {self.where} does not know the topic {self._topic!r} any more")
+            await asyncio.sleep(LOOK_S)
+        raise KafkaRefused(f"Kafka at {self.where} has no topic {self._topic!r}: make it first, or see its name")
 
     async def assign(self, starts: dict[int, int]) -> None:
         self._consumer.assign([self._at(partition) for partition in starts])

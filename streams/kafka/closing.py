@@ -1,0 +1,18 @@
+"""Ending a client of aiokafka's, however broken it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+PATIENCE_S = 5.0
+
+
+async def close_quietly(closing: Coroutine[Any, Any, Any]) -> None:
+    """Whatever that raises is of no use any more. In a task of its own: a consumer that fetches while it is stopped
+    raises the cancellation of its own tasks, which would be taken for that of whoever stops it."""
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait([task], timeout=PATIENCE_S)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
