@@ -15,7 +15,7 @@ KAFKA_POM := tests/kafka/program/pom.xml
 AGAIN = echo "== what has failed, once more and alone" && $(BIN)/pytest --last-failed --last-failed-no-failures none --session-timeout=300 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dash bench test test-all test-servers chaos test-local-model test-archive test-jaeger test-kafka test-node browser check lint types rooms wheel-test format wheel lock clean
+.PHONY: help demo dash bench test test-all test-servers chaos test-local-model test-archive test-jaeger test-kafka bench-kafka test-node browser check lint types rooms wheel-test format wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -58,6 +58,9 @@ test-jaeger: .venv/.test ## traces as Jaeger keeps and finds them; builds it wit
 
 test-kafka: .venv/.test ## the mirror in a real Apache Kafka, and the way back; gathers it with Maven (40 MB, once), or KAFKA_BOOTSTRAP=…
 	@$(call kafka) && ROOST_TEST_KAFKA="$$kafka" $(BIN)/pytest -m "kafka and not long" tests/kafka --timeout=600 $(ARGS)
+
+bench-kafka: .venv/.test ## the mirror in Kafka beside a bare producer (ARGS="--rounds 3"); a broker as for test-kafka
+	@$(call kafka) && PYTHONPATH=tests/support ROOST_TEST_KAFKA="$$kafka" $(BIN)/python -m benchmarks.kafka $(ARGS)
 
 test-node: .venv/.test ## the agent in JavaScript; needs Node.js and npm
 	@cd examples/node && npm install --no-package-lock --no-audit --no-fund

@@ -25,6 +25,7 @@ async def read_place(access: KafkaAccess, topics: Topics, shard: int) -> Place |
         **access.client_options(), group_id=None, enable_auto_commit=False, isolation_level="read_committed"
     )
     where = TopicPartition(topics.positions, shard)
+    end = -1
     await consumer.start()
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -39,7 +40,10 @@ async def read_place(access: KafkaAccess, topics: Topics, shard: int) -> Place |
                     return None if found is None else Place.parse(found)
                 back *= 16
     except TimeoutError:
-        raise KafkaUnavailable(f"topic {topics.positions} cannot be read in {PATIENCE_S} s") from None
+        at = f"committed up to {consumer.last_stable_offset(where)} of {end}" if end >= 0 else "it does not answer"
+        raise KafkaUnavailable(
+            f"topic {topics.positions} cannot be read in {PATIENCE_S} s (partition {shard}: {at})"
+        ) from None
     finally:
         await close_quietly(consumer.stop())
 
