@@ -4,7 +4,7 @@
 ARG PYTHON=3.11.15-slim-trixie
 
 FROM python:${PYTHON} AS build
-ARG EXTRAS=otel,dash
+ARG EXTRAS=otel,dash,kafka
 ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY . .
