@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,17 @@ def pytest_configure(config: pytest.Config) -> None:
     except NoProgram as missing:
         if kind != "valkey":
             pytest.exit(f"SKIPPED, all tests on {kind}: {missing}", returncode=0)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """A failure is told in peace. It is told by parsing source; a collection of garbage amid that, of something that
+    complains of its end, parses as well, and Python before 3.11.8 cannot do both: the whole session would end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
