@@ -61,9 +61,11 @@ async def find_bounds(shards: Sequence[Shard], source: str, flock: str, until_ms
 async def make_flock(client: CommandClient, flock: str, places: Sequence[Place], durability: Durability) -> list[Shard]:
     """The shards of a flock that is as the mirrored one was, but for its durability. Raises SettingsError."""
     home = Shard(client, Keys(flock), patience=PATIENCE)
+    home.restores = True
     await home.make(durability, len(places))
     shards = await find_shards(client, flock, patience=PATIENCE)
     for shard in shards:
+        shard.restores = True
         await shard.open(home.settings)
     return shards
 

@@ -14,7 +14,7 @@ import orjson
 from .client import CommandClient, is_cluster
 from .confirmed import Confirmed
 from .durability import MEMORY, Durability, check
-from .errors import ServerUnavailable, SettingsError
+from .errors import RoostError, ServerUnavailable, SettingsError
 from .event import new_id, pairs
 from .keys import Keys
 from .patience import PATIENCE, explain, patiently
@@ -59,6 +59,8 @@ class Shard:
         self.limits: dict[str, str] = {}
         """Of models, by name, as the scripts take them."""
         self._on_epoch: list[Callable[[], None]] = []
+        self.restores = False
+        """Whether this process puts the log together again, which keeps others out."""
         self.home: Shard = self
         """The flock's first shard, by which the flock is known where it has several."""
         self.placement: Placement | None = None
@@ -87,12 +89,20 @@ class Shard:
             forget()
 
     async def open(self, settings: dict[str, Any] | None = None) -> None:
-        """Make the shard if it is new, and learn its epoch and routes. Raises SettingsError for a newer format."""
+        """Make the shard if it is new, and learn its epoch and routes.
+
+        Raises SettingsError for a newer format, RoostError while the flock is restored by another.
+        """
         meta_flat, routes_flat = await self.run("open", FORMAT, orjson.dumps(settings or self.settings))
         meta = pairs(meta_flat)
         if int(meta[b"format"]) > FORMAT:
             raise SettingsError(
                 f"flock {self.keys.flock!r} was written by a newer Roost (format {int(meta[b'format'])}): update Roost"
+            )
+        if meta.get(b"restoring", b"done") != b"done" and not self.restores:
+            raise RoostError(
+                f"flock {self.keys.flock!r} is being restored, or that was cut off: `roost restore` ends it; until "
+                "then nobody else is to write there"
             )
         self.settings = orjson.loads(meta[b"settings"])
         self.durability = Durability.parse(self.settings.get("durability", "memory"))

@@ -17,8 +17,8 @@ from .places import read_place
 from .source import Record
 from .topics import Topics, find_topics
 
-PAGE = 2_000
-"""Messages that are handed on together."""
+EVENTS, CHUNKS = 2_000, 32
+"""Messages that are handed on together: chunks are up to 512 KiB each."""
 POLL_MS = 1_000
 PATIENCE_S = 90
 """For so long a topic may give nothing. A transaction that was left open keeps what is behind it for 60 s."""
@@ -63,11 +63,11 @@ class MirrorTopics:
 
     def events(self) -> AsyncGenerator[Sequence[Record]]:
         """Raises KafkaUnavailable, KafkaRefused."""
-        return self._pages(self._topics.events)
+        return self._pages(self._topics.events, EVENTS)
 
     def contents(self) -> AsyncGenerator[Sequence[Record]]:
         """Raises KafkaUnavailable, KafkaRefused."""
-        return self._pages(self._topics.contents)
+        return self._pages(self._topics.contents, CHUNKS)
 
     async def _place(self, number: int) -> Place | None:
         try:
@@ -77,7 +77,7 @@ class MirrorTopics:
         except Exception as error:
             raise self._explained(error) from error
 
-    async def _pages(self, topic: str) -> AsyncGenerator[Sequence[Record]]:
+    async def _pages(self, topic: str, most: int) -> AsyncGenerator[Sequence[Record]]:
         from aiokafka import AIOKafkaConsumer
 
         consumer: Any = AIOKafkaConsumer(
@@ -85,7 +85,7 @@ class MirrorTopics:
         )
         try:
             await consumer.start()
-            async with aclosing(self._pages_of(consumer, topic)) as pages:
+            async with aclosing(self._pages_of(consumer, topic, most)) as pages:
                 async for page in pages:
                     yield page
         except RoostError:
@@ -95,7 +95,7 @@ class MirrorTopics:
         finally:
             await close_quietly(consumer.stop())
 
-    async def _pages_of(self, consumer: Any, topic: str) -> AsyncGenerator[Sequence[Record]]:
+    async def _pages_of(self, consumer: Any, topic: str, most: int) -> AsyncGenerator[Sequence[Record]]:
         from aiokafka import TopicPartition
 
         where = [TopicPartition(topic, number) for number in range(self._partitions.get(topic, 0))]
@@ -106,7 +106,7 @@ class MirrorTopics:
         left = {one for one in where if first[one] < end[one]}
         heard = time.monotonic()
         while left:
-            for one, records in (await consumer.getmany(*left, timeout_ms=POLL_MS, max_records=PAGE)).items():
+            for one, records in (await consumer.getmany(*left, timeout_ms=POLL_MS, max_records=most)).items():
                 heard = time.monotonic()
                 yield [record for record in records if record.offset < end[one]]
             there = {one: await consumer.position(one) for one in left}
