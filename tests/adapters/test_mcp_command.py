@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import httpx2
 import pytest
-from roost_tests.bare_server import free_port
 from roost_tests.command import Ran, RoostCommand
 from roost_tests.mcp_clients import MODES, TOKEN, Household, HttpHost
+from roost_tests.ports import free_port
 
 from roost.adapters.mcp import names_of
 from roost.cli.command import CommonOption

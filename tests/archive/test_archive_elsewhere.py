@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from roost_tests.ports import free_port
 from roost_tests.waiting import wait_until
 
 from roost import Flock
@@ -51,9 +51,7 @@ class S3:
     """A process that keeps what it is given in its memory, behind S3's protocol."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.process: asyncio.subprocess.Process | None = None
 
     @property

@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from roost_tests.bare_server import BareServer, free_port
+from roost_tests.bare_server import BareServer
 from roost_tests.command import Ran, RoostCommand
+from roost_tests.ports import free_port
 from roost_tests.strange_servers import listen
 
 from roost.cli.command_table import SECTIONS, TABLE

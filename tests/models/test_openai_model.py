@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from roost_tests.fake_openai import FAILURES, Failure, FakeOpenAI
+from roost_tests.ports import free_port
 
 from roost.actors.models import (
     AnswerCutOff,
@@ -170,9 +170,7 @@ async def test_the_server_s_wish_to_be_left_alone_is_passed_on(kind: str, openai
 
 
 async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{port}/v1")
     with pytest.raises(ModelUnavailable, match=f"127.0.0.1:{port}/v1 cannot be reached .* is it running"):
         await ask()

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-from roost_tests.collector import Collector, collecting, free_port
+from roost_tests.collector import Collector, collecting
 from roost_tests.command import RoostCommand
 from roost_tests.handbook import QUESTIONS, Events, write_handbook
+from roost_tests.ports import free_port
 from roost_tests.waiting import wait_until
 
 from roost.otel import names

@@ -6,9 +6,10 @@ import asyncio
 from pathlib import Path
 
 import httpx2
-from roost_tests.collector import collecting, free_port
+from roost_tests.collector import collecting
 from roost_tests.command import RoostCommand
 from roost_tests.handbook import QUESTIONS, Events
+from roost_tests.ports import free_port
 from roost_tests.waiting import wait_until
 
 from roost.otel import names

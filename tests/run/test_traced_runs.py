@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 import rotel
-from roost_tests.collector import Collector, collecting, collecting_over_grpc, free_port
+from roost_tests.collector import Collector, collecting, collecting_over_grpc
 from roost_tests.command import Ran, RoostCommand
 from roost_tests.handbook import QUESTIONS, Events, write_handbook
+from roost_tests.ports import free_port
 from roost_tests.spans import Seen, Trace
 from roost_tests.waiting import wait_until
 

@@ -20,9 +20,13 @@ from roost.streams.connection import connect
 StartBare = Callable[..., Awaitable[BareServer]]
 
 
+AT_REQUEST = 60_000
+"""Milliseconds: sentinels that wait so long replace nobody by themselves, however busy the machine is."""
+
+
 @pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    watched = Watched(tmp_path)
+async def watched(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Watched]:
+    watched = Watched(tmp_path, down_ms=getattr(request, "param", 500))
     try:
         await watched.start()
         yield watched
@@ -68,6 +72,7 @@ async def test_a_killed_primary_is_replaced_and_work_goes_on(watched: Watched) -
         await asyncio.gather(watching, return_exceptions=True)
 
 
+@pytest.mark.parametrize("watched", [AT_REQUEST], indirect=True)
 async def test_a_failover_on_request_is_followed_by_every_kind_of_connection(watched: Watched) -> None:
     async with await connect(watched.url) as connection, open_core(connection, "s", durability="replicated") as core:
         got: list[bytes | None] = []

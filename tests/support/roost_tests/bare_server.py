@@ -4,7 +4,6 @@ append-only file, if their options ask for one."""
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from .ports import free_port
 from .programs import find_program
 from .waiting import wait_until
 
@@ -93,6 +93,7 @@ class BareServer:
             await client.aclose()
 
     async def _answers(self) -> bool:
+        assert self.lives, f"the server that was to have port {self.port} has ended"
         try:
             await self.command("PING")
         except redis.AuthenticationError:
@@ -100,13 +101,3 @@ class BareServer:
         except redis.ConnectionError:
             return False
         return True
-
-
-def free_port() -> int:
-    """A port whose cluster bus port, 10,000 above, is a port too."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < 55_000:
-            return port

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from .collector import free_port
+from .ports import free_port
 from .spans import KINDS, Linked, Seen, Trace
 from .waiting import wait_until
 

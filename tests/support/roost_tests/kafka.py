@@ -8,16 +8,15 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from roost.streams.kafka.access import KafkaAccess
 
+from .ports import free_port
 from .waiting import wait_until
 
 START_S = 60
@@ -57,7 +56,7 @@ class KafkaBroker:
         self._jars = jars
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = {name: _quiet_port() for name in ("plain", "safe", "controller")}
+        self._ports = {name: free_port() for name in ("plain", "safe", "controller")}
         self.bootstrap = f"127.0.0.1:{self._ports['plain']}"
         self.safe_bootstrap = f"localhost:{self._ports['safe']}"
         """By TLS and SCRAM-SHA-512, for USER."""
@@ -138,15 +137,6 @@ async def answers(bootstrap: str) -> bool:
         return False
     finally:
         await admin.close()
-
-
-def _quiet_port() -> int:
-    """None that an outgoing connection is given, which would keep it from a broker that comes back."""
-    while True:
-        port = 10_000 + secrets.randbelow(20_000)
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _one_line(file: Path) -> str:

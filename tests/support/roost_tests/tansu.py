@@ -10,8 +10,8 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from .collector import free_port
 from .kafka import answers
+from .ports import free_port
 from .waiting import wait_until
 
 
