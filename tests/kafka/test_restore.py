@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Callable
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from roost_tests.command import RoostCommand
+from roost_tests.kafka import TLS, USER, KafkaBroker
 from roost_tests.mirror_source import read_logs
 from roost_tests.mirrored import contents_in
 from roost_tests.playing import BLINK, LARGE
@@ -22,12 +27,14 @@ from roost.streams.durability import MEMORY
 from roost.streams.every_shard import find_shards
 from roost.streams.kafka.access import KafkaAccess
 from roost.streams.kafka.bridge import Bridge
+from roost.streams.kafka.faults import KafkaUnavailable
 from roost.streams.kafka.message import message_of
 from roost.streams.kafka.mirror import Mirroring
 from roost.streams.kafka.mirror_topics import MirrorTopics
 from roost.streams.kafka.spool import Spool
 from roost.streams.kafka.topics import Topics
 
+BODY = b'{"leaf":"%b"}' % (b"x" * 500)
 PAGE = "# Owls\n\nBarn owls hunt by ear, {0}. They find a mouse in the dark.\n\n## Food\n\nMice and voles, {0}.\n"
 
 
@@ -153,3 +160,49 @@ async def test_a_run_is_reported_and_replayed_from_the_flock_that_came_back(
     assert (await roost(*log)).json_lines == (await roost(*log, "--flock", there)).json_lines
     nobody = await roost("restore", "kafka", "--bootstrap", "127.0.0.1:1", "--into", f"{there}2")
     assert (nobody.code, "is it running there?" in nobody.err, nobody.err.count("\n")) == (1, True, 1)
+
+
+async def test_a_broker_that_goes_away_is_waited_for_and_not_for_ever(
+    flock: Flock, broker: KafkaBroker, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.start()
+    await broker.ready()
+    for start in range(0, 12_000, 200):
+        await flock.append(*[Event(type="leaf.fell", subject=f"wood/{start}", body=BODY) for _ in range(200)])
+    access = KafkaAccess(broker.bootstrap)
+    await Bridge([flock.shard], Mirroring(access, topics, once=True, compression="none")).run()
+
+    source, count = MirrorTopics(access, topics), 0
+    (place,) = await source.places()
+    async with aclosing(source.events()) as pages:
+        async for page in pages:
+            if not count:
+                broker.kill()
+                asyncio.get_running_loop().call_later(3, broker.start)
+            count += len(page)
+    assert count == place.events == 12_000
+
+    monkeypatch.setattr("roost.streams.kafka.mirror_topics.PATIENCE_S", 4)
+    with pytest.raises(KafkaUnavailable, match="gives nothing more for 4 s, and its end is not reached"):
+        await _read(source, broker.kill)
+    with pytest.raises(KafkaUnavailable, match="is it running there"):
+        await source.places()
+
+
+async def _read(source: MirrorTopics, then: Callable[[], None]) -> None:
+    """All of the events; `then` is called after each page."""
+    async with aclosing(source.events()) as pages:
+        async for _ in pages:
+            then()
+
+
+async def test_a_wrong_password_is_told(roost: RoostCommand, broker: KafkaBroker, tmp_path: Path) -> None:
+    broker.start()
+    await broker.ready()
+    (tmp_path / "password").write_text("wrong one\n", "utf-8")
+    ca = ("--ca", str(TLS / "certificate.pem"), "--sasl", "SCRAM-SHA-512", "--username", USER)
+    said = ("--bootstrap", broker.safe_bootstrap, "--password-file", str(tmp_path / "password"))
+    refused = await roost("restore", "kafka", *ca, *said)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "refuses the user or the password" in refused.err
+    assert "wrong one" not in refused.err
