@@ -7,6 +7,7 @@ reads them from the server, compares, and writes its place; the others have them
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import statistics
 import tempfile
@@ -168,6 +169,8 @@ async def measure(access: KafkaAccess, events: int, rounds: int) -> None:
     async with open_place(quick=False) as place, Flock.open(place.fresh_name(), place.url) as flock:
         await write_log(flock, events)
         stage = Stage(access, flock, await messages_of(flock))
+        gc.collect()
+        gc.freeze()  # or who makes new objects would look through those that wait to be sent, again and again
         size = sum(one.size for one in stage.messages) / len(stage.messages)
         for number in range(rounds):
             for name in list(CONTESTANTS)[:: 1 if number % 2 == 0 else -1]:

@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -13,12 +14,14 @@ import orjson
 from ..errors import RoostError
 
 ORDER = (b"type", b"subject", b"ver", b"meta", b"data")
+ORDERS = (ORDER, (*ORDER, b"prev"))
 META = ("id", "time", "schema", "actor", "run", "cause", "traceparent")
 CARRIED = ("actor", "run", "cause")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999: what a time on a message can say."""
+ZERO = ord("0")
 JSON = b"application/json"
 
 Header = tuple[str, bytes]
@@ -40,8 +43,10 @@ class Message:
     @property
     def size(self) -> int:
         """Bytes, about."""
-        held = sum(len(name) + len(value) for name, value in self.headers)
-        return held + len(self.key) + (0 if self.value is None else len(self.value))
+        held = len(self.key) + (0 if self.value is None else len(self.value))
+        for name, value in self.headers:
+            held += len(name) + len(value)
+        return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,18 @@ class Mirrored:
 def message_of(flock: str, shard: int, epoch: int, entry: bytes, fields: Mapping[bytes, bytes]) -> Message:
     """An entry of a shard's log. What the attributes cannot tell byte for byte stands beside them, in `roost_meta`, or
     for an entry that Roost did not write in `roost_raw`."""
-    place = [("ce_position", entry), ("ce_shard", b"%d" % shard), ("ce_epoch", b"%d" % epoch)]
+    source, in_shard, in_epoch = _origin(flock, shard, epoch)
+    place = [("ce_position", entry), in_shard, in_epoch]
     time_ms = min(int(entry.partition(b"-")[0]), LATEST_MS)
-    source = f"/roost/{flock}/{shard}".encode()
     try:
-        if tuple(fields)[:5] != ORDER or tuple(fields)[5:] not in ((), (b"prev",)):
+        if tuple(fields) not in ORDERS:
             raise ValueError
-        meta = orjson.loads(fields[b"meta"])
+        stored = fields[b"meta"]
+        meta = orjson.loads(stored)
         headers: list[Header] = [
             ("ce_specversion", b"1.0"),
             ("ce_id", meta["id"].encode()),
-            ("ce_source", source),
+            source,
             ("ce_type", _text(fields[b"type"])),
             ("ce_subject", _text(fields[b"subject"])),
             ("ce_time", _time(meta["time"])),
@@ -84,19 +90,19 @@ def message_of(flock: str, shard: int, epoch: int, entry: bytes, fields: Mapping
         if "traceparent" in meta:
             headers.append(("traceparent", meta["traceparent"].encode()))
         headers.append(("content-type", JSON))
-        if orjson.dumps({name: meta[name] for name in META if name in meta}) != fields[b"meta"]:
-            headers.append(("roost_meta", fields[b"meta"]))
+        if not (_is_usual(tuple(meta)) and orjson.dumps(meta) == stored):
+            headers.append(("roost_meta", stored))
         return Message(fields[b"subject"], fields[b"data"], headers, time_ms)
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
         return _raw(entry, fields, source, place, time_ms)
 
 
-def _raw(entry: bytes, fields: Mapping[bytes, bytes], source: bytes, place: list[Header], time_ms: int) -> Message:
+def _raw(entry: bytes, fields: Mapping[bytes, bytes], source: Header, place: list[Header], time_ms: int) -> Message:
     listed = [[b64encode(key).decode(), b64encode(value).decode()] for key, value in fields.items()]
     headers: list[Header] = [
         ("ce_specversion", b"1.0"),
         ("ce_id", entry),
-        ("ce_source", source),
+        source,
         ("ce_type", b"roost.unknown"),
         *place,
         ("content-type", JSON),
@@ -149,6 +155,8 @@ def _text(stored: bytes) -> bytes:
 
 
 def _number(stored: bytes) -> bytes:
+    if stored.isdigit() and stored[0] != ZERO and len(stored) < 20:
+        return stored
     if str(int(stored)).encode() != stored:
         raise ValueError(stored)
     return stored
@@ -158,8 +166,22 @@ def _time(time_ms: int) -> bytes:
     if time_ms.__class__ is not int:
         raise ValueError(time_ms)
     seconds, ms = divmod(time_ms, 1000)
+    return b"%s.%03dZ" % (_second(seconds), ms)
+
+
+@lru_cache(maxsize=1_000)
+def _second(seconds: int) -> bytes:
     moment = datetime.fromtimestamp(seconds, UTC)
-    return (
-        b"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ"
-        % (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, ms)
-    )  # fmt: skip
+    return b"%04d-%02d-%02dT%02d:%02d:%02d" % moment.timetuple()[:6]
+
+
+@lru_cache(maxsize=100)
+def _origin(flock: str, shard: int, epoch: int) -> tuple[Header, Header, Header]:
+    source = f"/roost/{flock}/{shard}".encode()
+    return ("ce_source", source), ("ce_shard", b"%d" % shard), ("ce_epoch", b"%d" % epoch)
+
+
+@lru_cache(maxsize=1_000)
+def _is_usual(names: tuple[str, ...]) -> bool:
+    """Whether these are names of META's only, in its order."""
+    return names == tuple(name for name in META if name in names)

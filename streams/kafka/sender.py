@@ -66,11 +66,12 @@ class Sender:
         batch = self._open.get((topic, partition))
         if batch is None:
             batch = self._open[topic, partition] = self._producer.create_batch()
-        if not self._put(batch, message):
+        size = self._put(batch, message)
+        if not size:
             await self._send(topic, partition)
             batch = self._open[topic, partition] = self._producer.create_batch()
-            self._put(batch, message)
-        self.bytes += message.size
+            size = self._put(batch, message)
+        self.bytes += size
 
     async def flush(self) -> None:
         """Everything so far is with Kafka. Raises what kept a part of it from there."""
@@ -112,11 +113,12 @@ class Sender:
         return known
 
     @staticmethod
-    def _put(batch: Any, message: Message) -> bool:
+    def _put(batch: Any, message: Message) -> int:
+        """How many bytes that takes; 0: it does not fit in any more."""
         # A broker refuses times that are ahead of its own.
         stamp = min(message.time_ms, time.time_ns() // 1_000_000)
         added = batch.append(timestamp=stamp, key=message.key, value=message.value, headers=message.headers)
-        return added is not None
+        return 0 if added is None else cast(int, added.size)
 
 
 @lru_cache(maxsize=100_000)
