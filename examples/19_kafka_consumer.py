@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 
 async def read_all(bootstrap: str, topic: str) -> list[Any]:
     """All records that are there, in the order of each partition. Only what was committed: the rest never happened."""
-    consumer = AIOKafkaConsumer(
+    consumer: Any = AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
     )
     await consumer.start()

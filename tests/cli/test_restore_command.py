@@ -66,7 +66,11 @@ def ran(roost: Roost, tmp_path: Path) -> str:
 def mirrored(ran: str, server_url: str, flock_name: str, monkeypatch: pytest.MonkeyPatch) -> Messages:
     """What a bridge would have in Kafka of it."""
     messages = asyncio.run(_mirror(server_url, flock_name))
-    monkeypatch.setattr("roost.streams.kafka.mirror_topics.MirrorTopics", lambda *_: messages)
+
+    def found(*_: object) -> Messages:
+        return messages
+
+    monkeypatch.setattr("roost.streams.kafka.mirror_topics.MirrorTopics", found)
     return messages
 
 
