@@ -15,6 +15,9 @@ from roost.otel import active, names
 from roost.projections import view_of
 from roost.streams import Inbox, RoostError
 from roost.streams.absence import Absence
+from roost.streams.every_shard import find_shards
+
+from .standing.bridges import measure_bridges
 
 if TYPE_CHECKING:
     from .flock import Flock
@@ -24,6 +27,7 @@ log = structlog.get_logger(__name__)
 MOST = timedelta(seconds=15)
 LEAST = timedelta(seconds=1)
 MOST_INBOXES = 200
+PATIENCE = timedelta(seconds=5)
 
 
 async def watch_levels(flock: Flock) -> None:
@@ -48,6 +52,7 @@ async def measure_levels(flock: Flock) -> None:
     """Ask once. What several inboxes of an actor hold counts together; of ages the greatest counts."""
     if active.meters is None:
         return
+    client = flock.connection.client
     levels: dict[str, dict[tuple[tuple[str, str], ...], float]] = defaultdict(dict)
     for worker in list(flock.workers)[:MOST_INBOXES]:
         state = await Inbox(worker.shard, worker.inbox, "").state()
@@ -58,11 +63,14 @@ async def measure_levels(flock: Flock) -> None:
     for projection, shards in flock.followed:
         lag = await view_of(shards, projection).lag()
         levels[names.LAG][((names.FLOCK, flock.name), (names.PROJECTION, projection.name))] = lag.events
+    for bridge in await measure_bridges(await find_shards(client, flock.name, patience=PATIENCE)):
+        if bridge.behind is not None:
+            levels[names.BRIDGE_LAG][((names.FLOCK, flock.name), (names.BRIDGE, bridge.name))] = bridge.behind
     _tell(flock, levels)
 
 
 def _tell(flock: Flock, levels: Mapping[str, Mapping[tuple[tuple[str, str], ...], float]]) -> None:
-    for name in (names.INBOX_LENGTH, names.INBOX_AGE, names.PARKED, names.LAG):
+    for name in (names.INBOX_LENGTH, names.INBOX_AGE, names.PARKED, names.LAG, names.BRIDGE_LAG):
         if active.meters is not None:
             active.meters.levels(name, flock.name, levels.get(name, {}))
 

@@ -52,6 +52,7 @@ async def _status(common: Common) -> None:
 def _show(common: Common, server: ServerStatus, durability: str | None, sizes: FlockSizes | None) -> None:
     from roost.streams.amounts import SHORT_ID
 
+    from .bridges_table import bridges_table
     from .failure import tell
     from .holding_table import holding_table
     from .json_lines import dump_safely
@@ -63,9 +64,10 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
         show(_server_table(server, durability))
         for made in [] if sizes is None else _flock_tables(sizes):
             show("", made)
-        archives = None if sizes is None else holding_table(sizes.flocks)
-        if archives is not None:
-            show("", archives)
+        flocks = [] if sizes is None else sizes.flocks
+        for made in (holding_table(flocks), bridges_table(flocks)):
+            if made is not None:
+                show("", made)
     share = _share(server)
     if share is not None and share > NEARLY_FULL:
         tell(
@@ -93,6 +95,7 @@ def _show(common: Common, server: ServerStatus, durability: str | None, sizes: F
 def _warn_in_time(server: ServerStatus, sizes: FlockSizes | None) -> None:
     from roost.streams.amounts import show_span
 
+    from .bridges_table import warn_of_bridges
     from .failure import tell
 
     flocks = [] if sizes is None else sizes.flocks
@@ -103,8 +106,10 @@ def _warn_in_time(server: ServerStatus, sizes: FlockSizes | None) -> None:
             f"at the rate at which events are written the server is full in {left}: let old ones leave by "
             "`roost archive --memory 70% --every 1m`"
         )
+    for line in warn_of_bridges(flocks):
+        tell(line)
     for flock in flocks:
-        if flock.log.kept_by is not None:
+        if flock.log.kept_by is not None and flock.log.kept_by not in [each.name for each in flock.bridges]:
             tell(
                 f"flock {flock.name}: events that are archived stay on the server, because {flock.log.kept_by} has not "
                 f"come further: `roost views --flock {flock.name}` shows what to do"

@@ -58,4 +58,24 @@ METRICS = (
     Metric(names.INBOX_LENGTH, "gauge", "{event}", "Events in an inbox.", (names.FLOCK, names.ACTOR)),
     Metric(names.INBOX_AGE, "gauge", "s", "The age of the oldest event in an inbox.", (names.FLOCK, names.ACTOR)),
     Metric(names.PARKED, "gauge", "{delivery}", "Deliveries that wait for a person.", (names.FLOCK, names.ACTOR)),
+    Metric(names.MIRRORED, "counter", "{event}", "Events that a bridge has mirrored.", (names.FLOCK, names.BRIDGE)),
+    Metric(
+        names.MIRRORED_BYTES, "counter", "By", "What a bridge has sent, contents with it, before it is compressed.",
+        (names.FLOCK, names.BRIDGE),
+    ),
+    Metric(
+        names.BRIDGE_COMMIT, "histogram", "s", "What a bridge's batches took, from the first event to the commit.",
+        (names.FLOCK, names.BRIDGE), SECONDS,
+    ),
+    Metric(
+        names.BRIDGE_ERRORS, "counter", "{error}", "What a bridge, or who takes a topic in, has met.",
+        (names.FLOCK, names.BRIDGE, names.ERROR),
+    ),
+    Metric(
+        names.BRIDGE_LAG, "gauge", "{event}", "Events that a bridge has still to mirror.", (names.FLOCK, names.BRIDGE)
+    ),
+    Metric(
+        names.INGESTED, "counter", "{record}", "Records of topics that were taken in, and those that were refused.",
+        (names.FLOCK, names.DESTINATION, names.TAKEN),
+    ),
 )  # fmt: skip

@@ -75,6 +75,24 @@ class Meters:
         if cost_usd is not None:
             self._add(names.MODEL_COST, cost_usd, ((names.MODEL, model),))
 
+    def mirrored(self, flock: str, bridge: str, events: int, size: int, seconds: float) -> None:
+        """A bridge has committed a batch of so many events and bytes."""
+        told = ((names.FLOCK, flock), (names.BRIDGE, bridge))
+        self._add(names.MIRRORED, events, told)
+        self._add(names.MIRRORED_BYTES, size, told)
+        self._histograms[names.BRIDGE_COMMIT].record(seconds, dict(told))
+
+    def hampered(self, flock: str, bridge: str, error: str) -> None:
+        """A bridge, or who takes a topic in, has met an error of that class."""
+        self._add(names.BRIDGE_ERRORS, 1, ((names.FLOCK, flock), (names.BRIDGE, bridge), (names.ERROR, error)))
+
+    def ingested(self, flock: str, topic: str, records: int, refused: int) -> None:
+        """So many of a topic's records have come in, of which some were refused."""
+        for outcome, count in (("taken", records - refused), ("refused", refused)):
+            if count:
+                told = ((names.FLOCK, flock), (names.DESTINATION, topic), (names.TAKEN, outcome))
+                self._add(names.INGESTED, count, told)
+
     def levels(self, name: str, flock: str, values: Mapping[Told, float]) -> None:
         """How high something stands now in a flock, wherever it does there."""
         others = {told: value for told, value in self._sums[name].items() if dict(told).get(names.FLOCK) != flock}

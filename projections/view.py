@@ -11,7 +11,7 @@ from heapq import merge as merged
 from typing import Any, Generic, TypeVar
 
 from roost.streams import Log, Position, RoostError, Shard
-from roost.streams.event import pairs
+from roost.streams.marks import events_added
 from roost.streams.views import Failure, StaleCheckpoint, Standing, StoredView, live_version
 
 from .folder import Folder
@@ -201,13 +201,6 @@ async def fold_to(shard: Shard, folder: Folder, end: Position, progress: Progres
             return
         except StaleCheckpoint:
             standing = await folder.begin()
-
-
-async def events_added(shard: Shard) -> int:
-    """Since the shard was made, those that have been trimmed with them."""
-    if not await shard.command("EXISTS", shard.keys.log):
-        return 0
-    return int(pairs(await shard.command("XINFO", "STREAM", shard.keys.log))[b"entries-added"])
 
 
 def _sum_of(progress: Progress, total: int) -> Progress:

@@ -220,6 +220,12 @@ async def read_horizon(shard: Shard) -> Position | None:
     return None if stored is None else Position.parse(stored.decode(), shard=shard.number)
 
 
+async def first_behind(shard: Shard, position: Position) -> Position | None:
+    """The first event behind a position that the server has."""
+    page = await shard.command("XRANGE", shard.keys.log, f"({position.entry}", "+", "COUNT", 1)
+    return _place(shard.number, page[0]) if page else None
+
+
 async def archived_before(shard: Shard, end: str) -> AsyncGenerator[list[tuple[bytes, Any]]]:
     """Pages of what has left the server, the newest first: up to an entry, or to what is before `(entry`; `+`: all."""
     horizon = await read_horizon(shard)

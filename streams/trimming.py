@@ -10,6 +10,7 @@ from .position import Position
 from .shard import Shard
 
 PAGE = 300
+KAFKA = "bridge/kafka/"
 
 
 class TrimRefused(RoostError):
@@ -18,6 +19,10 @@ class TrimRefused(RoostError):
     def __init__(self, flock: str, keeper: str, at: Position) -> None:
         if keeper in ("archive", "state"):
             what = "the archive has" if keeper == "archive" else "the state that is stored in the archive has"
+        elif keeper.startswith(KAFKA):
+            prefix = keeper.removeprefix(KAFKA)
+            mirror = f"roost bridge kafka --flock {flock}" + ("" if prefix == "roost" else f" --topic-prefix {prefix}")
+            what = f"the mirror in Kafka, {keeper}, (`{mirror}` goes on with it, with --drop it is given up) has"
         elif "/" in keeper and not keeper.startswith("bridge"):
             what = f"projection {keeper} (follow it, or take it away by `roost views --drop {keeper}`) has"
         else:

@@ -16,6 +16,7 @@ from roost.streams.outbox import Outbox
 from roost.streams.scan import scan_keys
 from roost.streams.unavailable import FAILURES, explain
 
+from .bridges import BridgeStanding, measure_bridges
 from .halfway import find_halfway
 from .holding import Holding, measure_holding
 
@@ -33,7 +34,7 @@ class FlockSize:
     `durability` is what it waits for before it acknowledges; "?" where a newer Roost has chosen one that this does not
     know. `parked` counts the deliveries of all, also of inboxes that are no more. `relaying` counts units on
     their way between shards; `relay_lag_s` is for how many seconds the oldest has been. `log` is what its events take.
-    `halfway` are runs that nobody works for any more, and that have not ended.
+    `halfway` are runs that nobody works for any more, and that have not ended. `bridges` mirror it elsewhere.
     """
 
     name: str
@@ -48,6 +49,7 @@ class FlockSize:
     relay_lag_s: float = 0.0
     log: Holding = field(default_factory=Holding)
     halfway: tuple[str, ...] = ()
+    bridges: tuple[BridgeStanding, ...] = ()
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ async def measure_flock(shards: Sequence[Shard], notes: int = 0) -> FlockSize:
     name, durability = shards[0].keys.flock, await _durability_of(shards[0])
     size = FlockSize(name, durability, events, notes, parked, len(names), tuple(inboxes), len(shards))
     size = replace(size, log=await measure_holding(shards), halfway=await find_halfway(shards[0], names))
+    size = replace(size, bridges=await measure_bridges(shards))
     if len(shards) == 1:
         return size
     lags = [await Outbox(shard, len(shards)).lag() for shard in shards]

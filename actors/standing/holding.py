@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from roost.streams import Position, Shard
 from roost.streams.archive.shelf import ArchiveRecord
 from roost.streams.log import read_horizon
+from roost.streams.marks import read_marks
 from roost.streams.views import list_views
 
 SAMPLES = 20
@@ -59,7 +60,7 @@ async def _measure(shard: Shard) -> Holding:
     size = int(await shard.command("MEMORY", "USAGE", log, "SAMPLES", SAMPLES) or 0)
     first = await _first_after(shard, "-")
     horizon, record = await read_horizon(shard), await ArchiveRecord.read(shard)
-    marks = {name.decode(): entry.decode() for name, entry in (await shard.command("HGETALL", key("marks"))).items()}
+    marks = {name: mark.position.entry for name, mark in (await read_marks(shard)).items()}
     lag_s = None
     if record is not None:
         waiting = await _first_after(shard, f"({marks.get('archive', '0-0')}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from roost.projections.view import events_added
 from roost.streams import Shard
+from roost.streams.marks import events_added
 from roost.streams.views import Failure, Standing, StoredView, list_views
 
 SHOWN_FAILURES = 5

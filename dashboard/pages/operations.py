@@ -11,6 +11,7 @@ from roost.actors.standing.durability import SENTENCES
 from roost.dashboard.alerts import show_alerts
 from roost.dashboard.notice import show_notice
 from roost.dashboard.pages.operating.agents import show_agents
+from roost.dashboard.pages.operating.bridges import show_bridges
 from roost.dashboard.pages.operating.parked import show_parked, show_parked_then
 from roost.dashboard.sight import Sight
 from roost.dashboard.standing import Alert, Standing, alerts_of
@@ -95,6 +96,7 @@ def _show_standing(standing: Standing) -> None:
     if standing.flock.inbox_count > len(inboxes):
         st.text(f"{len(inboxes)} of {standing.flock.inbox_count:,} inboxes.")
     _show_views(standing)
+    show_bridges(standing)
     st.subheader("Server")
     facts = [Row(name, (name, words)) for name, words in _facts(standing).items() if words]
     show_table("server", (Column("What"), Column("How it is")), facts, empty="", opens=False)

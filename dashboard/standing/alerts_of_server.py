@@ -19,6 +19,8 @@ FAR_BEHIND = 10_000
 """Events by which a projection is behind before people are told."""
 SOON_S = 3600
 SLOW_RELAY_S = 60
+BRIDGE_AWAY_S = 60
+"""A bridge that nobody runs may just be on its way to another process."""
 
 
 def alerts_of_server(standing: Standing) -> Iterator[Alert]:
@@ -107,7 +109,8 @@ def _of_log(standing: Standing) -> Iterator[Alert]:
             f"{flock.relaying:,} units are on their way between shards, the first for {flock.relay_lag_s:.1f} s.",
             "A process that has the flock open brings them there.",
         )
-    if flock.log.kept_by is not None:
+    yield from _of_bridges(standing)
+    if flock.log.kept_by is not None and flock.log.kept_by not in [each.name for each in flock.bridges]:
         yield Alert(
             "warning",
             f"Events that are archived stay on the server, because {flock.log.kept_by} has not come further.",
@@ -119,3 +122,27 @@ def _of_log(standing: Standing) -> Iterator[Alert]:
         )
     if len(flock.halfway) > FEW:
         yield Alert("warning", f"{len(flock.halfway) - FEW} more runs stopped half-way.", "roost status names them.")
+
+
+def _of_bridges(standing: Standing) -> Iterator[Alert]:
+    """That nobody runs, or that do not keep up: what they have not mirrored stays on the server."""
+    flock = standing.flock
+    for bridge in flock.bridges:
+        is_slow = bridge.behind is not None and bridge.behind > FAR_BEHIND
+        if not bridge.is_behind or (bridge.holder is not None and not is_slow):
+            continue
+        if bridge.holder is None and bridge.behind_s < BRIDGE_AWAY_S and not is_slow:
+            continue
+        behind = "" if bridge.behind is None else "1 event " if bridge.behind == 1 else f"{bridge.behind:,} events "
+        age = show_span(timedelta(seconds=bridge.behind_s))
+        who = "nobody runs it" if bridge.holder is None else f"{bridge.holder} is at work"
+        do = "Let its mirror begin again, or take its mark away."
+        if bridge.holder is not None:
+            do = "See what it says; if it waits for Kafka, that is what is slow."
+        elif bridge.command:
+            do = f"{bridge.command} --flock {flock.name} goes on with it; with --drop it is given up."
+        yield Alert(
+            "warning",
+            f"The bridge {bridge.name} is {behind}behind, for {age}, and {who}: they stay on the server until then.",
+            do,
+        )

@@ -6,9 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+from roost.otel import active, names
+
 from ..errors import RoostError, ServerUnavailable
+from ..marks import events_added
 from ..shard import Shard
 from .faults import BridgeBusy, BridgeFenced, KafkaRefused, KafkaUnavailable, UnfitTopic, explain
 from .hold import LEASE, Hold
@@ -17,6 +21,8 @@ from .places import has_records, read_place
 from .topics import Layout, settle_topics
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
+LAG_S = 5.0
+"""Between looks how much is still to be mirrored."""
 PATIENCE_ONCE_S = 60.0
 """For how long a bridge that is to end when all is mirrored waits for a Kafka, or a server, that is away."""
 MOST_FENCES = 3
@@ -63,15 +69,32 @@ class Bridge:
             for hold in holds:
                 await self._take(hold)
             await self._settle_topics()
+            measuring = asyncio.create_task(self._measure(), name="roost bridge lag")
             try:
                 async with asyncio.TaskGroup() as group:
                     for number, hold in enumerate(holds):
                         group.create_task(self._mirror(number, hold), name=f"roost mirror {number}")
             except BaseExceptionGroup as failed:
                 raise _first(failed) from None
+            finally:
+                measuring.cancel()
+                await asyncio.wait([measuring])
         finally:
             for hold in holds:
                 await hold.release()
+
+    async def _measure(self) -> None:
+        """How much is still to be mirrored, again and again, where metrics are asked for."""
+        told = ((names.FLOCK, self._flock), (names.BRIDGE, self._how.topics.name))
+        while True:
+            await asyncio.sleep(LAG_S)
+            passed = [one.passed for one in self.progress]
+            if active.meters is None or None in passed:
+                continue
+            with suppress(RoostError):  # who mirrors meets it, too
+                added = [await events_added(shard) for shard in self._shards]
+                behind = sum(max(0, all_of_it - (done or 0)) for all_of_it, done in zip(added, passed, strict=True))
+                active.meters.levels(names.BRIDGE_LAG, self._flock, {told: behind})
 
     async def _take(self, hold: Hold) -> None:
         """Raises BridgeBusy, unless this one is to wait."""
@@ -157,6 +180,8 @@ class Bridge:
 
         if isinstance(error, Parted):
             return None
+        if active.meters is not None:
+            active.meters.hampered(self._flock, self._how.topics.name, type(error).__name__)
         if type(error).__name__ in FENCED:  # by another bridge; or by Kafka, of which a transaction took too long
             await hold.keep(None)
             if fences >= MOST_FENCES:

@@ -13,6 +13,7 @@ import orjson
 
 from ..errors import RoostError
 from ..event import new_id
+from ..marks import Holder
 from ..position import Position
 from ..shard import Shard
 from .faults import BridgeBusy, BridgeFenced
@@ -54,11 +55,12 @@ class Hold:
             self._renewing = asyncio.create_task(self._renew(), name="roost bridge hold")
         return standing
 
-    async def keep(self, passed: Position | None, *ask: Position) -> Standing:
-        """Tell how far the mirror has come, and ask what stands at these entries. Raises BridgeFenced."""
+    async def keep(self, passed: Position | None, *ask: Position, events: int = 0) -> Standing:
+        """Tell how far the mirror has come, and how many events there are up to there, and ask what stands at these
+        entries. Raises BridgeFenced."""
         if self._taken is not None:
             raise _fenced(self._taken, self._shard.keys.flock)
-        standing = await self._call("" if passed is None else passed.entry, [one.entry for one in ask])
+        standing = await self._call("" if passed is None else f"{passed.entry} {events}", [one.entry for one in ask])
         if isinstance(standing, str):
             self._taken = standing
             raise _fenced(standing, self._shard.keys.flock)
@@ -104,11 +106,7 @@ class Hold:
 
 def _named(holder: str) -> str:
     """Who that is, for people."""
-    try:
-        told = orjson.loads(holder)
-        return f"process {told['process']} on {told['host']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+    return str(Holder.parse(holder.encode()))
 
 
 def _fenced(holder: str, flock: str) -> BridgeFenced:

@@ -15,6 +15,7 @@ import orjson
 from roost.otel import active
 
 from ..errors import RoostError, ServerUnavailable
+from ..marks import count_up_to
 from ..position import Position, start_of
 from ..restoration import read_restored
 from ..shard import Shard
@@ -52,12 +53,14 @@ class Mirroring:
 
 @dataclass(slots=True)
 class Progress:
-    """Of one shard, since this process began. `at`: what Kafka has; `epoch` of the mirror."""
+    """Of one shard, since this process began. `at`: what Kafka has, and `passed` how many events the log has up
+    to there; `mirror` its number."""
 
     events: int = 0
     contents: int = 0
     bytes: int = 0
     batches: int = 0
+    passed: int | None = None
     at: Position | None = None
     mirror: int = 1
     new_topic: bool = False
@@ -145,7 +148,7 @@ class Mirror:
         else:
             place = await self._compared(found, standing, sender)
         self._place = place
-        self._progress.at, self._progress.mirror = place.at, place.mirror
+        self._progress.at, self._progress.passed, self._progress.mirror = place.at, place.passed, place.mirror
         await self._keep()  # only now: what is mirrored of another history says nothing of this one
 
     async def _compared(self, place: Place, standing: Standing, sender: Sender) -> Place:
@@ -212,6 +215,7 @@ class Mirror:
         settled = replace(
             place, position=split.since.entry, id=await self._id_at(split.since), epoch=standing.epoch, mirror=mirror,
             voids=(*place.voids, Void(mirror, split.since.entry)), events=max(0, place.events - split.events),
+            passed=await count_up_to(self._shard, split.since),
         )  # fmt: skip
         await sender.begin()
         await sender.add(how.topics.positions, _message(settled), self._shard.number)
@@ -229,7 +233,7 @@ class Mirror:
         """Before anything of it goes to Kafka: the flock will not lose it any more, by the durability it was made with,
         and it follows upon what was mirrored. Raises Diverged, BridgeFenced."""
         place = self._place
-        standing = await self._hold.keep(place.at, place.at, batch.last)
+        standing = await self._hold.keep(place.at, place.at, batch.last, events=place.passed)
         self._kept = place.at
         last = batch.last
         is_trimmed = standing.horizon is not None and last <= standing.horizon
@@ -249,6 +253,7 @@ class Mirror:
             position=batch.last.entry,
             id=_id_in(batch.entries[-1][1].get(b"meta", b"")),
             events=self._place.events + len(messages),
+            passed=self._place.passed + len(batch.entries),
         )
         # 1. Contents, what names them, and the place in one transaction.
         await sender.begin()
@@ -269,14 +274,16 @@ class Mirror:
         progress.contents += contents
         progress.bytes += sender.bytes - held
         progress.batches += 1
-        progress.at = place.at
+        progress.at, progress.passed = place.at, place.passed
         progress.seconds = [*progress.seconds[-99:], time.monotonic() - begun]
+        if active.meters is not None:
+            active.meters.mirrored(flock, how.topics.name, len(messages), sender.bytes - held, progress.seconds[-1])
         if active.tracing is not None:
             active.tracing.mirror(how.topics.events, number, len(messages), began_ns)
         self._watch.told(len(messages))
 
     async def _keep(self) -> None:
-        await self._hold.keep(self._place.at)
+        await self._hold.keep(self._place.at, events=self._place.passed)
         self._kept = self._place.at
 
     def _takes(self, fields: dict[bytes, bytes]) -> bool:

@@ -24,7 +24,8 @@ class Void:
 @dataclass(frozen=True, slots=True)
 class Place:
     """`position` is the last entry that is mirrored, or passed by where only some `types` are, and `id` its event's;
-    `epoch` is the log's, `mirror` the number of the mirror in the topic, `events` how many messages it has in all."""
+    `epoch` is the log's, `mirror` the number of the mirror in the topic, `events` how many messages it has in all,
+    `passed` how many events the log has up to there."""
 
     shard: int
     shards: int
@@ -36,6 +37,7 @@ class Place:
     durability: str = "memory"
     types: tuple[str, ...] = ()
     voids: tuple[Void, ...] = ()
+    passed: int = 0
 
     @property
     def key(self) -> bytes:
@@ -65,6 +67,7 @@ class Place:
                 durability=str(told["durability"]),
                 types=tuple(map(str, told["types"])),
                 voids=voids,
+                passed=int(told.get("passed", told["events"])),
             )
             Position.parse(place.position)
         except (ValueError, KeyError, TypeError) as error:

@@ -2,8 +2,8 @@
 -- bridge: a bridge keeps its hold on the shard, says how far it has come, and asks whether what it read still stands.
 -- In a flock that is more durable than memory the call is confirmed, and with it all that was in the log before.
 -- KEYS[1]  the log
--- ARGV     1 bridge, 2 who, 3 lease ms; 0 gives it up, 4 entry that it has come to ('' = no news, '-' = it is given up and
---          nothing waits for it any more), then entries that it has read
+-- ARGV     1 bridge, 2 who, 3 lease ms; 0 gives it up, 4 entry that it has come to, a space, and how many events there
+--          are up to it ('' = no news, '-' = it is given up and nothing waits for it any more), then entries that it has read
 -- Answer   'ok' epoch horizon, then for each of those entries '+' and its meta, or '-': it is not in the log
 --          'taken' who       another has the hold
 --          'none'            there is no such flock, or none any more

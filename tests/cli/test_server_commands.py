@@ -171,7 +171,7 @@ async def test_status_shows_what_has_left_and_who_keeps_the_rest(
     [one] = facts.json["flocks"]
     assert (one["log"]["horizon"], one["log"]["trimmed"], one["log"]["archive_lag_s"]) == ([str(last)], 1, 0)
     assert (one["log"]["archive"], one["log"]["kept_by"]) == (str(tmp_path / "there"), "bridge/mine")
-    assert "because bridge/mine has not come further" in facts.err
+    assert "nobody runs bridge/mine, which is behind, for" in facts.err
     assert "Archive of" in told.out
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from roost.actors.standing.bridges import BridgeStanding
 from roost.actors.standing.flocks import FlockSize
 from roost.actors.standing.holding import Holding
 from roost.actors.standing.views import ListedView
@@ -41,12 +42,20 @@ def flock(**changed: Any) -> Standing:
     return replace(CALM, flock=replace(CALM_FLOCK, **changed))
 
 
+def bridge(**changed: Any) -> Standing:
+    one = BridgeStanding("bridge/kafka/far", ("5-0",), 100, 300, 120.0, None)
+    return flock(bridges=(replace(one, **changed),))
+
+
 def test_when_all_is_well_nothing_is_said() -> None:
     assert alerts_of(CALM) == ()
     assert alerts_of(inbox(oldest_s=59.0)) == ()
     assert alerts_of(inbox(1, oldest_s=240.0, pending=3)) == ()  # a handler may take long
     assert alerts_of(replace(CALM, disk=Room(50 * GIB, 2000 * GIB))) == ()
     assert alerts_of(view(behind=9_000)) == ()
+    assert alerts_of(bridge(behind=0, behind_s=0.0)) == ()
+    assert alerts_of(bridge(behind_s=30.0)) == ()  # on its way to another process, perhaps
+    assert alerts_of(bridge(behind=9_000, behind_s=300.0, holder="process 7 on a")) == ()
 
 
 @pytest.mark.parametrize(
@@ -73,6 +82,20 @@ def test_when_all_is_well_nothing_is_said() -> None:
         (view(stopped="5-0"), "trouble", "runs/1 has stopped", "roost rebuild runs"),
         (flock(relaying=3, relay_lag_s=70.0), "warning", "3 units are on their way", "open"),
         (flock(log=Holding(kept_by="kafka")), "warning", "because kafka has not come further", "roost views"),
+        (
+            bridge(behind=300),
+            "warning",
+            "is 300 events behind, for 2 min, and nobody runs it",
+            "--topic-prefix far --flock",
+        ),
+        (bridge(behind=None), "warning", "bridge/kafka/far is behind, for 2 min, and nobody", "--drop"),
+        (
+            bridge(behind=20_000, holder="process 7 on a"),
+            "warning",
+            "and process 7 on a is at work",
+            "See what it says",
+        ),
+        (bridge(name="bridge/mine"), "warning", "bridge/mine is 300 events behind", "take its mark away"),
         (flock(halfway=("a" * 24,)), "warning", "Run aaaaaaaa stopped half-way", "roost resume aaaaaaaa"),
     ],
 )

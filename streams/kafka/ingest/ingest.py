@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
+from roost.otel import active
+
 from ...errors import RoostError, ServerUnavailable
 from ...placement import Placement
 from ...shard import Shard
@@ -191,6 +193,9 @@ class _Ingest:
         """What is waited for; None: nothing, the next session finds out. Raises what waiting does not mend."""
         if isinstance(error, Overtaken | Repartitioned) or type(error).__name__ == "OffsetOutOfRangeError":
             return None
+        if active.meters is not None:
+            flock = self._shards[0].keys.flock
+            active.meters.hampered(flock, f"ingest/{self._source.topic}", type(error).__name__)
         if isinstance(error, ServerUnavailable | KafkaUnavailable):
             return error
         is_kafkas = any(kind.__name__ == "KafkaError" for kind in type(error).__mro__)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from roost.otel import active
+
 from ...answer import Conflicted, Full, Written
 from ...errors import OutcomeUnknown, RoostError
 from ...shard import Shard
@@ -128,6 +130,8 @@ class Partition:
     def _count(self, batch: Batch) -> None:
         self._progress.records += batch.records
         self._progress.refused += batch.refused
+        if active.meters is not None:
+            active.meters.ingested(self._shard.keys.flock, self._place.topic, batch.records, batch.refused)
         self._told(batch.records)
 
 
