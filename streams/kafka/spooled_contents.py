@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from .chunk import chunk_in
+from ..notes import MAX_NOTE_BYTES
+from .chunk import Chunk, chunk_in, count_of
 from .message import NotMirrored
 from .source import Record
 from .spool import Spool
+
+MOST_CHUNKS = count_of(MAX_NOTE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +63,9 @@ class SpooledContents:
         with self._spool.writing():
             for record in records:
                 try:
-                    chunk = chunk_in(record.key, record.value, record.headers)
-                except NotMirrored:
+                    self._take(chunk_in(record.key, record.value, record.headers))
+                except (NotMirrored, OverflowError):  # or numbers that no content has
                     self._spool.strangers += 1
-                    continue
-                place = (chunk.shard, chunk.digest, chunk.number)
-                if chunk.value is None:
-                    self._file.execute("DELETE FROM chunk WHERE (shard, digest, number) = (?, ?, ?)", place)
-                elif self._is_wanted(chunk.shard, chunk.digest):
-                    self._file.execute(
-                        "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)",
-                        (*place, chunk.size, chunk.chunks, chunk.value),
-                    )
 
     def digests(self, shard: int) -> Iterator[str]:
         """Of the contents of a shard that are wanted."""
@@ -85,7 +79,7 @@ class SpooledContents:
         if not rows:
             return Fault(shard, digest, "is missing, and nobody has forgotten it")
         _, size, chunks, _ = rows[-1]
-        if [row[0] for row in rows] != list(range(chunks)):
+        if len(rows) != chunks or rows[-1][0] != chunks - 1:
             return Fault(shard, digest, f"is incomplete: {len(rows)} of {chunks} parts are there")
         content = b"".join(row[3] for row in rows)
         if len(content) != size or sha256(content).hexdigest() != digest:
@@ -98,6 +92,16 @@ class SpooledContents:
             found = self.content(shard, digest)
             if isinstance(found, Fault):
                 yield found
+
+    def _take(self, chunk: Chunk) -> None:
+        place = (chunk.shard, chunk.digest, chunk.number)
+        if chunk.value is None:
+            self._file.execute("DELETE FROM chunk WHERE (shard, digest, number) = (?, ?, ?)", place)
+        elif self._is_wanted(chunk.shard, chunk.digest) and 0 <= chunk.number < MOST_CHUNKS:
+            self._file.execute(
+                "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)",
+                (*place, chunk.size, chunk.chunks, chunk.value),
+            )
 
     def _is_wanted(self, shard: int, digest: str) -> bool:
         query = "SELECT 1 FROM note WHERE shard = ? AND digest = ? AND gone = 0 LIMIT 1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from roost_tests.core import happened, open_core
 from roost_tests.crew import events_of
 from roost_tests.mirror_source import Messages, mirror_of, read_logs
-from roost_tests.playing import LARGE
+from roost_tests.playing import LARGE, LEASE, Playing, steps
 from roost_tests.waiting import wait_until
 
 from roost.actors import Actor, Context, Flock, on
@@ -34,6 +37,7 @@ from roost.streams.kafka.spool import Spool, SpoolFull
 
 PATIENCE = timedelta(seconds=60)
 BLINK = timedelta(milliseconds=1)
+numbers = itertools.count()
 
 
 @declare("restored.counted")
@@ -253,6 +257,36 @@ async def _is_over(flock: Flock) -> bool:
     return not await flock.shard.command("HEXISTS", flock.shard.keys.key("keys"), "again")
 
 
+@given(st.lists(st.one_of(steps, st.just(("archive",))), max_size=16))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_was_done_and_archived_comes_back(
+    connection: Connection, server_url: str, flock_name: str, tmp_path: Path, played: list[tuple[Any, ...]]
+) -> None:
+    name = f"{flock_name}-{next(numbers)}"
+    async with (
+        Flock.open(name, server_url, claim_lease=LEASE) as flock,
+        Flock.open(name, server_url, claim_lease=LEASE, agent="other") as other,
+        Flock.open(name, server_url, claim_lease=LEASE, agent="aside", sharing="cache") as aside,
+    ):
+        playing = Playing(flock, other, aside)
+        for step in played:
+            if step == ("archive",):
+                await archive(flock.shard, Store(str(tmp_path / name)))
+            else:
+                await playing.play(step)
+    origin = await shards_of(connection, name)
+    messages = await mirror_of(origin)
+    target = await make(connection, f"{name}-back")
+    if messages.sent:
+        await bring_back(messages, target)
+    assert await read_logs(target) == await read_logs(origin)
+    verdict = await verify(target, content=True)
+    assert verdict.is_clean, verdict.findings
+    await archive(target[0], Store(str(tmp_path / f"{name}-back")))
+    verdict = await verify(target, content=True)
+    assert verdict.is_clean, verdict.findings
+
+
 async def test_entries_that_roost_did_not_write_come_back_too(connection: Connection, flock_name: str) -> None:
     (shard,) = await make(connection, flock_name)
     async with open_core(connection, flock_name) as core:
@@ -340,6 +374,10 @@ async def test_what_is_missing_is_named_and_nothing_is_written(connection: Conne
     await refused(f"the content {kept.digest} is incomplete: 1 of 2 parts", parts=whole.parts[:1])
     spoiled = replace(whole.parts[1], value=b"y" * len(whole.parts[1].value or b""))
     await refused(f"the content {kept.digest} does not fit its digest", parts=[whole.parts[0], spoiled])
+    swollen = [replace(part, headers=[*part.headers, ("chunks", b"9" * 17)]) for part in whole.parts]
+    await refused("is incomplete: 2 of 99999999999999999 parts", parts=swollen)
+    swollen = [replace(part, headers=[*part.headers, ("chunks", b"9" * 30)]) for part in whole.parts]
+    await refused("is missing, and nobody has forgotten it", parts=swollen)
     await refused("has only a part of the flock, the types a.*", held=[replace(whole.held[0], types=("a.*",))])
     other = replace(whole.sent[3], value=b'{"other":1}')
     await refused("1 messages say something else of an event", sent=[*whole.sent, other])
