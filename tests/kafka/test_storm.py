@@ -113,7 +113,7 @@ async def _live(storm: Storm, roost: RoostCommand, broker: KafkaBroker, away: Ca
         if chance.random() < 0.5:
             await broker.ready()
     with suppress(TimeoutError):  # nobody knows how often the moment comes
-        async with asyncio.timeout(6 if fate else chance.uniform(0, 4)):
+        async with asyncio.timeout(12 if fate else chance.uniform(0, 4)):
             await bridge.process.wait()
             storm.fates.append(str(fate))
     if bridge.process.returncode is None:
