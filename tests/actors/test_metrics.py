@@ -233,6 +233,21 @@ def test_what_others_have_written_into_the_log_is_counted_as_far_as_it_is_a_numb
     assert (measured.total(names.SAVED_SECONDS), measured.total(names.SAVED_COST)) == (1.5, 0.5)
 
 
+def test_bridges_and_topics_count_what_they_bring_and_what_they_meet(measured: Measured) -> None:
+    meters = active.meters
+    assert meters is not None
+    for events in (10, 5):
+        meters.mirrored("owls", "bridge/kafka/roost", events, events * 100, 0.02)
+    meters.hampered("owls", "bridge/kafka/roost", "KafkaUnavailable")
+    meters.ingested("owls", "orders", 7, 2)
+    meters.ingested("owls", "orders", 3, 0)
+    mirror = ("bridge/kafka/roost",)
+    assert (measured.values(names.MIRRORED), measured.values(names.MIRRORED_BYTES)) == ({mirror: 15}, {mirror: 1500})
+    assert measured.points(names.BRIDGE_COMMIT)[mirror].count == 2
+    assert measured.values(names.BRIDGE_ERRORS) == {(*mirror, "KafkaUnavailable"): 1}
+    assert measured.values(names.INGESTED) == {("orders", "taken"): 8, ("orders", "refused"): 2}
+
+
 def test_flocks_of_one_process_keep_their_levels_apart_and_labels_have_an_end(measured: Measured) -> None:
     meters = active.meters
     assert meters is not None

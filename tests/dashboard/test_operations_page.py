@@ -122,6 +122,7 @@ async def test_agents_are_listed_and_one_is_opened(
     async with flock.work(Climber()):
         pass  # it is known, and then nobody is there
     await flock.shard.command("XADD", flock.shard.keys.key("inbox", "Climber"), "1-1", "type", "nest.found")  # long ago
+    await flock.shard.command("HSET", flock.shard.keys.key("marks"), "bridge/kafka/roost", "0-0")
     await flock.append(Event(type="work.failed", subject="actor/ann", actor="ann", body=b'{"key":"k","label":"owls"}'))
     seen = await open_page(browser, await serve_page(roost), "/operations", dark=True, wide=420)
     await wait_until(lambda: says(seen.page, "append-only file"), timeout=30)
@@ -132,5 +133,6 @@ async def test_agents_are_listed_and_one_is_opened(
     await wait_until(lambda: "agent=" in seen.page.url, timeout=20)
     await wait_until(lambda: says(seen.page, "note.written"), timeout=20)
     assert await says(seen.page, "and nobody takes it: is a worker running?")
+    assert await says(seen.page, "bridge/kafka/roost")
     assert await seen.page.locator("b").count() == 0
     assert (seen.foreign, seen.wrongs) == ([], [])

@@ -201,18 +201,3 @@ async def test_the_command_tells_what_it_has_done(
     assert [line.split() for line in ran.out.splitlines()[-2:]] == [["0", "2", "0", "2"], ["1", "2", "1", "2"]]
     again = (await roost(*words, "--json")).json
     assert [one["records"] for one in again["partitions"]] == [0, 0]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--from-end",), "--from-end goes with --ingest TOPIC"),
-        (("--ingest", "t", "--types", "note.*"), "--types is for mirroring, and --ingest takes in: leave it out"),
-    ],
-)
-async def test_options_that_do_not_go_together_are_a_wrong_usage(
-    roost: RoostCommand, bootstrap: str, words: tuple[str, ...], said: str
-) -> None:
-    ran = await roost("bridge", "kafka", "--bootstrap", bootstrap, *words)
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert said in ran.err
