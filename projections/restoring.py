@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from roost.streams import Keys, NoteNotFound, Notes, Position, Reader, RoostError, SettingsError, Shard
 from roost.streams.client import CommandClient
@@ -214,7 +214,9 @@ async def _forget(reading: MirrorReading, shards: Sequence[Shard]) -> int:
 def _occupied(shard: Shard, other: Origin | None) -> RoostError:
     flock = shard.keys.flock
     if other is not None:
-        until = "" if other.until_ms is None else f" up to {other.until_ms} ms"
+        until = (
+            "" if other.until_ms is None else f" up to {datetime.fromtimestamp(other.until_ms / 1000, UTC).isoformat()}"
+        )
         return RoostError(
             f"flock {flock!r} is restored from {other.source}{until}: take another server, or another flock by --into"
         )

@@ -101,6 +101,11 @@ async def _verify_shard(
         found = Verdict()
         horizon = await read_horizon(shard)
         restored = await read_restored(shard)
+        if restored is not None and not restored[1]:
+            raise RoostError(
+                f"flock {shard.keys.flock!r} is being restored, or that was cut off: `roost restore` ends it; verify "
+                "it then"
+            )
         upto = None if restored is None else Position.parse(restored[0].at, shard=shard.number)
         check = LogCheck(shard, await start(shard), found.tell, upto)
         await check.advance(progress)

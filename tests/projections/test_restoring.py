@@ -454,6 +454,8 @@ async def test_somebody_who_writes_meanwhile_ends_it(connection: Connection, flo
         assert await _or_none(bring_back(messages, target)) is None
     with pytest.raises(RoostError, match="is being restored, or that was cut off"):
         await make(connection, f"{flock_name}-back")
+    with pytest.raises(RoostError, match="is being restored, or that was cut off"):
+        await verify(target)
     (shard,) = target
     await shard.command("XADD", shard.keys.log, "*", "somebody", "else")
     with pytest.raises(RoostError, match="somebody wrote into flock"):
