@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -201,3 +202,51 @@ async def test_the_command_tells_what_it_has_done(
     assert [line.split() for line in ran.out.splitlines()[-2:]] == [["0", "2", "0", "2"], ["1", "2", "1", "2"]]
     again = (await roost(*words, "--json")).json
     assert [one["records"] for one in again["partitions"]] == [0, 0]
+
+
+async def test_two_at_once_and_one_of_them_interrupted_take_each_record_once(
+    flock: Flock, access: KafkaAccess, topic: str, roost: RoostCommand
+) -> None:
+    words = ("bridge", "kafka", "--bootstrap", access.bootstrap, "--ingest", topic)
+    first, second = await roost.start(*words), await roost.start(*words)
+    await order(access, topic, *range(5000))
+
+    async def are_there() -> bool:
+        return len(await orders(flock)) >= 2000
+
+    await wait_until(are_there, timeout=60, every=0.1)
+    first.send_signal(signal.SIGINT)
+    told, _ = await first.communicate()
+    assert first.returncode == 0
+    assert b"Next offset" in told
+    await order(access, topic, *range(5000, 6000))
+
+    async def is_all() -> bool:
+        return len(await orders(flock)) >= 6000
+
+    await wait_until(is_all, timeout=60, every=0.1)
+    second.send_signal(signal.SIGTERM)
+    await second.communicate()
+    assert second.returncode == 0
+    found = await orders(flock)
+    assert [number for number in found if number % 2] == list(range(1, 6000, 2))
+    assert [number for number in found if number % 2 == 0] == list(range(0, 6000, 2))
+
+
+async def test_in_a_flock_with_several_shards_the_command_brings_each_event_to_its_own(
+    server_url: str, flock_name: str, access: KafkaAccess, topic: str, roost: RoostCommand
+) -> None:
+    async with Flock.open(flock_name, server_url, shards=3):
+        pass
+    await order(access, topic, *range(500))
+    ran = await roost("bridge", "kafka", "--bootstrap", access.bootstrap, "--ingest", topic, "--once")
+    assert ran.code == 0, ran.err
+    async with Flock.open(flock_name, server_url) as flock:
+
+        async def is_all() -> bool:
+            return len(await orders(flock)) >= 500
+
+        await wait_until(is_all, timeout=30)
+        assert sorted(await orders(flock)) == list(range(500))
+        shards = {event.position.shard async for event in flock.log.read() if event.position and event.data}
+        assert shards == {0, 1, 2}
