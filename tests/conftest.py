@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from roost_tests.bare_cluster import BareCluster
 from roost_tests.bare_server import BareServer
 from roost_tests.own_server import OwnServer
@@ -21,6 +22,10 @@ from roost_tests.shared_server import SharedServer, shared_server
 
 from roost.streams.connection import Connection, connect
 from roost.streams.keys import KINDS
+
+# How long an example takes says something about who else uses the machine, and nothing about Roost.
+settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("roost")
 
 
 def pytest_configure(config: pytest.Config) -> None:

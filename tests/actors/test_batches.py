@@ -174,7 +174,7 @@ async def test_what_is_on_its_way_when_a_worker_stops_is_committed_once(
         return Doubled(given.n, "")
 
     async with open_flock(settings | {"url": faulty.url}) as cut_off, cut_off.work(Each(act), grace=LEASE * 5):
-        await asyncio.wait_for(lost.happened.wait(), 10)
+        await asyncio.wait_for(lost.happened.wait(), 30)
     async with flock.work(Each(act)):
         await wait_until(lambda: ended(flock, 4), timeout=10)
         await wait_until(lambda: is_empty(flock))

@@ -60,7 +60,7 @@ async def test_a_killed_worker_leaves_nothing_half_done(flock: Flock, settings: 
         assert len(await events_of(flock, "delivery.handled")) < 8
         async with flock.work(Doubler):
             await wait_until(lambda: has_ended(flock, 8), timeout=10)
-        assert time.monotonic() - died < 3 * LEASE_S + 2
+        assert time.monotonic() - died < 3 * LEASE_S + 15
     await check_once(flock, 8)
     attempts = {event.data["event"]: event.data["attempt"] for event in await events_of(flock, "delivery.handled")}
     (fatal,) = [event.id for event in await events_of(flock, "crew.given") if event.data["n"] == 3]
@@ -75,7 +75,7 @@ async def test_a_lost_reply_to_the_commit_does_not_repeat_it(
     lost = faulty.lose_reply(lambda request: any(b"delivery.handled" in word for word in request))
     async with peers(Peer("work", **settings | {"url": faulty.url}, actors=["Doubler"])) as (worker,):
         await flock.append(Given(1))
-        await asyncio.wait_for(lost.happened.wait(), 10)
+        await asyncio.wait_for(lost.happened.wait(), 30)
         if killed:
             worker.kill()
             await worker.end()
@@ -102,7 +102,7 @@ async def test_a_lost_reply_to_a_read_strands_nothing(flock: Flock, settings: di
         await flock.append(Given(2))
         await wait_until(lambda: has_ended(flock, 2))
         await flock.append(Given(3))
-        await asyncio.wait_for(lost.happened.wait(), 10)
+        await asyncio.wait_for(lost.happened.wait(), 30)
         started = time.monotonic()
         await wait_until(lambda: has_ended(flock, 3))
         assert time.monotonic() - started < LEASE_S  # by the worker itself, before any sweep
@@ -356,7 +356,7 @@ async def test_replies_lost_before_the_work_began_are_no_attempts(
         await flock.append(Given(2))
         await wait_until(lambda: has_ended(flock, 2))
         await flock.append(Given(3))
-        await asyncio.wait_for(lost.happened.wait(), 10)
+        await asyncio.wait_for(lost.happened.wait(), 30)
         await wait_until(lambda: has_ended(flock, 3), timeout=15)
         assert all(other.happened.is_set() for other in others)
     assert {event.data["attempt"] for event in await events_of(flock, "delivery.handled")} == {1}
@@ -396,7 +396,7 @@ async def test_a_block_of_work_that_is_cancelled_is_cancelled_though_a_worker_ha
     working = asyncio.create_task(work())
     await wait_until(lambda: is_subscribed(flock))
     await spoil_inbox(flock)
-    await asyncio.wait_for(failing.wait(), 10)
+    await asyncio.wait_for(failing.wait(), 30)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working

@@ -157,7 +157,7 @@ async def test_a_sooner_one_does_not_wait_for_a_later_one(flock: Flock, join: Jo
     started = time.monotonic()
     await other.later(Doubled(2, "n"), delay=SOON)
     assert [event.data["n"] for event in await rung(flock)] == [2]
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20, "the later one has an hour"
 
 
 async def test_one_that_was_taken_away_does_not_come(flock: Flock) -> None:

@@ -85,7 +85,7 @@ async def test_the_permit_of_a_killed_process_comes_back_after_its_lease(
         asking.kill()
         killed = time.monotonic()
         await ours
-    assert time.monotonic() - killed < 3
+    assert time.monotonic() - killed < 20
     assert server.calls == 2
 
 
@@ -129,7 +129,7 @@ async def test_openais_client_keeps_the_limits_for_what_it_really_asks(provider:
         assert server.most_at_once == 2
         await flock.turnstile.limit(MODEL, ModelLimits(requests_per_minute=1))
         await ask(99)
-        async with asyncio.timeout(5):  # what is known takes no permit
+        async with asyncio.timeout(30):  # what is known takes no permit
             await asyncio.gather(*[ask(number) for number in range(6)])
     assert server.calls == 7
 

@@ -66,7 +66,7 @@ async def complete(core: Core, content: bytes, ttl: timedelta | None = None) -> 
 
 
 async def taken(core: Core, rung: Rung, since: float) -> Note | None:
-    await asyncio.wait_for(rung.event.wait(), 5)
+    await asyncio.wait_for(rung.event.wait(), 30)
     carried = rung.take()
     return None if carried is None else core.notes.pushed(carried, since)
 
@@ -155,7 +155,7 @@ async def test_a_channel_is_left_when_nobody_waits_any_more(core: Core, bell: Be
     bell.leave(rung)
     again = await bell.listen("k")
     await core.put(b"x", key="k")
-    await asyncio.wait_for(again.event.wait(), 5)
+    await asyncio.wait_for(again.event.wait(), 30)
 
 
 async def is_left(core: Core) -> bool:

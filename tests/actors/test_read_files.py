@@ -114,7 +114,7 @@ async def test_a_pipe_that_takes_the_files_place_holds_nobody(
         return facts
 
     monkeypatch.setattr(reading, "_look", look)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(NotAFile, match="is a pipe"):
             await flock.read(path)
 

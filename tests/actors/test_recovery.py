@@ -164,7 +164,7 @@ async def test_suspects_take_turns_and_what_is_new_goes_on_beside_them(flock: Fl
         before = time.monotonic()
         await flock.append(Given(100))
         await wait_until(lambda: is_handled(flock, 100))
-        assert time.monotonic() - before < 0.3
+        assert time.monotonic() - before < 2, "they take 3.2 s, one after the other"
         await wait_until(lambda: is_done(flock, 9), timeout=10)
     times = sorted(event.data["ms"] for event in await events_of(flock, "delivery.handled"))
     assert times[1] >= 400
@@ -245,7 +245,7 @@ async def test_whoever_stops_leaves_nothing_behind_and_keeps_nobody_waiting(
             if hurried:
                 asyncio.get_running_loop().call_later(0.2, worker.hurry)
             before = time.monotonic()
-        assert time.monotonic() - before < 3
+        assert time.monotonic() - before < 15
         assert left not in [name for name, _, _ in await consumers(flock)]
         await wait_until(lambda: is_done(flock, 20))
         tell(f"all done {time.monotonic() - before:.2f} s after the stop began; the lease is 30 s")
@@ -281,7 +281,7 @@ async def test_a_handler_that_lives_keeps_its_delivery_and_one_that_dies_loses_i
         taken_s = time.monotonic() - killed
         tell(f"taken over {taken_s:.2f} s after its worker was killed")
         most_s = lease_s + lease_s / 3 * 1.25 + lease_s / 3  # a lease, until another one leads, until it sweeps
-        assert taken_s < most_s + 0.5
+        assert taken_s < most_s + 5
 
 
 async def holder_of(flock: Flock) -> str:

@@ -157,7 +157,7 @@ async def test_one_event_can_be_waited_for(flock: Flock, join: Join) -> None:
     )
     await other.append(EggFound("oak"))
     await other.append(EggFound("elm"))
-    found = await asyncio.wait_for(waiting, 10)
+    found = await asyncio.wait_for(waiting, 30)
     assert (found.type, found.data) == ("test.egg_found", {"nest": "elm"})
     with pytest.raises(TimeoutError):
         await flock.wait_for(NestLeft, since=start, timeout=timedelta(milliseconds=50))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -124,10 +123,9 @@ async def test_waiting_for_another_is_bounded_by_ones_own_timeout(
     patient = asyncio.create_task(ask(make_client(server)))
     await wait_until(lambda: server.calls == 1)
     hasty = make_client(server, flock=peer_flock, timeout=0.4)
-    started = time.monotonic()
     with pytest.raises(openai.APITimeoutError):
         await ask(hasty)
-    assert time.monotonic() - started < 2
+    assert not patient.done()
     assert text_of(await patient) == ANSWER
     assert server.calls == 1
 

@@ -145,7 +145,7 @@ async def test_a_second_signal_hands_back_what_is_in_hand(roost: RoostCommand, f
         assert all(map(lives, pids))
         before = time.monotonic()
         assert await work.end(signal.SIGINT) == 0
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 20, "the handlers take a minute"
         assert not any(lives(pid) for pid in pids)
         assert await answers(flock) == []
         inbox = Inbox(flock.shard, "Clerk", "nobody")
@@ -158,13 +158,13 @@ async def test_a_third_signal_kills(roost: RoostCommand, flock: Flock) -> None:
     async with working(roost, CLERKS, processes=1) as work:
         await ask(flock, 1, seconds=60, deaf=True)
         await wait_until(lambda: _has_begun(flock, 1), timeout=20)
-        for _ in range(2):
+        for said in ("stopping: ", "stopping at once: "):
             work.process.send_signal(signal.SIGTERM)
+            await wait_until(lambda: any(said in line for line in work.lines))  # noqa: B023
             await asyncio.sleep(0.6)
-        assert any("stopping at once" in line for line in work.lines)
         before = time.monotonic()
         assert await work.end() == 143
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 20, "it does not wait for the handler, which takes a minute"
 
 
 @pytest.mark.long
@@ -248,7 +248,7 @@ async def test_projections_of_the_module_are_followed(roost: RoostCommand, flock
     async with working(roost, str(file)) as work:
         await flock.append(Event(type="page.seen", subject="page/1"))
         appended = await flock.append(Event(type="page.seen", subject="page/1"))
-        await flock.view(projection).wait(appended.positions, timeout=timedelta(seconds=20))
+        await flock.view(projection).wait(appended.positions, timeout=timedelta(seconds=60))
         assert await flock.view(projection).get("page/1") == 2
         shown = await roost("views")
         assert [line.split() for line in shown.out.splitlines()[1:]] == [["pages", "1", "followed", "2", "0", "0"]]

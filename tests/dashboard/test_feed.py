@@ -55,7 +55,7 @@ async def test_it_begins_with_the_last_events_and_goes_on_with_new_ones(
         await flock.append(ticked(3))
         before = time.monotonic()
         await wait_until(lambda: feed.look().number == 3)
-        assert time.monotonic() - before < 1
+        assert time.monotonic() - before < 10
         assert keys(feed.look(after=2)) == ["3"]
         assert keys(feed.look(after=3)) == []
 

@@ -107,7 +107,7 @@ async def test_a_tail_gets_events_as_they_are_appended(core: Core) -> None:
     tail = core.log.tail(client, before.positions[0])
     waiting = asyncio.ensure_future(anext(tail))
     await core.append(happened("b"), happened("c"))
-    assert [event.subject for event in await asyncio.wait_for(waiting, 5)] == ["b", "c"]
+    assert [event.subject for event in await asyncio.wait_for(waiting, 30)] == ["b", "c"]
     await core.append(happened("d"))
     assert [event.subject for event in await anext(tail)] == ["d"]
 

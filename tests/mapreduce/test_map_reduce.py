@@ -281,7 +281,7 @@ async def test_a_job_whose_worker_cannot_go_on_raises_and_does_not_hang(
 
     monkeypatch.setattr("roost.streams.Inbox.read", broken)
     with pytest.raises(RuntimeError, match="this worker is broken"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await map_reduce(flock, Sum(), await put(flock, 1))
 
 
@@ -305,7 +305,7 @@ async def test_a_run_that_does_not_finish_leaves_no_inbox_behind(flock: Flock) -
 
     begun = asyncio.Event()
     running = asyncio.create_task(map_reduce(flock, Slow(), await put(flock, *range(20)), run="r1"))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 30)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

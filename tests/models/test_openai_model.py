@@ -141,14 +141,14 @@ async def test_each_failure_is_one_clear_line_after_one_call(
     server = await openai_server(failures=(Failure(kind),))
     started = time.perf_counter()
     with pytest.raises(ModelError) as caught:
-        await ask(timeout=timedelta(seconds=0.5))
+        await ask(timeout=timedelta(seconds=0.5 if kind in ("hang", "drip") else 60))
     assert type(caught.value) is ENDINGS[kind]
     assert caught.value.retryable == (ENDINGS[kind] in RETRYABLE)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
     assert secret_key not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert server.calls == 1  # retries belong to the log
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30
 
 
 async def test_after_its_failures_a_server_answers_again(openai_server: StartServer) -> None:

@@ -42,6 +42,10 @@ async def test_prometheus_can_fetch_them_of_each_process_and_is_told_where(roost
         OTEL_METRICS_EXPORTER="prometheus", OTEL_EXPORTER_PROMETHEUS_PORT=str(first),
         OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1",
     )  # fmt: skip
+    names_wanted = (
+        "roost_deliveries_total{", "roost_log_events_total", "roost_log_commit_duration_seconds_bucket",
+        "roost_claims_total",
+    )  # fmt: skip
     async with httpx2.AsyncClient() as client:
 
         async def fetched() -> str:
@@ -49,14 +53,13 @@ async def test_prometheus_can_fetch_them_of_each_process_and_is_told_where(roost
                 page = (await client.get(f"http://127.0.0.1:{first}/metrics")).text
             except httpx2.HTTPError:
                 return ""
-            return page if "roost_deliveries_total{" in page else ""
+            return page if all(name in page for name in names_wanted) else ""
 
         page = await wait_until(fetched, timeout=20)
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, bool(out)) == (0, True), err.decode()
+    assert page
     assert f"metrics are at http://127.0.0.1:{first}/metrics" in err.decode()
-    for name in ("roost_log_events_total", "roost_log_commit_duration_seconds_bucket", "roost_claims_total"):
-        assert name in page
 
 
 async def test_where_nobody_takes_metrics_it_is_said_once_if_they_were_asked_for(

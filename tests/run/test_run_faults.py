@@ -76,7 +76,7 @@ async def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_inbox_and_can
     children = descendants(process.pid)
     assert len(children) == 2
     process.send_signal(number)
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(45):
         _, err = await process.communicate()
     assert process.returncode == code
     assert err.decode().splitlines()[-1].startswith("roost: stopped; what was computed stays")
@@ -110,7 +110,7 @@ async def test_a_comparison_that_is_told_to_stop_leaves_no_process_and_no_flock(
     process = await roost.start("run", str(long_book), *questions, "--compare", *SLOW)
     children = await wait_until(lambda: len(found := descendants(process.pid)) == 2 and found, timeout=20)
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(45):
         await process.communicate()
     assert process.returncode == 143
     assert not any(lives(child) for child in children)  # that no flock is left is seen to after each test

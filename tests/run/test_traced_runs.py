@@ -183,7 +183,7 @@ async def test_a_collector_that_dies_neither_slows_nor_fails_a_run_and_it_is_sai
     told = [line for line in err.decode().splitlines() if "traces" in line]
     assert len(told) == 1
     assert collector.url in told[0]
-    assert with_dead < 20
+    assert with_dead < 60
 
 
 async def test_a_collector_that_never_answers_costs_a_few_seconds_at_the_end_at_most(
@@ -198,8 +198,10 @@ async def test_a_collector_that_never_answers_costs_a_few_seconds_at_the_end_at_
             OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{deaf.getsockname()[1]}",
         )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert time.monotonic() - started < 20
-    assert len([line for line in ran.err.splitlines() if "traces are incomplete" in line]) == 1
+    assert time.monotonic() - started < 60
+    [told] = [line for line in ran.err.splitlines() if "traces" in line]
+    # The second one where the machine is so busy that an export was given up before the run was over.
+    assert "traces are incomplete" in told or "traces cannot be sent" in told
 
 
 @pytest.mark.parametrize(

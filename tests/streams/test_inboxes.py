@@ -99,7 +99,7 @@ async def test_a_reader_waits_for_the_first_event(core: Core, inbox: Inbox) -> N
     reading = asyncio.create_task(inbox.read(client, 10, timedelta(seconds=5)))
     await wait_until(lambda: blocks_more(core, before))
     await core.append(happened("1"))
-    assert subjects(await asyncio.wait_for(reading, 5)) == ["1"]
+    assert subjects(await asyncio.wait_for(reading, 30)) == ["1"]
     assert await inbox.read(client, 10, LEAST) == []
 
 

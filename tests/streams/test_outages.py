@@ -99,8 +99,8 @@ async def test_an_append_waits_for_a_server_that_starts_again(own_server: StartS
         assert not appending.done()
         assert not reading.done()
         await server.start()
-        assert (await asyncio.wait_for(appending, 10)).versions == (2,)
-        assert await asyncio.wait_for(reading, 10) in (1, 2)
+        assert (await asyncio.wait_for(appending, 30)).versions == (2,)
+        assert await asyncio.wait_for(reading, 30) in (1, 2)
 
 
 async def test_a_log_that_started_anew_is_noticed(own_server: StartServer) -> None:

@@ -116,7 +116,7 @@ async def test_the_server_survives_the_end_of_its_starter_and_of_its_session(hom
     pid = int((await asyncio.to_thread(starter.stdout.readline)).split()[0])
     assert os.getsid(pid) not in (os.getsid(0), os.getsid(starter.pid))
     os.killpg(starter.pid, signal.SIGINT)  # as Ctrl-C does
-    await asyncio.wait_for(asyncio.to_thread(starter.communicate), 10)
+    await asyncio.wait_for(asyncio.to_thread(starter.communicate), 30)
     again = await start_server(home)
     assert (again.pid, again.started) == (pid, False)
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -238,7 +238,7 @@ async def under_way(faulty: Proxy, core: Core) -> tuple[Fault, asyncio.Task[Writ
     await core.append(happened("warm"))
     held = faulty.hold_reply("EVALSHA")
     first = asyncio.create_task(core.append(happened("a")))
-    await asyncio.wait_for(held.happened.wait(), 5)
+    await asyncio.wait_for(held.happened.wait(), 30)
     await wait_until(lambda: bool(held.request))
     return held, first
 
@@ -265,7 +265,7 @@ async def test_an_observer_that_fails_at_being_told_keeps_nobody_else_waiting(co
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
     core.writer.post(Unit().event(happened("a")), Deaf())
-    answer = await asyncio.wait_for(core.writer.write(Unit().event(happened("b"))), 5)
+    answer = await asyncio.wait_for(core.writer.write(Unit().event(happened("b"))), 30)
     assert isinstance(answer, Written)
     assert [str(error) for error in told] == ["deaf"]
     assert [event.subject for event in await core.events()] == ["a", "b"]

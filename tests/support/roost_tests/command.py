@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 ROOST = [sys.executable, "-m", "roost.cli.main"]
-SEVERAL_SECONDS = 90
+SEVERAL_SECONDS = 240
 REACTION_S = 0.3
 """What a person needs at least before Ctrl-C."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
