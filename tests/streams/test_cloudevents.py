@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from pathlib import Path
@@ -40,6 +41,9 @@ def structured(**changed: Any) -> Record:
     whole = {**ATTRIBUTES, "data": {"number": 7}} | changed
     body = orjson.dumps({name: value for name, value in whole.items() if value is not ...})
     return Record(2, 41, None, body, [("content-type", b"application/cloudevents+json; charset=utf-8")], TIME_MS)
+
+
+DEEP = b"[" * 300 + b"]" * 300
 
 
 def taken(record: Record) -> Event:
@@ -82,6 +86,16 @@ def test_what_names_no_subject_is_about_the_topic_and_its_key(key: bytes | None,
     assert taken(binary(key=key, ce_subject=None)).subject == subject
 
 
+def test_numbers_of_any_length_stay_what_they_are() -> None:
+    for number in (2**64 - 1, 2**64, -(10**40)):
+        body = b'{"type":"order.placed","data":{"number":%d,"price":1.25}}' % number
+        assert taken(Record(0, 0, None, body, structured().headers)).body == b'{"number":%d,"price":1.25}' % number
+        assert taken(binary(b"%d" % number)).body == b"%d" % number
+    too_long = Record(0, 0, None, b'{"type":"a","data":%b}' % (b"9" * 5000), structured().headers)
+    with pytest.raises(Refused, match="number is infinity"):
+        taken(too_long)
+
+
 def test_a_cloudevent_without_data_has_an_empty_object() -> None:
     for record in (binary(None), binary(b""), structured(data=...), structured(data=None)):
         assert taken(record).body == b"{}"
@@ -118,6 +132,9 @@ def test_a_time_that_is_none_is_the_records_and_a_trace_that_is_none_is_left_out
         (binary(ce_subject="effect/pay"), "only Roost itself writes events about effect/pay"),
         (binary(ce_subject="s" * 1025), "an event's type and subject have 1 to 1024 bytes"),
         (binary(b'"' + b"x" * 262_144 + b'"'), "order.placed has 262,146 bytes of data, over the bound of 262,144"),
+        (binary(DEEP), "its data is nested too deeply"),
+        (binary(b"[" * 3000 + b"]" * 3000), "its data is no JSON"),
+        (Record(0, 0, None, b'{"data":%b}' % DEEP, structured().headers), "its data is nested too deeply"),
         (structured(type=...), "no CloudEvent: it has no type"),
         (structured(data="<a/>", datacontenttype="application/xml"), "data of the type application/xml is no JSON"),
         (structured(data=..., data_base64="%"), "its data_base64 is none"),
@@ -176,6 +193,27 @@ def test_any_record_is_an_event_or_is_refused(
     try:
         event = taken(Record(0, 0, key, value, headers, time_ms))
     except Refused:
+        return
+    assert event.to_fields()[1] == event.type.encode()
+    orjson.loads(event.body)
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+MEMBERS = st.dictionaries(
+    st.sampled_from([*ATTRIBUTES, "data", "data_base64", "datacontenttype", "traceparent"]), JSON, max_size=9
+)
+
+
+@settings(deadline=None)
+@given(MEMBERS)
+def test_any_structured_record_is_an_event_or_is_refused(members: dict[str, Any]) -> None:
+    try:
+        event = taken(Record(0, 0, None, json.dumps({"type": "order.placed"} | members).encode(), structured().headers))
+    except (Refused, OwnMirror):
         return
     assert event.to_fields()[1] == event.type.encode()
     orjson.loads(event.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ from .reserved import is_reserved_subject, is_reserved_type
 
 STRUCTURED = "application/cloudevents+json"
 MOST_REASON = 200
+DEEP = 200
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_LONG = re.compile(rb"\d{19}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _LATEST_MS = 253_402_300_799_999
@@ -107,14 +110,26 @@ def _structured(record: Record) -> tuple[dict[str, str], bytes]:
             raise Refused("its data_base64 is none") from error
         _parse(body)
         return told, body
-    return told, orjson.dumps(members["data"]) if members.get("data") is not None else b"{}"
+    return told, b"{}" if members.get("data") is None else _dump_data(record.value or b"", members["data"])
+
+
+def _dump_data(whole: bytes, data: Any) -> bytes:
+    if not _LONG.search(whole):
+        return orjson.dumps(data)
+    exact: Any = json.loads(whole)["data"]  # orjson makes floats of numbers that are longer than it can hold
+    return json.dumps(exact, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _parse(text: bytes) -> Any:
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
+        if text.count(b"[") + text.count(b"{") > DEEP:
+            orjson.dumps(value)  # nobody could show or pass on what is nested more deeply than that takes
     except ValueError as error:
         raise Refused(f"its data is no JSON: {error}") from error
+    except TypeError as error:
+        raise Refused("its data is nested too deeply") from error
+    return value
 
 
 def _check_json(kind: str) -> None:
