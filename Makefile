@@ -12,7 +12,7 @@ LOCK := build/lock
 JAEGER := github.com/jaegertracing/jaeger
 KAFKA_POM := tests/kafka/program/pom.xml
 # Leases and waits are short in tests: what has failed beside five others is run again alone, and has to pass then.
-AGAIN = echo "== what has failed, once more and alone" && $(BIN)/pytest --last-failed --last-failed-no-failures none --session-timeout=300 $(ARGS)
+AGAIN = echo "== what has failed, once more and alone" && $(BIN)/pytest --last-failed --last-failed-no-failures none --session-timeout=900 $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dash bench test test-all test-servers chaos test-local-model test-archive test-jaeger test-kafka bench-kafka test-node browser check lint types rooms wheel-test format wheel lock clean
@@ -31,8 +31,8 @@ bench: .venv/.core build/bench/.done ## Roost beside what people use instead (AR
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 test: .venv/.test browser ## the whole suite; a quarter of an hour on two cores
-	@$(BIN)/pytest -m "$(SUITE) and not alone" -n 6 --session-timeout=1500 $(ARGS) || { [ $$? = 1 ] && $(AGAIN); }
-	@$(BIN)/pytest -m "$(SUITE) and alone" --session-timeout=480 $(ARGS) || [ $$? = 5 ]   # 5: ARGS chose none of them
+	@$(BIN)/pytest -m "$(SUITE) and not alone" -n 6 --session-timeout=2700 $(ARGS) || { [ $$? = 1 ] && $(AGAIN); }
+	@$(BIN)/pytest -m "$(SUITE) and alone" --session-timeout=900 $(ARGS) || [ $$? = 5 ]   # 5: ARGS chose none of them
 
 test-all: .venv/.test browser ## the suite and the longer proofs
 	@$(BIN)/pytest $(ARGS)

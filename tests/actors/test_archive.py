@@ -166,7 +166,7 @@ async def test_what_must_be_at_hand_outlives_its_events(flock: Flock, store: Sto
         sent.append(key)
         return "sent"
 
-    short = await flock.memory.put("for a moment", ttl=timedelta(milliseconds=400), key="short")
+    short = await flock.memory.put("for a moment", ttl=timedelta(seconds=3), key="short")
     long = await flock.memory.put("for long", key="long")
     gone = await flock.memory.put("to be forgotten")
     await flock.effect("mail/1", send)

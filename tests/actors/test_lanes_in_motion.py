@@ -190,7 +190,7 @@ async def test_what_failed_before_its_actor_had_keys_comes_back_when_its_time_ha
     await inbox.subscribe(["crew.added"])
     await flock.append(Added("k", 1))
     (delivery,) = await inbox.read(flock.connection.client, 1, timedelta(seconds=1))
-    answer = await flock.writer.write(Unit().postpone(delivery.token, timedelta(milliseconds=300), 1, b"{}"))
+    answer = await flock.writer.write(Unit().postpone(delivery.token, timedelta(seconds=2), 1, b"{}"))
     assert isinstance(answer, Written)
     async with flock.work(Summer):
         await flock.append(Added("k", 2))

@@ -161,10 +161,10 @@ async def test_a_sooner_one_does_not_wait_for_a_later_one(flock: Flock, join: Jo
 
 
 async def test_one_that_was_taken_away_does_not_come(flock: Flock) -> None:
-    event_id = await flock.later(Doubled(1, "n"), delay=timedelta(milliseconds=200), subject="thing/1")
+    event_id = await flock.later(Doubled(1, "n"), delay=timedelta(seconds=1.5), subject="thing/1")
     assert await flock.cancel_later(event_id)
     assert not await flock.cancel_later(event_id)
-    await flock.later(Doubled(2, "n"), delay=timedelta(milliseconds=300))
+    await flock.later(Doubled(2, "n"), delay=timedelta(seconds=1.6))
     assert [event.data["n"] for event in await rung(flock)] == [2]
     (told,) = await events_of(flock, "timer.cancelled")
     assert told.data == {"event": event_id}

@@ -131,7 +131,7 @@ def is_of_reuse(read: Event, events: list[Event]) -> bool:
 async def test_a_note_that_was_written_again_forgotten_or_expired_is_what_it_was(flock: Flock) -> None:
     first = await flock.memory.put("first", key="k", tags=["t"])
     after_first = await flock.log.last()
-    second = await flock.memory.put("second", key="k", ttl=timedelta(milliseconds=50))
+    second = await flock.memory.put("second", key="k", ttl=timedelta(seconds=1))
     after_second = await flock.log.last()
     await flock.memory.forget(first.id)
 

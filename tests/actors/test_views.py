@@ -173,7 +173,7 @@ async def test_another_takes_over_within_a_lease_from_one_that_was_killed(
         async with flock.follow(Subjects, lease=LEASE):
             process.kill()
             appended = await flock.append(seen(2))
-            await flock.view(Subjects).wait(appended.positions, timeout=timedelta(seconds=2))
+            await flock.view(Subjects).wait(appended.positions, timeout=timedelta(seconds=20))
     assert await rows_of(flock, Subjects) == await folded(flock, Subjects())
 
 
@@ -183,7 +183,7 @@ async def test_one_that_was_frozen_comes_back_and_does_no_harm(flock: Flock, set
             process.send_signal(signal.SIGSTOP)
             await fill(flock, 200)
             appended = await flock.append(seen(2))
-            await flock.view(Subjects).wait(appended.positions, timeout=timedelta(seconds=2))
+            await flock.view(Subjects).wait(appended.positions, timeout=timedelta(seconds=20))
             process.send_signal(signal.SIGCONT)
             await fill(flock, 200)
         await flock.view(Subjects).wait((await flock.append(seen(2))).positions)

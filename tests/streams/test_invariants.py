@@ -604,7 +604,7 @@ def run_machine(url: str, flock: str, examples: int, steps: int, *, shrink: bool
 
 def test_the_invariants_hold_through_losses_repeats_and_take_overs(server_url: str, flock_name: str) -> None:
     examples = os.environ.get("ROOST_EXAMPLES")
-    run_machine(server_url, flock_name, int(examples or 50), 40, shrink=examples is not None)
+    run_machine(server_url, flock_name, int(examples or 20), 40, shrink=examples is not None)
 
 
 @pytest.mark.long

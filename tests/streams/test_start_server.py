@@ -381,13 +381,13 @@ async def test_a_server_that_loads_long_is_waited_for(home: Path, monkeypatch: p
         await one.client.execute_command("WAITAOF", 1, 0, 5000)
     await stop_server(home)
     usual = launch.server_options
-    slow = ["--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"]
+    slow = ["--key-load-delay", "800", "--loading-process-events-interval-bytes", "1024"]
 
     def server_options(place: ServerPlace) -> list[str]:
         return [*usual(place), *slow]
 
     monkeypatch.setattr(launch, "server_options", server_options)
-    loaded = await start_server(home, patience=timedelta(milliseconds=800))
+    loaded = await start_server(home, patience=timedelta(seconds=3))
     async with await connect(loaded.url) as one:
         assert await one.client.get("5000") == b"5000"
 
