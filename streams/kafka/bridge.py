@@ -14,16 +14,15 @@ from roost.otel import active, names
 from ..errors import RoostError, ServerUnavailable
 from ..marks import events_added
 from ..shard import Shard
-from .faults import BridgeBusy, BridgeFenced, KafkaRefused, KafkaUnavailable, UnfitTopic, explain
+from .faults import BridgeBusy, BridgeFenced, KafkaRefused, KafkaUnavailable, explain
 from .hold import LEASE, Hold
 from .mirror import Mirror, Mirroring, Parted, Progress, Watch
-from .places import has_records, read_place
 from .topics import Layout, settle_topics
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
 LAG_S = 5.0
 """Between looks how much is still to be mirrored."""
-PATIENCE_ONCE_S = 60.0
+PATIENCE_ONCE_S = 120.0
 """For how long a bridge that is to end when all is mirrored waits for a Kafka, or a server, that is away."""
 MOST_FENCES = 3
 FENCED = ("ProducerFenced", "InvalidProducerEpoch", "InvalidProducerIdMapping")
@@ -59,7 +58,6 @@ class Bridge:
         self._told = told
         self._flock = shards[0].keys.flock
         self._away: dict[object, str] = {}
-        self._partitions = 1
         self.progress = [Progress() for _ in shards]
 
     async def run(self) -> None:
@@ -117,33 +115,13 @@ class Bridge:
         pause_s, begun = FIRST_PAUSE_S, time.monotonic()
         while True:
             try:
-                self._partitions = await settle_topics(how.access, how.topics, len(self._shards), self._layout)
-                await self._check_beginning()
+                await settle_topics(how.access, how.topics, len(self._shards), self._layout)
             except KafkaUnavailable as error:
                 await self._wait("topics", error, pause_s, begun)
                 pause_s = min(2 * pause_s, LAST_PAUSE_S)
             else:
                 self._is_back("topics")
                 return
-
-    async def _check_beginning(self) -> None:
-        """Events without any place are another's, or the topic of the places was made anew: nobody could tell what of
-        the log is there already. Raises UnfitTopic, KafkaUnavailable, KafkaRefused."""
-        from aiokafka.errors import KafkaError
-
-        how = self._how
-        try:
-            for shard in self._shards:
-                if await read_place(how.access, how.topics, shard.number) is not None:
-                    return
-            if not await has_records(how.access, how.topics.events, self._partitions):
-                return
-        except (KafkaError, OSError) as error:
-            raise explain(error, how.access.bootstrap) from error
-        raise UnfitTopic(
-            f"topic {how.topics.events} has events and {how.topics.positions} says of none how far they go: put that "
-            "topic back, or choose another --topic-prefix"
-        )
 
     async def _mirror(self, number: int, hold: Hold) -> None:
         """Sessions, one after the other."""

@@ -21,11 +21,11 @@ from ..restoration import read_restored
 from ..shard import Shard
 from .access import KafkaAccess
 from .contents import Contents
-from .faults import Diverged, MirrorGap
+from .faults import Diverged, MirrorGap, UnfitTopic
 from .hold import Hold, Standing
 from .message import Message, message_of
 from .place import Place, Void
-from .places import read_place
+from .places import has_records, read_place
 from .reader import Batch, Reader
 from .sender import TRANSACTION_S, Compression, Guarantee, Sender
 from .split import Split, find_split
@@ -139,6 +139,7 @@ class Mirror:
         found = await read_place(how.access, how.topics, shard.number)
         standing = await self._hold.keep(None, *([] if found is None else [found.at]))
         if found is None:
+            await self._check_beginning()
             self._progress.new_topic = True
             if standing.horizon is not None:
                 await self._find_gap(start_of(shard.number), standing.horizon)
@@ -150,6 +151,27 @@ class Mirror:
         self._place = place
         self._progress.at, self._progress.passed, self._progress.mirror = place.at, place.passed, place.mirror
         await self._keep()  # only now: what is mirrored of another history says nothing of this one
+
+    async def _check_beginning(self) -> None:
+        """Events without any place are another's, or the topic of the places was made anew: nobody could tell what of
+        the log is there already. Raises UnfitTopic. Only behind the fence: what a bridge that was killed has left open
+        would be waited for."""
+        access, topics = self._how.access, self._how.topics
+        if await self._has_place() or not await has_records(access, topics.events):
+            return
+        if await self._has_place():  # another shard's mirror has just begun, in this process
+            return
+        raise UnfitTopic(
+            f"topic {topics.events} has events and {topics.positions} says of none how far they go: put that topic "
+            "back, or choose another --topic-prefix"
+        )
+
+    async def _has_place(self) -> bool:
+        """Whether any shard has been mirrored."""
+        for number in range(self._shards):
+            if await read_place(self._how.access, self._how.topics, number) is not None:
+                return True
+        return False
 
     async def _compared(self, place: Place, standing: Standing, sender: Sender) -> Place:
         """The place to go on from. Raises Diverged, MirrorGap, BridgeFenced, RoostError."""

@@ -48,18 +48,17 @@ async def read_place(access: KafkaAccess, topics: Topics, shard: int) -> Place |
         await close_quietly(consumer.stop())
 
 
-async def has_records(access: KafkaAccess, topic: str, partitions: int) -> bool:
+async def has_records(access: KafkaAccess, topic: str) -> bool:
     """Whether anything that was committed stands in a topic. Raises KafkaUnavailable, aiokafka's errors."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    where = [TopicPartition(topic, number) for number in range(partitions)]
     consumer: Any = AIOKafkaConsumer(
-        **access.client_options(), group_id=None, enable_auto_commit=False, isolation_level="read_committed"
+        topic, **access.client_options(), group_id=None, enable_auto_commit=False, isolation_level="read_committed"
     )
     await consumer.start()
     try:
         async with asyncio.timeout(PATIENCE_S):
-            consumer.assign(where)
+            where = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             first, end = await consumer.beginning_offsets(where), await ends_of(access, where)
             left = [one for one in where if first[one] < end[one]]
             for one in left:
