@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 from .access import KafkaAccess
+from .closing import close_quietly
 from .message import Message
 
 Guarantee = Literal["exactly-once", "idempotent", "at-least-once"]
@@ -97,9 +98,7 @@ class Sender:
             with suppress(Exception):  # or readers of what is committed wait until Kafka does it
                 async with asyncio.timeout(STOP_S):
                     await self._producer.abort_transaction()
-        with suppress(Exception):  # it may be broken in any way, and is of no use any more
-            async with asyncio.timeout(STOP_S):
-                await self._producer.stop()
+        await close_quietly(self._producer.stop())
 
     async def _send(self, topic: str, partition: int) -> None:
         batch = self._open.pop((topic, partition))

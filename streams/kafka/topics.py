@@ -10,6 +10,7 @@ from typing import Any, cast
 from ..errors import SettingsError
 from .access import KafkaAccess
 from .chunk import CHUNK_BYTES
+from .closing import close_quietly
 from .faults import KafkaRefused, UnfitTopic, explain
 
 PREFIX = "roost"
@@ -98,7 +99,7 @@ async def settle_topics(access: KafkaAccess, topics: Topics, shards: int, layout
             raise explain(error, access.bootstrap) from error
         raise
     finally:
-        await admin.close()
+        await close_quietly(admin.close())
     if known.get(topics.positions, shards) < shards:
         raise UnfitTopic(
             f"topic {topics.positions} has {known[topics.positions]} partitions and the flock {shards} shards: it is "
@@ -119,7 +120,7 @@ async def find_topics(access: KafkaAccess, topics: Topics) -> dict[str, int]:
     except (KafkaError, OSError, TimeoutError) as error:
         raise explain(error, access.bootstrap) from error
     finally:
-        await admin.close()
+        await close_quietly(admin.close())
 
 
 async def _partitions(admin: Any, names: Iterable[str]) -> dict[str, int]:
