@@ -87,7 +87,7 @@ class Clutch:
 class Keeper(Actor):
     """Handles well, fails once, or fails always, as the egg's fate will have it."""
 
-    retry = Retry(2, timedelta(milliseconds=300))
+    retry = Retry(2, timedelta(seconds=2))
     has_looked = False
     """Once is enough: not every delivery that is given up has observed something."""
 
@@ -122,7 +122,7 @@ class Counter(Actor):
 class Ringer(Actor):
     """Rings birds, of each kind one after the other; the first slips away once, and the others wait apart."""
 
-    retry = Retry(2, timedelta(milliseconds=300))
+    retry = Retry(2, timedelta(seconds=2))
 
     @on(EggNumbered, key=lambda egg: "owl")
     async def ring(self, egg: EggNumbered, ctx: Context[Any]) -> None:
