@@ -95,6 +95,7 @@ class Flock(Projected):
     def __init__(
         self, name: str, connection: Connection, *, agent: str, ttl: timedelta | None, sharing: Sharing,
         model: Model | str | None, claim_lease: timedelta, delivery_lease: timedelta, patience: timedelta,
+        verified: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.connection = connection
@@ -119,7 +120,7 @@ class Flock(Projected):
         owner = f"{socket.gethostname()}-{os.getpid()}".replace(" ", "-")
         self.memory = Memory(
             self.shard, self.writer, connection, self._bell, self.heartbeat, self._outside,
-            owner=owner, ttl=ttl, sharing=sharing,
+            owner=owner, ttl=ttl, sharing=sharing, verified=verified,
         )  # fmt: skip
         self.effects = Effects(self.shard, self.writer, self.heartbeat)
         self._ringer = Ringer(self.shard, self.writer, self._bell, delivery_lease)
@@ -130,8 +131,9 @@ class Flock(Projected):
         """The flock itself, for what is a view of it at one of its shards."""
         self._parts: Parts | None = None
         self._make_memory: MakeMemory = lambda shard, writer, bell, heartbeat: Memory(
-            shard, writer, connection, bell, heartbeat, self._outside, owner=owner, ttl=ttl, sharing=sharing
-        )
+            shard, writer, connection, bell, heartbeat, self._outside, owner=owner, ttl=ttl, sharing=sharing,
+            verified=verified,
+        )  # fmt: skip
 
     @classmethod
     def open(
@@ -139,7 +141,7 @@ class Flock(Projected):
         ttl: timedelta | None = DEFAULT_TTL, model: Model | str | None = None, sharing: Sharing = "once",
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
         patience: timedelta = PATIENCE, durability: str | None = None, shards: int | None = None,
-        limits: ModelLimits | Mapping[str, ModelLimits | None] | None = None,
+        limits: ModelLimits | Mapping[str, ModelLimits | None] | None = None, verified: bool = False,
     ) -> Opening[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
@@ -148,8 +150,8 @@ class Flock(Projected):
         `durability` is what a new flock waits for before it acknowledges: `memory`, `disk`, `replicated` or
         `replicated:N`; None takes what the flock has, and memory for a new one.
         `shards` over how many hash slots a new flock is spread (1), which stays so. None: as it was made.
-        `limits` of the model, or of several by their names, are set for the whole flock: see `turnstile`. Raises
-        ServerUnavailable or SettingsError.
+        `limits` of the model, or of several by their names, are set for the whole flock: see `turnstile`. `verified`
+        compares every note that is read with the log: see `Memory.get`. Raises ServerUnavailable or SettingsError.
         """
 
         @asynccontextmanager
@@ -162,7 +164,7 @@ class Flock(Projected):
             try:
                 flock = cls(
                     settings.flock, connection, agent=agent, ttl=ttl, sharing=sharing, model=model or settings.model,
-                    claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience,
+                    claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience, verified=verified,
                 )  # fmt: skip
                 active.look()
                 try:

@@ -91,7 +91,7 @@ class Memory:
 
     def __init__(
         self, shard: Shard, writer: Writer, connection: Connection, bell: Bell, heartbeat: Heartbeat, outside: Scope,
-        *, owner: str, ttl: timedelta | None = DEFAULT_TTL, sharing: Sharing = "once",
+        *, owner: str, ttl: timedelta | None = DEFAULT_TTL, sharing: Sharing = "once", verified: bool = False,
     ) -> None:  # fmt: skip
         self._shard = shard
         self._writer = writer
@@ -102,6 +102,7 @@ class Memory:
         self._outside = outside
         self._ttl = ttl
         self._sharing = sharing
+        self._verified = verified
         self.edited: dict[str, Edited] = {}
         """What the agents of a run are given instead of other notes."""
         shard.on_epoch(self._cache.clear)
@@ -176,8 +177,25 @@ class Memory:
                 case _:
                     raise RoostError(f"a note was answered with {answer}")
 
-    async def get(self, note_id: str) -> Note:
-        """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten."""
+    async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
+        """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten.
+
+        `verified` (None: as the flock was opened) compares its content with its digest, and that with the event in the
+        log that wrote it, which costs a round trip: raises ContentChanged.
+        """
+        note = await self._get(note_id)
+        return await self._checked(note, verified)
+
+    async def _checked(self, note: Note, verified: bool | None = None) -> Note:
+        if not (self._verified if verified is None else verified):
+            return note
+        if self.scope.draft(note.id) is not None:
+            return note  # this process has it from nobody
+        from .verified import check_note
+
+        return await check_note(self._shard, note)
+
+    async def _get(self, note_id: str) -> Note:
         scope, began_ns = self.scope, time.perf_counter_ns()
         if self.edited and (edited := self.edited.get(scope.reader.run or "")):
             note_id = edited.notes.get(note_id, note_id)
@@ -210,15 +228,19 @@ class Memory:
         with tracing.gathers(self._shard.keys.flock, asked) as groups:
             return list(await asyncio.gather(*groups.tasks(self.get)))
 
-    async def find(self, key: str) -> Note | None:
-        """The live note that the key means now, or None. The read, or the miss, is logged."""
+    async def find(self, key: str, *, verified: bool | None = None) -> Note | None:
+        """The live note that the key means now, or None. The read, or the miss, is logged. `verified` as in `get`."""
+        note = await self._find(key)
+        return None if note is None else await self._checked(note, verified)
+
+    async def _find(self, key: str) -> Note | None:
         scope, began_ns = self.scope, time.perf_counter_ns()
         draft = scope.draft_of(key)
         if draft is not None:
             scope.remember(draft.note)
             return draft.note
         if self.edited and (instead := self._instead_of(key, scope)):
-            return await self.get(instead)
+            return await self._get(instead)
         asked = self._cache.asked()
         note = await self._notes.find(check_key(key), scope.reader)
         scope.took(began_ns)
@@ -259,7 +281,7 @@ class Memory:
         )  # fmt: skip
         if self._sharing == "cache":
             async with slots or nullcontext():
-                return await self._look_aside(job, began_ns)
+                return await self._checked(await self._look_aside(job, began_ns))
         asked = self._cache.asked()
         note, came_by = await self._flights.obtain(job)
         self._cache.add(note, asked)
@@ -269,7 +291,7 @@ class Memory:
             # Another coroutine of this process has the events of the script that served it.
             scope.has_joined(note, key)
             trace_read(scope, note, how="joined", asked="once", began_ns=began_ns)
-        return note
+        return await self._checked(note)
 
     def _instead_of(self, key: str, scope: Scope) -> str | None:
         """The note that whoever acts now is given for a key, whatever the key means to others."""

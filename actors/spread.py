@@ -42,11 +42,11 @@ class SpreadMemory(Memory):
             number = self._placement.of(new_id())
         return await self._memories[number].put(content, key=key, ttl=ttl, tags=tags, sources=sources)
 
-    async def get(self, note_id: str) -> Note:
-        return await self._memories[self._placement.of_note(note_id)].get(note_id)
+    async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
+        return await self._memories[self._placement.of_note(note_id)].get(note_id, verified=verified)
 
-    async def find(self, key: str) -> Note | None:
-        return await self._of(key).find(key)
+    async def find(self, key: str, *, verified: bool | None = None) -> Note | None:
+        return await self._of(key).find(key, verified=verified)
 
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,

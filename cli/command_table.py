@@ -57,6 +57,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("views", "See how far projections have come, drop old ones."),
         Entry("rebuild", "Fold a projection from the log anew."),
         Entry("verify", "Check the log, and projections against it."),
+        Entry("seal", "Sign the log, so that tampering is found."),
         Entry("archive", "Move old events out of the server into files."),
         Entry("forget", "Remove a note's content for good."),
         Entry("export", "Write a run into one file."),

@@ -22,7 +22,5 @@ async def until_signal(work: Coroutine[Any, Any, None], name: str) -> None:
 
 def _tell_lost(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
     """As usual, but not what Kafka's client tells futures of its own that nobody can await: it is raised, too."""
-    from aiokafka.errors import KafkaError
-
-    if not isinstance(told.get("exception"), KafkaError):
+    if not type(told.get("exception")).__module__.startswith("aiokafka."):
         loop.default_exception_handler(told)

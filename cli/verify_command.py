@@ -23,15 +23,35 @@ MAX_SHOWN = 300
 
 @click.command("verify", cls=Command)
 @click.option("--content", is_flag=True, help="Also read every content, and match it with its digest.")
+@click.option("--seals", is_flag=True, help="Instead: compare the log with what `roost seal` has signed.")
+@click.option("--against", metavar="PLACE", multiple=True,
+              help="With --seals: a file or URL to which seals were exported; several are allowed.")  # fmt: skip
+@click.option("--public-key", "public_keys", metavar="FILE", multiple=True,
+              help="With --seals: only what this key signed counts [default: the key made here].")  # fmt: skip
+@click.option("--key", metavar="FILE", envvar="ROOST_SEAL_KEY", help="With --seals: where the key of `roost seal` is.")
 @fold_options
 @common_options(json=True)
-def verify(common: Common, content: bool, actors: str | None, module: str | None) -> int:
+def verify(
+    common: Common, content: bool, seals: bool, against: tuple[str, ...], public_keys: tuple[str, ...],
+    key: str | None, actors: str | None, module: str | None,
+) -> int:  # fmt: skip
     """Check the log, and that what is read is what the log makes of it. Ends with 1 when something is wrong.
 
     Checked are the log (every entry readable, versions without gaps, causes there, nothing deleted), notes, versions
     and contents, every projection whose class is at hand (Roost's own, and those of --module), and the states of the
     keyed actors that --actors names. The flock may be at work.
+
+    With --seals the log is read, on the server and in the archive, and compared with its seals: an event that was
+    changed, removed, reordered, inserted or cut off is found, and so is a seal that was.
     """
+    if seals:
+        if content or actors or module:
+            raise click.UsageError("--seals compares the log with its seals only: leave the other options out")
+        from .seals_report import verify_seals
+
+        return asyncio.run(verify_seals(common, against, key, public_keys))
+    if against or public_keys:
+        raise click.UsageError("--against and --public-key go with --seals")
     from .folds_module import find_keyed, find_projections
 
     return asyncio.run(_verify(common, content, find_keyed(actors), find_projections(module)))

@@ -10,6 +10,7 @@ RoostError
 ├── InboxFull                an append that an inbox has no room for; nothing was written
 ├── UndeclaredEvent          a payload whose type was never declared, or data that does not fit it
 ├── NoteNotFound             no such note, or it has expired or was forgotten
+├── ContentChanged           a note whose content is not what its event says; for who reads `verified`
 ├── ClaimError
 │   ├── SelfWait             a computation that asks for its own key
 │   └── ComputeTimeout       a computation that took longer than it may
@@ -89,6 +90,14 @@ class NoteNotFound(RoostError):
         super().__init__(
             f"there is no note {note_id!r}: it was never written in this flock, has expired, or was forgotten"
         )
+        self.note_id = note_id
+
+
+class ContentChanged(RoostError):
+    """A note is not what its event says; carries `note_id`."""
+
+    def __init__(self, note_id: str, what: str) -> None:
+        super().__init__(f"note {note_id} was tampered with: {what}; look closer with `roost verify --content`")
         self.note_id = note_id
 
 

@@ -35,7 +35,8 @@ class ReplayedMemory(Memory):
     def scope(self) -> Scope:
         return self._stage.scope
 
-    async def get(self, note_id: str) -> Note:
+    async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
+        """As it was served then: what was refused was refused then."""
         scope = self.scope
         note_id = self._stage.recording.edited.notes.get(note_id, note_id)
         draft = scope.draft(note_id)
@@ -49,7 +50,7 @@ class ReplayedMemory(Memory):
             raise self._stage.unanswered(f"get({note_id!r})")
         return await self._opened(note_id)
 
-    async def find(self, key: str) -> Note | None:
+    async def find(self, key: str, *, verified: bool | None = None) -> Note | None:
         scope = self.scope
         draft = scope.draft_of(key)
         if draft is not None:

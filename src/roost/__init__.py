@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from roost.projections import Projection, Rows
     from roost.streams import (
         Conflict,
+        ContentChanged,
         EffectUnknown,
         Event,
         InboxFull,
@@ -51,6 +52,7 @@ __all__ = [
     "Circuit",
     "Computed",
     "Conflict",
+    "ContentChanged",
     "Context",
     "EffectUnknown",
     "Event",
@@ -76,8 +78,8 @@ __all__ = [
 ]
 
 _STREAMS = (
-    "Conflict", "EffectUnknown", "Event", "InboxFull", "ModelLimits", "NotDone", "Note", "NoteNotFound", "Position",
-    "RoostError", "event", "upcast",
+    "Conflict", "ContentChanged", "EffectUnknown", "Event", "InboxFull", "ModelLimits", "NotDone", "Note",
+    "NoteNotFound", "Position", "RoostError", "event", "upcast",
 )  # fmt: skip
 
 

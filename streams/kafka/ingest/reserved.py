@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FAMILIES = frozenset(
-    {"circuit", "delivery", "effect", "model", "note", "record", "records", "roost", "run", "timer", "work"}
+    {"circuit", "delivery", "effect", "log", "model", "note", "record", "records", "roost", "run", "timer", "work"}
 )
 """The first word of a type: all types that begin so, of a newer Roost's, too."""
 TYPES = frozenset(
