@@ -9,7 +9,7 @@ import pytest
 from roost_tests.shared_server import plain_client
 
 from roost.actors import Flock
-from roost.streams import ContentChanged, Note
+from roost.streams import ContentChanged, Keys, Note
 
 
 @pytest.fixture
@@ -75,10 +75,13 @@ async def test_a_flock_that_was_opened_so_checks_whatever_is_read(
         assert (await flock.memory.get_all([note.id, large.id]))[1].raw == large.raw
         assert (await flock.memory.once("owls", compute)).id == note.id
         assert (await flock.memory.once("other", compute)).text == "again"
-        prefix = flock_name + "." + str((await flock.memory.get(note.id)).position.shard)  # type: ignore[union-attr]
-        await plain.set(f"roost:{{{prefix}}}:blob:{note.record.digest}", b"forged")
+        assert note.position is not None
+        await plain.set(Keys(flock_name, note.position.shard).key("blob", note.record.digest), b"forged")
     async with Flock.open(flock_name, server_url, verified=True) as flock:
-        for refused in (flock.memory.get(note.id), flock.memory.find("owls"), flock.memory.once("owls", compute)):
-            with pytest.raises(ContentChanged):
-                await refused
+        with pytest.raises(ContentChanged):
+            await flock.memory.get(note.id)
+        with pytest.raises(ContentChanged):
+            await flock.memory.find("owls")
+        with pytest.raises(ContentChanged):
+            await flock.memory.once("owls", compute)
         assert (await flock.memory.get(note.id, verified=False)).raw == b"forged"
