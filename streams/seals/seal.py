@@ -68,11 +68,12 @@ class Seal:
     def parse(cls, line: bytes) -> Seal:
         """Raises DamagedSeal."""
         try:
-            told: Any = orjson.loads(line)
-            if not isinstance(told, dict):
+            read: Any = orjson.loads(line)
+            if not isinstance(read, dict):
                 raise DamagedSeal("it is no JSON object")
+            told = cast("dict[str, Any]", read)
             known = {one.name: one.type for one in fields(cls)}
-            if set(known) != set(cast("dict[str, Any]", told)):
+            if set(known) != set(told):
                 raise DamagedSeal("its members are not those of a seal")
             kinds: dict[str, type] = {"int": int, "str": str, "bool": bool}
             if any(type(told[name]) is not kinds[str(kind)] for name, kind in known.items()):

@@ -137,10 +137,10 @@ class Sealer:
 
     async def _in_log(self, head: Seal | None) -> list[Seal]:
         """The seals that the log tells of from `head` on, in order; all without one."""
-        limit, found = 64, list[Seal]()
+        limit = 64
         while True:
             events = await self._log.subject(SUBJECT, limit=limit)
-            found = []
+            found: list[Seal] = []
             for event in events:
                 with suppress(DamagedSeal):
                     if event.type == KIND:
