@@ -211,10 +211,10 @@ async def test_a_full_worker_lets_others_sweep_for_the_dead(flock: Flock, settin
 
         @on(Given)
         async def double(self, given: Given, ctx: Context[None]) -> None:
-            await asyncio.sleep(30 if given.act == "long" else 0)
+            await asyncio.sleep(60)
 
     async with peers(Peer("work", **settings, actors=["Doubler"])) as (doomed,), flock.work(Slow, grace=LEASE / 10):
-        await flock.append(*[Given(n, act="long") for n in range(8)])
+        await flock.append(*[Given(n, act="sleep:60") for n in range(8)])
         await wait_until(lambda: has_pending(flock, 8))
         doomed.kill()  # seven were with it, and whoever sweeps may well be the one that has no room
         await doomed.end()

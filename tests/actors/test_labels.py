@@ -84,7 +84,7 @@ async def test_a_completion_tells_the_model_and_what_it_is_about(flock: Flock) -
         Ask(instructions="word " * 50),
     ):
         await flock.complete(ask, page, model=model)
-    told = await labels(flock, "work.claimed")
+    told = [*dict.fromkeys(await labels(flock, "work.claimed"))]  # who is slow for longer than its lease claims again
     assert told[:3] == ["Sum up this page, please. · offline", "How do owls hunt? · offline", "Owls · offline"]
     assert told[3] is not None
     assert told[3].endswith("word… · offline")
