@@ -26,6 +26,9 @@ from roost.streams.declaration import event
 from roost.streams.kafka.ingest.ingest import Ingesting, ingest
 from roost.streams.permits import ModelLimits
 from roost.streams.refold import Refold
+from roost.streams.seals.book import Book
+from roost.streams.seals.key import Trusted, make_key, read_key
+from roost.streams.seals.sealer import Sealer
 from roost_tests.spans import traced
 from roost_tests.topic import Topic, TopicSource
 from roost_tests.waiting import wait_until
@@ -197,6 +200,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         await _report(session, place)
         for each in (flock, other, aside):
             await each.flush()
+        await _seal(session, place)
         session.events = [event async for event in flock.log.read()]
         await session.look()
         await _fold(session)
@@ -370,6 +374,15 @@ async def _ingest(session: Session) -> None:
         topic.first[0] = {4: 3}.get(len(topic.parts[0]), 0)
         if len(topic.parts[0]) != 3:
             await ingest([session.flock.shard], TopicSource(topic), once)
+
+
+async def _seal(session: Session, place: Path) -> None:
+    """What has happened so far is signed."""
+    key = place / "key"
+    make_key(key, "ed25519")
+    signing = read_key(key)
+    book = Book(place, session.flock.name, 0)
+    await Sealer(session.flock.shard, book, signing, Trusted([signing])).round()
 
 
 async def _report(session: Session, place: Path) -> None:
