@@ -109,5 +109,8 @@ class Watched:
 
 
 async def _role_of(node: BareServer) -> str:
-    info: dict[str, Any] = await node.command("INFO", "replication")
+    try:
+        info: dict[str, Any] = await node.command("INFO", "replication")
+    except redis.ConnectionError:  # whoever changes its role closes its connections
+        return "changing"
     return "slave of it" if info["role"] == "slave" and info["master_link_status"] == "up" else str(info["role"])
