@@ -106,6 +106,7 @@ async def test_who_stands_by_goes_on_when_the_other_is_killed_or_ends(
 ) -> None:
     await turn(flock, 60)
     bridges = [await start(log="bridge 0")]
+    await wait_until_mirrored(flock, access, topics)  # or the next one may be the first
     for number in (1, 2):
         bridges.append(await start("--standby", log=f"bridge {number}"))
         await wait_until(lambda: "waiting until it ends" in bridges[-1].said, timeout=SOON_S)
