@@ -63,7 +63,6 @@ class Progress:
     passed: int | None = None
     at: Position | None = None
     mirror: int = 1
-    new_topic: bool = False
     accepted: Split | None = None
     seconds: list[float] = field(default_factory=list[float])
     """How long the last batches took, from the first message to the commit."""
@@ -140,7 +139,6 @@ class Mirror:
         standing = await self._hold.keep(None, *([] if found is None else [found.at]))
         if found is None:
             await self._check_beginning()
-            self._progress.new_topic = True
             if standing.horizon is not None:
                 await self._find_gap(start_of(shard.number), standing.horizon)
             place = Place(
@@ -253,7 +251,7 @@ class Mirror:
 
     async def _check(self, batch: Batch) -> None:
         """Before anything of it goes to Kafka: the flock will not lose it any more, by the durability it was made with,
-        and it follows upon what was mirrored. Raises Diverged, BridgeFenced."""
+        and it follows upon what was mirrored. Raises Parted, BridgeFenced."""
         place = self._place
         standing = await self._hold.keep(place.at, place.at, batch.last, events=place.passed)
         self._kept = place.at
