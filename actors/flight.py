@@ -41,6 +41,7 @@ from .failure import message_of
 from .heartbeat import Heartbeat
 from .models.errors import ModelError
 from .scope import Scope, entered
+from .sealing import seal_content
 from .traced import UNTRACED, Untraced, count_claim, trace_read, writing
 from .work import Computed, Work
 
@@ -69,6 +70,8 @@ class Job:
     """How many computations of this kind may go on in this process."""
     label: str | None = None
     """What is being computed, for people who look on."""
+    about: tuple[str, ...] = ()
+    """Whom its note is about, beside those whom its sources are about."""
     begun: float | None = None
     """When the work began, by the monotonic clock, if it was done before this claim."""
     began_ns: int = 0
@@ -226,7 +229,7 @@ class Flights:
                         return await self._compute(job, nonce, asked, flight)
                 match answer:
                     case Present():
-                        found = self._pushed(job, rung, since)
+                        found = await self._pushed(job, rung, since)
                         found = found or await self._find(job, "joined" if joined else "found")
                         if found is not None:
                             flight.found = not joined
@@ -241,7 +244,7 @@ class Flights:
                             rung = await self.bell.listen(job.key)
                             continue
                         rang = await _either(rung.event, max(lease_ms, 1) / 1000)
-                        found = self._pushed(job, rung, since)
+                        found = await self._pushed(job, rung, since)
                         if found is not None:
                             return found
                         if rang and after == "-":  # most likely the note is there: one round trip instead of two
@@ -254,10 +257,10 @@ class Flights:
             if rung is not None:
                 self.bell.leave(rung)
 
-    def _pushed(self, job: Job, rung: Rung | None, since: float) -> Note | None:
+    async def _pushed(self, job: Job, rung: Rung | None, since: float) -> Note | None:
         """The note that the news of it brought along. No script has served it, so the events are owed."""
         carried = None if rung is None else rung.take()
-        note = None if carried is None else self.notes.pushed(carried, since)
+        note = None if carried is None else await self.notes.pushed(carried, since)
         if note is not None:
             job.scope.has_joined(note, None if job.begun is not None else job.key)
             how = "joined" if job.begun is None else "read"
@@ -345,9 +348,10 @@ class Flights:
         span: Writing | Untraced,
     ) -> Note:  # fmt: skip
         form, raw = to_stored(computed.content)
-        stored = await self.notes.store(raw)
         reader = inner.reader
         sources = computed.sources if computed.sources is not None else tuple(inner.sources)
+        sealed, refs = await seal_content(inner.shard, raw, inner, sources, job.about)
+        stored = await self.notes.store(sealed)
         written = reader.event("note.written", f"key/{job.key}", event_id=self.notes.new_id())
         ttl_ms = job.ttl_ms
         if ttl_ms is not None and job.begun is not None:  # the content is as old as the work, not as the claim
@@ -355,7 +359,7 @@ class Flights:
         record = NoteRecord(
             id=written.id, key=job.key, digest=stored.digest, size=stored.size, author=reader.actor, run=reader.run,
             tags=job.tags + computed.tags, sources=sources, form=form, written_ms=written.time_ms, ttl_ms=ttl_ms,
-            traceparent=span.traceparent,
+            traceparent=span.traceparent, about=refs,
         )  # fmt: skip
         span.becomes(record.id, len(sources))
         ttl = None if ttl_ms is None else timedelta(milliseconds=ttl_ms)
@@ -375,7 +379,7 @@ class Flights:
                     job.scope.remember(note)
                     return replace(note, position=positions[0])
                 case BlobMissing(digest):
-                    await self.notes.upload(digest, raw)
+                    await self.notes.upload(digest, sealed)
                 case Stale(present) if present == record.id:  # an earlier write, whose answer was lost, has done it
                     job.scope.remember(note)
                     return note

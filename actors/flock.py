@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,9 +19,7 @@ from roost.otel import active
 from roost.streams import (
     CLAIM_LEASE,
     Bell,
-    Closed,
     Connection,
-    Event,
     Keys,
     Log,
     ModelLimits,
@@ -37,12 +35,11 @@ from roost.streams import (
 )  # fmt: skip
 from roost.streams.absence import Absence
 from roost.streams.dead import ParkedDeliveries
-from roost.streams.declaration import declaration_of
 from roost.streams.durability import Durability
 from roost.streams.effects import settle_effect, subject_of_effect
+from roost.streams.encryption.keyholder import Keyholder, keyholder_of
+from roost.streams.encryption.ring import KeyRing
 from roost.streams.inbox import InboxGone
-from roost.streams.matching import Wanted
-from roost.streams.merging import Since
 from roost.streams.patience import PATIENCE
 from roost.streams.placement import shards_of
 from roost.streams.unit import Unit
@@ -72,6 +69,7 @@ from .shared import Shared, Sharer, share
 from .suspects import Suspects
 from .traced import sending
 from .turnstile import Turnstile, limits_by_name
+from .watched import Watched
 from .worker import GRACE, Worker
 
 log = structlog.get_logger(__name__)
@@ -81,15 +79,11 @@ R = TypeVar("R")
 FLUSH = timedelta(seconds=1)
 
 
-def _types_of(kinds: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(kind if isinstance(kind, str) else declaration_of(kind).name for kind in kinds)
-
-
 def _to_standard_error(*_: Any) -> structlog.PrintLogger:
     return structlog.PrintLogger(sys.stderr)
 
 
-class Flock(Projected):
+class Flock(Projected, Watched):
     """A named set of agents with one memory. Open it with `async with Flock.open(…) as flock`."""
 
     def __init__(
@@ -142,6 +136,7 @@ class Flock(Projected):
         claim_lease: timedelta = CLAIM_LEASE, delivery_lease: timedelta = DELIVERY_LEASE,
         patience: timedelta = PATIENCE, durability: str | None = None, shards: int | None = None,
         limits: ModelLimits | Mapping[str, ModelLimits | None] | None = None, verified: bool = False,
+        encrypted: bool | None = None, keys: KeyRing | None = None,
     ) -> Opening[Self]:  # fmt: skip
         """Open a flock on the server at `url` (or ROOST_URL), or on Roost's own, which is started if need be.
 
@@ -151,7 +146,10 @@ class Flock(Projected):
         `replicated:N`; None takes what the flock has, and memory for a new one.
         `shards` over how many hash slots a new flock is spread (1), which stays so. None: as it was made.
         `limits` of the model, or of several by their names, are set for the whole flock: see `turnstile`. `verified`
-        compares every note that is read with the log: see `Memory.get`. Raises ServerUnavailable or SettingsError.
+        compares every note that is read with the log: see `Memory.get`.
+        `encrypted` (ROOST_ENCRYPTED) has contents of a new flock sealed, each under the keys of those whom it is about;
+        None: as it was made. `keys` is where these keys are, instead of ROOST_KEYS. Raises ServerUnavailable or
+        SettingsError.
         """
 
         @asynccontextmanager
@@ -167,8 +165,9 @@ class Flock(Projected):
                     claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience, verified=verified,
                 )  # fmt: skip
                 active.look()
+                flock.shard.keyholder = keyholder_of(settings.keys) if keys is None else Keyholder("keys=", keys)
                 try:
-                    await flock._start(wanted, shards)
+                    await flock._start(wanted, shards, settings.encrypted if encrypted is None else encrypted)
                     for named, limit in limits_by_name(limits, flock._model):
                         await flock.turnstile.limit(named, limit)
                     with opened_here(flock):
@@ -180,8 +179,8 @@ class Flock(Projected):
 
         return Opening(opened)
 
-    async def _start(self, durability: Durability | None, shards: int | None) -> None:
-        await self.shard.make(durability, shards)
+    async def _start(self, durability: Durability | None, shards: int | None, encrypted: bool | None) -> None:
+        await self.shard.make(durability, shards, encrypted=encrypted)
         count = shards_of(self.name, self.shard.settings, shards)
         try:
             async with asyncio.timeout(self.shard.patience.total_seconds()):
@@ -322,36 +321,6 @@ class Flock(Projected):
         agent = self.memory.scope.reader.actor
         shard = self.shard if self._parts is None else self._parts.shard_of(subject_of_effect(key))
         await settle_effect(shard, key, done=done, result=result, by=by, agent=agent)
-
-    async def watch_events(
-        self, *kinds: Any, subject: str | None = None, actor: str | None = None, run: str | None = None,
-        since: Since = None,
-    ) -> AsyncGenerator[Event]:  # fmt: skip
-        """Events as they are appended, from a position or from now on, without end; of these kinds, or of all.
-
-        A kind is a declared class or the name of a type. `event.position` of the last one seen, or its text, is where
-        to go on. "From now on" is from when the iteration begins.
-        """
-        wanted = Wanted(types=_types_of(kinds), subject=subject or "", actor=actor or "", run=run or "")
-        async with aclosing(self.memory.follow(wanted, since)) as events:
-            async for event in events:
-                yield event
-
-    async def wait_for(
-        self, *kinds: Any, where: Callable[[Event], bool] | None = None, subject: str | None = None,
-        actor: str | None = None, run: str | None = None, since: Since = None,
-        timeout: timedelta | None = None,
-    ) -> Event:  # fmt: skip
-        """The first event of these kinds, `where` that is so, from a position or from now on. Raises TimeoutError.
-
-        What may come before this is called is found from a position: `since=await flock.log.last()`, taken before.
-        """
-        watching = self.watch_events(*kinds, subject=subject, actor=actor, run=run, since=since)
-        async with aclosing(watching) as events, asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-            async for event in events:
-                if where is None or where(event):
-                    return event
-        raise Closed("the flock was closed before the event came")
 
     @asynccontextmanager
     async def acting(self, agent: str, *, run: str | None = None) -> AsyncGenerator[None]:

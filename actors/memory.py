@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -47,11 +47,14 @@ from .flight import Flights, Job
 from .heartbeat import Heartbeat
 from .label import label_of
 from .scope import Scope, Staged, scope_of
+from .sealing import check_about, seal_content
 from .traced import UNTRACED, Untraced, count_claim, forgetting, trace_read, tracing_now, writing
 from .work import Work
 
 if TYPE_CHECKING:
     from roost.otel.spans import Writing
+
+    from .forgetting import ForgottenSubject
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +111,11 @@ class Memory:
         shard.on_epoch(self._cache.clear)
 
     @property
+    def shard(self) -> Shard:
+        """Where its notes are."""
+        return self._shard
+
+    @property
     def scope(self) -> Scope:
         """Who acts now."""
         scope = scope_of(self._shard) or self._outside
@@ -117,22 +125,24 @@ class Memory:
 
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
-        sources: Iterable[str] | None = None,
+        sources: Iterable[str] | None = None, about: Iterable[str] = (),
     ) -> Note:  # fmt: skip
         """Save content (text, bytes, or what JSON holds) as a note; under a key, it becomes what the key means.
 
         Within a handler the note is staged: it is written by the commit, together with all else the handler does.
-        `sources` are IDs of notes it builds on; without them, those that were read before. Raises LimitExceeded.
+        `sources` are IDs of notes it builds on; without them, those that were read before. In an encrypted flock
+        `about` names whom it is about, beside those whom its sources are about: see `forget_subject`. Raises
+        LimitExceeded, SubjectForgotten.
         """
-        scope = self.scope
+        scope, about = self.scope, self._about(about)
         if active.tracing is None:
-            return await self._put(scope, UNTRACED, content, key, ttl, tags, sources)
+            return await self._put(scope, UNTRACED, content, key, ttl, tags, sources, about)
         with writing(scope, key=key) as span:
-            return await self._put(scope, span, content, key, ttl, tags, sources)
+            return await self._put(scope, span, content, key, ttl, tags, sources, about)
 
     async def _put(
         self, scope: Scope, span: Writing | Untraced, content: Any, key: str | None, ttl: Ttl, tags: Iterable[str],
-        sources: Iterable[str] | None,
+        sources: Iterable[str] | None, about: tuple[str, ...],
     ) -> Note:  # fmt: skip
         reader = scope.reader if span.traceparent is None else replace(scope.reader, traceparent=span.traceparent)
         form, raw = to_stored(content)
@@ -142,30 +152,41 @@ class Memory:
             scope.puts += 1
         subject = f"key/{check_key(key)}" if key is not None else "note/"
         event = reader.event("note.written", subject, event_id=self._shard.note_id(note_id))
-        digest = sha256(raw).hexdigest()
+        named = tuple(scope.sources if sources is None else sources)
+        sealed, refs = await self._sealed(event.id, raw, scope, named, about)
+        digest = sha256(sealed).hexdigest()
         record = NoteRecord(
-            id=event.id, key=key, digest=digest, size=len(raw), author=reader.actor, run=reader.run,
-            tags=_check_tags(tags), sources=tuple(scope.sources if sources is None else sources), form=form,
-            ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms, traceparent=span.traceparent,
+            id=event.id, key=key, digest=digest, size=len(sealed), author=reader.actor, run=reader.run,
+            tags=_check_tags(tags), sources=named, form=form, ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms,
+            traceparent=span.traceparent, about=refs,
         )  # fmt: skip
         span.becomes(record.id, len(record.sources))
         event = _event_of(event, record)
         note = Note(record=record, raw=raw, expires=_expires(record.ttl_ms, time.monotonic()))
-        if len(raw) > MAX_NOTE_BYTES:
+        if len(sealed) > MAX_NOTE_BYTES:
             raise LimitExceeded(f"a note holds up to {MAX_NOTE_BYTES:,} bytes, this content has {len(raw):,}")
         if staged is not None:
-            if len(raw) > INLINE_BYTES:
-                await self._upload(scope, digest, raw)
-            staged[note.id] = Staged(note, event, raw)
+            if len(sealed) > INLINE_BYTES:
+                await self._upload(scope, digest, sealed)
+            staged[note.id] = Staged(note, event, sealed)
             return note
-        return await self._write(scope, note, event)
+        return await self._write(scope, note, event, sealed)
+
+    def _about(self, about: Iterable[str]) -> tuple[str, ...]:
+        return check_about(self._shard, about)
+
+    async def _sealed(
+        self, note_id: str, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
+    ) -> tuple[bytes, tuple[str, ...]]:
+        """The content of that new note as it is to be stored, and the keys that it is stored under."""
+        return await seal_content(self._shard, raw, scope, sources, about)
 
     async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
         """Content that the commit will name: where that is."""
         await Notes(scope.shard).upload(digest, raw)
 
-    async def _write(self, scope: Scope, note: Note, event: Event) -> Note:
-        stored = await self._notes.store(note.raw)
+    async def _write(self, scope: Scope, note: Note, event: Event, sealed: bytes) -> Note:
+        stored = await self._notes.store(sealed)
         while True:
             asked = time.monotonic()
             answer = await admit(scope, self._writer, add_note(Unit(), note, event, stored))
@@ -173,7 +194,7 @@ class Memory:
                 case Written(_, positions):
                     return replace(note, position=positions[-1], expires=_expires(note.record.ttl_ms, asked))
                 case BlobMissing(digest):
-                    await self._notes.upload(digest, note.raw)
+                    await self._notes.upload(digest, sealed)
                 case _:
                     raise RoostError(f"a note was answered with {answer}")
 
@@ -253,7 +274,7 @@ class Memory:
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
-        label: str | None = None,
+        label: str | None = None, about: Iterable[str] = (),
     ) -> Note:  # fmt: skip
         """The note of a key; if there is none, one of all who ask computes it, wherever they are; the others wait.
 
@@ -261,7 +282,8 @@ class Memory:
         exception is raised here and never shared: others then try themselves. If its process dies, another takes over
         within a lease. What it returns is content, or `Computed` with the work it took. `slots` bounds how many
         computations go on at once; who waits for another's takes none. `label` tells people what is being computed, in
-        up to 200 characters. Raises SelfWait when `compute` asks for its own key, ComputeTimeout, LimitExceeded.
+        up to 200 characters. `about` is as in `put`. Raises SelfWait when `compute` asks for its own key,
+        ComputeTimeout, LimitExceeded, SubjectForgotten.
         """
         given: Any = compute  # not all programs are type-checked
         if not callable(given):
@@ -276,7 +298,7 @@ class Memory:
         ttl_ms = self._ttl_ms(ttl)
         job = Job(
             key=key, compute=compute, scope=scope, began_ns=began_ns, fresh=fresh, tags=_check_tags(tags), limit=limit,
-            slots=slots,
+            slots=slots, about=self._about(about),
             ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms), label=label_of(label),
         )  # fmt: skip
         if self._sharing == "cache":
@@ -318,13 +340,15 @@ class Memory:
             reader = replace(reader, traceparent=span.traceparent)
         form, raw = to_stored(computed.content)
         event = reader.event("note.written", f"key/{job.key}", event_id=self._shard.note_id())
+        sources = computed.sources or ()
+        sealed, refs = await seal_content(self._shard, raw, job.scope, sources, job.about)
         record = NoteRecord(
-            id=event.id, key=job.key, digest=sha256(raw).hexdigest(), size=len(raw), author=reader.actor,
-            run=reader.run, tags=job.tags + computed.tags, sources=computed.sources or (), form=form,
+            id=event.id, key=job.key, digest=sha256(sealed).hexdigest(), size=len(sealed), author=reader.actor,
+            run=reader.run, tags=job.tags + computed.tags, sources=sources, form=form, about=refs,
             written_ms=event.time_ms, ttl_ms=job.ttl_ms, traceparent=span.traceparent,
         )  # fmt: skip
         span.becomes(record.id, len(record.sources))
-        stored = await self._notes.store(raw)
+        stored = await self._notes.store(sealed)
         note = Note(record=record, raw=raw, work=work.to_data(), expires=_expires(record.ttl_ms, time.monotonic()))
         unit = add_note(Unit(), note, _event_of(event, record), stored, work)
         body = job.data(note=record.id, **work.to_data())
@@ -346,6 +370,24 @@ class Memory:
         with forgetting(self.scope, note_id):
             await self._notes.forget(note_id, self.scope.reader)
         self._cache.forget(note_id)  # a read that was under way may have added it again
+
+    async def forget_subject(self, subject: str) -> ForgottenSubject:
+        """Destroy the key of somebody, as `about` has named them: what is about them can be read no more, wherever the
+        log, its archive or a mirror of it lies. Live notes about them are forgotten.
+
+        So are those that were made from such notes. Raises SettingsError where the flock is not encrypted, RoostError
+        for somebody whom nothing is about.
+        """
+        from .forgetting import forget_subject
+
+        self.drop_cached()
+        forgotten = await forget_subject([self._shard], subject, self.scope.reader)
+        self.drop_cached()  # a read that was under way may have added some again
+        return forgotten
+
+    def drop_cached(self) -> None:
+        """Serve no note from this process's memory, not even one that is being read."""
+        self._cache.clear()
 
     async def watch(
         self, prefix: str | None = None, *, tags: Iterable[str] = (), author: str | None = None,

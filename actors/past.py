@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from roost.projections.notes import ListedNote, NotesFold
 from roost.projections.notes_then import ForgottenSince, fold_until
 from roost.streams import Event, Log, NoteNotFound, NoteRecord, Position, SettingsError, Shard, decode
-from roost.streams.contents import find_content
+from roost.streams.contents import find_opened
 from roost.streams.merging import MergedLog, Since
 from roost.streams.note import content_of
 from roost.streams.notes import check_key
@@ -196,7 +196,7 @@ class LoggedPast:
         return self._placement.of_key(key) if len(self._shards) > 1 else 0
 
     async def content(self, digest: str) -> bytes | None:
-        return await find_content(self._shards, digest)
+        return await find_opened(self._shards, digest)
 
     async def forgotten(self, part: int) -> Container[str]:
         return await self._since[part].look()

@@ -51,6 +51,8 @@ class Scope:
     outside: bool = False
     computing: frozenset[str] = frozenset()
     sources: dict[str, None] = field(default_factory=A_DICT)
+    about: dict[str, tuple[str, ...]] = field(default_factory=A_DICT)
+    """Of those sources that are sealed: the keys that they are sealed under, as in their records."""
     pending: list[Event] = field(default_factory=A_LIST)
     staged: Drafts | None = None
     drafts: Drafts = field(default_factory=A_DICT)
@@ -96,8 +98,12 @@ class Scope:
         """Let the note be a source of what is written from now on."""
         self.sources.pop(note.id, None)
         self.sources[note.id] = None
+        if note.record.about:
+            self.about[note.id] = note.record.about
         if len(self.sources) > MAX_SOURCES:
-            del self.sources[next(iter(self.sources))]
+            oldest = next(iter(self.sources))
+            del self.sources[oldest]
+            self.about.pop(oldest, None)
 
     def draft(self, note_id: str) -> Staged | None:
         """The note of that ID that is not yet written, if this scope may see it."""
@@ -174,6 +180,7 @@ class Scope:
             outside=False,
             computing=self.computing | {key},
             sources=dict(self.sources) if not self.outside else {},
+            about=dict(self.about) if not self.outside else {},
             drafts={**self.drafts, **(self.staged or {})},
             times=self.times if not self.outside else [],
         )

@@ -13,6 +13,7 @@ import orjson
 from roost.projections.notes import record_of
 from roost.projections.recorded import OddData
 from roost.streams import DamagedEvent, NoteRecord, Shard
+from roost.streams.contents import beginning_of
 from roost.streams.log import PAGE, archived_before, event_of
 
 from .models.words import content_words
@@ -131,7 +132,7 @@ async def _with_content(shard: Shard, hits: Sequence[Hit]) -> list[Hit]:
 async def _read(shard: Shard, record: NoteRecord) -> Hit:
     if record.form == "bytes":
         return Hit(record, None)
-    raw: bytes = await shard.command("GETRANGE", shard.keys.key("blob", record.digest), 0, READ_BYTES - 1)
+    raw = await beginning_of(shard, record.digest, READ_BYTES)
     return Hit(record, raw.decode(errors="ignore"))  # the cut may go through a character
 
 

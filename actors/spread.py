@@ -14,6 +14,7 @@ from roost.streams.merging import Since, merged
 from roost.streams.notes import check_key
 from roost.streams.placement import Placement
 
+from .forgetting import ForgottenSubject, forget_subject
 from .memory import COMPUTE_LIMIT, FLOCK_DEFAULT, Memory, Ttl
 from .scope import Scope
 
@@ -31,7 +32,7 @@ class SpreadMemory(Memory):
 
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
-        sources: Iterable[str] | None = None,
+        sources: Iterable[str] | None = None, about: Iterable[str] = (),
     ) -> Note:  # fmt: skip
         """As Memory's. A note without a key is where the handler's delivery is, or anywhere."""
         if key is not None:
@@ -40,7 +41,7 @@ class SpreadMemory(Memory):
             number = self.scope.shard.number
         else:
             number = self._placement.of(new_id())
-        return await self._memories[number].put(content, key=key, ttl=ttl, tags=tags, sources=sources)
+        return await self._memories[number].put(content, key=key, ttl=ttl, tags=tags, sources=sources, about=about)
 
     async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
         return await self._memories[self._placement.of_note(note_id)].get(note_id, verified=verified)
@@ -51,10 +52,10 @@ class SpreadMemory(Memory):
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
-        label: str | None = None,
+        label: str | None = None, about: Iterable[str] = (),
     ) -> Note:  # fmt: skip
         return await self._of(key).once(
-            key, compute, ttl=ttl, fresh=fresh, tags=tags, limit=limit, slots=slots, label=label
+            key, compute, ttl=ttl, fresh=fresh, tags=tags, limit=limit, slots=slots, label=label, about=about
         )
 
     async def close(self) -> None:
@@ -62,6 +63,15 @@ class SpreadMemory(Memory):
 
     async def forget(self, note_id: str) -> None:
         await self._memories[self._placement.of_note(note_id)].forget(note_id)
+
+    async def forget_subject(self, subject: str) -> ForgottenSubject:
+        memories = self._memories
+        for memory in memories:
+            memory.drop_cached()
+        forgotten = await forget_subject([memory.shard for memory in memories], subject, self.scope.reader)
+        for memory in memories:
+            memory.drop_cached()
+        return forgotten
 
     async def follow(self, wanted: Wanted, since: Since = None) -> AsyncGenerator[Event]:
         """As Memory's. Events of one shard come in their order; those of different ones as they arrive."""

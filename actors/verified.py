@@ -8,6 +8,8 @@ from hashlib import sha256
 from roost.streams import ContentChanged, Log, Note, NoteRecord, Shard
 from roost.streams.event import DamagedEvent
 
+from .sealing import sealed_again
+
 LARGE = 1024 * 1024
 """Bytes from which on a digest is made in a thread."""
 
@@ -15,7 +17,7 @@ LARGE = 1024 * 1024
 async def check_note(shard: Shard, note: Note) -> Note:
     """The note. Its content must have the digest that its record says, and its record must be what the log has, or its
     archive. Raises ContentChanged, ServerUnavailable."""
-    raw = note.raw
+    raw = note.raw if not note.record.about else await sealed_again(shard, note)
     hashed = sha256(raw) if len(raw) < LARGE else await asyncio.to_thread(sha256, raw)
     if hashed.hexdigest() != note.record.digest or len(raw) != note.record.size:
         raise ContentChanged(note.id, f"its content has the SHA-256 {hashed.hexdigest()}, not {note.record.digest}")

@@ -21,16 +21,30 @@ FORGETTER = "cli"
 
 
 @click.command("forget", cls=Command)
-@click.argument("id", metavar="ID")
+@click.argument("id", metavar="ID", required=False)
+@click.option(
+    "--subject", metavar="WHOM", help="In an encrypted flock: all that is about them, by destroying their key."
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @common_options(json=True)
-def forget(common: Common, id: str, yes: bool) -> None:
+def forget(common: Common, id: str | None, subject: str | None, yes: bool) -> None:
     """Remove a note's content at once, on the server and from every agent's cache.
 
     ID may be its first digits, or its key. That it was there, and who read it, stays in the log.
+
+    With --subject everything that is about somebody: copies in the log, its archive and a mirror of it stay where they
+    are, and can be read no more.
     """
+    if (id is None) == (subject is None):
+        raise click.UsageError("say what to forget: either the ID of a note, or --subject WHOM")
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on: add --yes")
+    if subject is not None:
+        if not yes:
+            _ask_for(subject, asyncio.run(_count(common, subject)))
+        asyncio.run(_forget_subject(common, subject))
+        return
+    assert id is not None
     asked = None if yes else _ask(asyncio.run(_find(common, id)))
     asyncio.run(_forget(common, id if asked is None else asked))
 
@@ -74,6 +88,52 @@ async def _forget(common: Common, text: str) -> None:
         note_id = await look_up(shards, text)
         await Notes(shard_of_note(shards, note_id)).forget(note_id, Reader(FORGETTER))
     write(dump_safely({"forgotten": note_id}) if common.json else f"forgot note {note_id}")
+
+
+def _ask_for(subject: str, count: int) -> None:
+    """Raises RoostError unless it is to be done."""
+    from roost.streams import RoostError
+    from roost.streams.printable import printable
+
+    notes = "1 note is" if count == 1 else f"{count:,} notes are"
+    if not click.confirm(
+        f"Forget {printable(subject)!r}? {notes} about them; their key is destroyed for ever.", err=True
+    ):
+        raise RoostError("nothing was forgotten")
+
+
+async def _count(common: Common, subject: str) -> int:
+    from roost.actors.forgetting import notes_about, vault_of
+    from roost.streams.every_shard import find_shards
+
+    settings = common.settings()
+    async with common.connect(settings) as connection:
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        name = (await vault_of(shards[0]).name_of(subject)).hex()
+        return len([note async for note in notes_about(shards, name)])
+
+
+async def _forget_subject(common: Common, subject: str) -> None:
+    from roost.actors.forgetting import forget_subject
+    from roost.streams import Reader
+    from roost.streams.every_shard import find_shards
+    from roost.streams.printable import printable
+
+    from .json_lines import dump_safely
+    from .terminal import write
+
+    settings = common.settings()
+    async with common.connect(settings) as connection:
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        for shard in shards:
+            await shard.open()
+        done = await forget_subject(shards, subject, Reader(FORGETTER))
+    if common.json:
+        write(dump_safely({"subject": subject, "about": done.name, "key_destroyed": done.key, "notes": done.notes}))
+        return
+    key = "its key is destroyed" if done.key else "its key was destroyed before"
+    notes = "1 note" if done.notes == 1 else f"{done.notes:,} notes"
+    write(f"forgot {printable(subject)!r}: {key}, and {notes} of the memory are gone")
 
 
 def _describe(note: LiveNote) -> str:

@@ -34,9 +34,11 @@ class Common:
         import structlog
 
         from roost.streams import Settings
+        from roost.streams.encryption.keyholder import use_keys
         from roost.streams.url import ServerUrl
 
         settings = Settings.read(url=self.url, flock=self.flock, home=self.home, model=model, jaeger=jaeger)
+        use_keys(settings.keys)
         structlog.contextvars.bind_contextvars(flock=settings.flock)
         if settings.url is not None:
             remember_secret(ServerUrl.parse(settings.url).password)

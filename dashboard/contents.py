@@ -10,7 +10,7 @@ from typing import Literal
 from roost.actors.past import server_ms
 from roost.actors.search import READ_BYTES, Found, Hit, best_of
 from roost.streams import Log, NoteRecord, Shard
-from roost.streams.contents import find_content
+from roost.streams.contents import beginning_of, find_opened
 from roost.streams.every_shard import shard_of_note
 from roost.streams.together import together
 
@@ -39,13 +39,13 @@ async def look_into(shards: Sequence[Shard], note: ListedThen, most: int, *, pas
     """The first bytes of a note. Of one that has gone there are none, unless it is looked at as of a moment when it
     lived and has only expired since. Raises ServerUnavailable, and the errors of an archive."""
     shard = shard_of_note(shards, note.id)
-    raw: bytes = await shard.command("GETRANGE", shard.keys.key("blob", note.digest), 0, max(0, most - 1))
+    raw = await beginning_of(shard, note.digest, most)
     if await _is_live(shard, note.id):  # looked at last: what was forgotten meanwhile is not shown
         return Looked(raw[:most]) if raw or not note.size else Looked(None, "gone")
     if not past:
         return Looked(None, "gone")
     if not raw and 0 < note.size <= MOST_ARCHIVED:
-        raw = (await find_content(shards, note.digest) or b"")[:most]
+        raw = (await find_opened(shards, note.digest) or b"")[:most]
     for each in shards:  # one with a key is told of in that key's shard, too
         told = await Log(each).subject(f"note/{note.id}", limit=LAST_EVENTS)
         if any(event.type == "note.forgotten" for event in told):

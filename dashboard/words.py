@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from roost.projections import SeenNote
 from roost.streams import Shard
+from roost.streams.contents import beginning_of
 from roost.streams.every_shard import shard_of_note
 from roost.streams.together import together
 
@@ -52,7 +53,7 @@ async def _first_words(shards: Sequence[Shard], note: SeenNote) -> str:
     shard = shard_of_note(shards, note.id)
     if not await shard.command("EXISTS", shard.keys.key("note", note.id)):
         return ""  # expired or forgotten: its content is nobody's any more, though the server may still have it
-    raw: bytes = await shard.command("GETRANGE", shard.keys.key("blob", note.record.digest), 0, BYTES - 1)
+    raw = await beginning_of(shard, note.record.digest, BYTES)
     if note.record.form == "bytes":
         return f"{note.record.size:,} bytes"
     words = " ".join(raw.decode(errors="ignore").split())

@@ -322,4 +322,5 @@ def record_from(data: Data) -> NoteRecord:
         form=optional_text(data, "form") or "text",
         written_ms=count_of(data, "written", 0),
         traceparent=span if isinstance(span, str) else None,
+        about=texts_of(data, "about"),
     )

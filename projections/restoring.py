@@ -62,7 +62,7 @@ async def make_flock(client: CommandClient, flock: str, places: Sequence[Place],
     """The shards of a flock that is as the mirrored one was, but for its durability. Raises SettingsError."""
     home = Shard(client, Keys(flock), patience=PATIENCE)
     home.restores = True
-    await home.make(durability, len(places))
+    await home.make(durability, len(places), vault=places[0].vault)
     shards = await find_shards(client, flock, patience=PATIENCE)
     for shard in shards:
         shard.restores = True

@@ -22,6 +22,7 @@ from .errors import (
     ServerFull,
     ServerUnavailable,
     SettingsError,
+    SubjectForgotten,
     UndeclaredEvent,
 )
 from .event import DamagedEvent, Event, derived_id, new_id
@@ -80,6 +81,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Shard",
+    "SubjectForgotten",
     "Token",
     "UndeclaredEvent",
     "Unit",

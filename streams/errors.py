@@ -10,6 +10,7 @@ RoostError
 ├── InboxFull                an append that an inbox has no room for; nothing was written
 ├── UndeclaredEvent          a payload whose type was never declared, or data that does not fit it
 ├── NoteNotFound             no such note, or it has expired or was forgotten
+├── SubjectForgotten         what is about somebody whose key was destroyed: nobody can read it any more
 ├── ContentChanged           a note whose content is not what its event says; for who reads `verified`
 ├── ClaimError
 │   ├── SelfWait             a computation that asks for its own key
@@ -91,6 +92,10 @@ class NoteNotFound(RoostError):
             f"there is no note {note_id!r}: it was never written in this flock, has expired, or was forgotten"
         )
         self.note_id = note_id
+
+
+class SubjectForgotten(RoostError):
+    """Whom that is about was forgotten: its key is destroyed, and nobody can read it any more."""
 
 
 class ContentChanged(RoostError):

@@ -21,7 +21,8 @@ async def find_shards(client: Commands, flock: str, *, patience: timedelta) -> l
     home = Shard(client, Keys(flock), patience=patience)
     stored: bytes | None = await home.command("HGET", home.keys.key("meta"), "settings")
     try:
-        count = int(orjson.loads(stored or b"{}").get("shards", 1))
+        home.settings = orjson.loads(stored or b"{}")
+        count = int(home.settings.get("shards", 1))
     except orjson.JSONDecodeError:  # not of Roost's making: opening it will say so
         count = 1
     if count == 1:

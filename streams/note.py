@@ -28,6 +28,8 @@ class NoteRecord:
     written_ms: int = 0
     traceparent: str | None = None
     """The span that wrote it."""
+    about: tuple[str, ...] = ()
+    """The keys that its content is sealed under, all of which it takes to read it; none where it is stored as it is."""
 
     def to_json(self) -> bytes:
         stored: dict[str, Any] = {"note": self.id, "digest": self.digest, "size": self.size, "written": self.written_ms}
@@ -47,6 +49,8 @@ class NoteRecord:
             stored["ttl_ms"] = self.ttl_ms
         if self.traceparent is not None:
             stored["traceparent"] = self.traceparent
+        if self.about:
+            stored["about"] = self.about
         return orjson.dumps(stored)
 
     @classmethod
@@ -64,6 +68,7 @@ class NoteRecord:
             form=stored.get("form", "text"),
             written_ms=stored.get("written", 0),
             traceparent=stored.get("traceparent"),
+            about=tuple(stored.get("about", ())),
         )
 
 
@@ -71,8 +76,9 @@ class NoteRecord:
 class Note:
     """A note with its content. Nothing of it ever changes.
 
-    `content` is what was put: text, bytes, or anything JSON holds. `raw` is its stored form; `work` is what computing
-    it took, when it was computed; `expires` is a monotonic time of this process, or None.
+    `content` is what was put: text, bytes, or anything JSON holds. `raw` is its bytes, which are stored so, or sealed
+    where the record is `about` somebody: then the record's digest and size are those of the sealed bytes. `work` is
+    what computing it took, when it was computed; `expires` is a monotonic time of this process, or None.
     """
 
     record: NoteRecord

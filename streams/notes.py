@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
 import orjson
 
-from .errors import LimitExceeded, NoteNotFound, RoostError
+from .encryption.sealed import Ref
+from .errors import ContentChanged, LimitExceeded, NoteNotFound, RoostError, SubjectForgotten
 from .event import Event, Stamp, new_id
 from .note import Note, NoteRecord
 from .position import Position
@@ -105,9 +107,29 @@ class Notes:
             answer = await shard.run_routed("read", make, short=False)
         if answer[0] == b"missing":
             return None
-        return _note_from(shard.number, asked, *answer[1:])
+        return await self._opened(_note_from(shard.number, asked, *answer[1:]), reader)
 
-    def pushed(self, message: bytes, since: float) -> Note | None:
+    async def seal(self, raw: bytes, refs: Iterable[Ref]) -> tuple[bytes, tuple[str, ...]]:
+        """Content as it is to be stored, and what its record's `about` is to say: as it is, and nothing, where the
+        flock is not encrypted. Raises LimitExceeded, SubjectForgotten, SettingsError."""
+        vault = self._shard.vault
+        return (raw, ()) if vault is None else await vault.seal(raw, refs)
+
+    async def _opened(self, note: Note, reader: Reader) -> Note | None:
+        """A note as it was put. One that can be read no more, since the key of whom it is about is destroyed, is
+        forgotten if it was not yet: it would keep its key from meaning anything else."""
+        if not note.record.about:
+            return note
+        try:
+            return replace(note, raw=await self._shard.keyholder.open(note.raw))
+        except SubjectForgotten:
+            with suppress(NoteNotFound):
+                await self.forget(note.id, reader)
+            return None
+        except ValueError as error:
+            raise ContentChanged(note.id, str(error)) from error
+
+    async def pushed(self, message: bytes, since: float) -> Note | None:
         """The note that a push brought along, if it is live. `since` is a monotonic time before the push was sent."""
         try:
             head, _, rest = message.partition(b"\n")
@@ -118,10 +140,16 @@ class Notes:
             note = _note_from(self._shard.number, since, left, rest[:record], entry, rest[record:][:work], content)
         except (ValueError, KeyError, TypeError):  # of a newer Roost, perhaps: whoever waits can ask
             return None
-        return note if note.is_live and len(content) == note.size else None
+        if not note.is_live or len(content) != note.size:
+            return None
+        try:
+            return replace(note, raw=await self._shard.keyholder.open(content)) if note.record.about else note
+        except (SubjectForgotten, ValueError):  # whoever waits asks, and is told
+            return None
 
     async def store(self, raw: bytes) -> StoredContent:
-        """Content ready to be named by an event: kept to travel with it, or uploaded now when it is large.
+        """Content, sealed already where it is to be, ready to be named by an event: kept to travel with it, or uploaded
+        now when it is large.
 
         Raises LimitExceeded over 64 MiB.
         """

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .encryption.choosing import names_function
 from .errors import SettingsError
 from .home import default_home, settle_home
 from .keys import NAME
@@ -31,6 +32,10 @@ class Settings:
     home: Path
     model: str | None
     jaeger: str | None = None
+    keys: str = ""
+    """Where keys of encrypted contents are: a directory, or `module:function` of a key ring."""
+    encrypted: bool | None = None
+    """Whether a flock that is new is made with its contents encrypted."""
     page_token: str | None = field(default=None, repr=False)
     page_write_token: str | None = field(default=None, repr=False)
 
@@ -54,10 +59,13 @@ class Settings:
         url = url or environ.get("ROOST_URL", "").strip() or None
         if url is not None:
             ServerUrl.parse(url)
+        place = _choose_home(environ, home or environ.get("ROOST_HOME") or None, needed=url is None)
         return cls(
             url=url,
             flock=_check_flock(flock or environ.get("ROOST_FLOCK") or DEFAULT_FLOCK),
-            home=_choose_home(environ, home or environ.get("ROOST_HOME") or None, needed=url is None),
+            home=place,
+            keys=_choose_keys(environ.get("ROOST_KEYS", "").strip(), place),
+            encrypted=_check_switch("ROOST_ENCRYPTED", environ.get("ROOST_ENCRYPTED", "")),
             model=_check_model(model or environ.get("ROOST_MODEL") or None),
             jaeger=_check_jaeger(jaeger or environ.get("ROOST_JAEGER_URL", "").strip() or None),
             page_token=environ.get("ROOST_DASH_TOKEN") or None,
@@ -82,6 +90,21 @@ def _check_model(model: str | None) -> str | None:
     if model is not None and (not model.isprintable() or " " in model):
         raise SettingsError(f"{model!r} cannot name a model: it has spaces or control characters in it (ROOST_MODEL)")
     return model
+
+
+def _check_switch(name: str, text: str) -> bool | None:
+    """Raises SettingsError for what is neither 1 nor 0."""
+    if text.strip() not in ("", "0", "1"):
+        raise SettingsError(f"{name} is 1 or 0, not {text[:40]!r}")
+    return text.strip() == "1" if text.strip() else None
+
+
+def _choose_keys(place: str, home: Path) -> str:
+    if "\0" in place or "\n" in place:
+        raise SettingsError(f"{place!r} cannot be where keys are: it has control characters in it (ROOST_KEYS)")
+    if not place:
+        return str(home / "keys")
+    return place if names_function(place) else str(Path(place).expanduser().absolute())
 
 
 def _check_jaeger(base: str | None) -> str | None:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -25,6 +25,10 @@ from .routes import Routes
 from .script import Commands, Script, script
 from .unavailable import FAILURES
 
+if TYPE_CHECKING:
+    from .encryption.keyholder import Keyholder
+    from .encryption.vault import Vault
+
 FORMAT = 1
 """The format of the log that this program writes, and the newest it reads."""
 CONFIRMED = frozenset({"subscribe", "forget", "release", "relay", "archived", "adopt", "bridge", "restore"})
@@ -34,6 +38,8 @@ safe before they are answered."""
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.002, 0.05
 """Between looks whether a shard is still held."""
+ENCRYPTED = "encrypted"
+"""Among the settings of a flock: the ID of its vault, if contents are sealed."""
 LIMITS = b"limits:"
 """Before a model's name in the hash of the shard itself: that is read whenever something has changed for all."""
 
@@ -63,12 +69,32 @@ class Shard:
         """Whether this process puts the log together again, which keeps others out."""
         self.home: Shard = self
         """The flock's first shard, by which the flock is known where it has several."""
+        self._keyholder: Keyholder | None = None
         self.placement: Placement | None = None
         """Where a flock with several shards has what; None: all of it is here."""
 
     @property
     def number(self) -> int:
         return self.keys.shard
+
+    @property
+    def keyholder(self) -> Keyholder:
+        """With what sealed contents are opened here: the process's own, or what the flock was opened with."""
+        if self.home._keyholder is None:
+            from .encryption.keyholder import keyholder  # needed by few
+
+            self.home._keyholder = keyholder()
+        return self.home._keyholder
+
+    @keyholder.setter
+    def keyholder(self, keyholder: Keyholder) -> None:
+        self.home._keyholder = keyholder
+
+    @property
+    def vault(self) -> Vault | None:
+        """With what contents are sealed that are written here; None where they are stored as they are."""
+        ident = self.home.settings.get(ENCRYPTED)
+        return None if ident is None else self.home.keyholder.vault(str(ident))
 
     def script(self, name: str) -> Script:
         """That script, as this shard's server needs it."""
@@ -131,9 +157,17 @@ class Shard:
             pause_s = min(1.5 * pause_s, LAST_PAUSE_S)
             await self.open()
 
-    async def make(self, durability: Durability | None = None, shards: int | None = None) -> None:
+    async def make(
+        self,
+        durability: Durability | None = None,
+        shards: int | None = None,
+        *,
+        encrypted: bool | None = None,
+        vault: str = "",
+    ) -> None:
         """Open it, and make it with that durability if it is new; None takes what it has, and memory for a new one.
-        `shards` is for how many a new flock's first shard is made.
+        `shards` is for how many a new flock's first shard is made; `encrypted` whether its contents are sealed, by a
+        new `vault` or that one.
 
         Raises SettingsError if it has another one, or if its server cannot give it. That a replica of one that is there
         already is away is not for good: what is written waits for it.
@@ -142,7 +176,12 @@ class Shard:
         settings: dict[str, Any] = {} if durability in (None, MEMORY) else {"durability": str(durability)}
         if shards is not None and check_shards(shards) != 1:
             settings["shards"] = shards
-        is_new = durability is not None and not await self.command("EXISTS", self.keys.key("meta"))
+        asked = durability is not None or encrypted
+        is_new = bool(asked) and not await self.command("EXISTS", self.keys.key("meta"))
+        if vault:  # of a flock that is put together again: its contents are sealed with the keys of then
+            settings[ENCRYPTED] = vault
+        if is_new and encrypted:  # its keys are there before anything can be sealed with them
+            settings[ENCRYPTED] = (await self.keyholder.make_vault()).id
         if is_new and durability is not None:
             await check(durability, client, self.keys.log, self.keys.flock, replicas=True)
         await self.open(settings)
@@ -151,6 +190,13 @@ class Shard:
                 f"flock {self.keys.flock!r} was made with the durability {self.durability}, which stays: "
                 f"ask for that or for none, or make another flock with {durability}"
             )
+        if encrypted is not None and encrypted != (self.vault is not None):
+            raise SettingsError(
+                f"flock {self.keys.flock!r} was made {'without' if encrypted else 'with'} encryption, which stays: "
+                f"open it without encrypted=, or make another flock"
+            )
+        if self.vault is not None:
+            await self.vault.check()
         if not is_new:  # after that comparison: the check may change the settings of Roost's own server
             await check(self.durability, client, self.keys.log, self.keys.flock, replicas=False)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -32,7 +34,7 @@ async def compare(
     recording: Recording, delivery: RecordedDelivery, redone: Redone, contents: Contents
 ) -> Difference | None:
     """The first difference: in how it ended, in the notes that it put, in its events, in what it set for later."""
-    recorded = _put_then(recording, delivery)
+    recorded = [await _unsealed(recording, each, contents) for each in _put_then(recording, delivery)]
     redone = reordered(recorded, redone)
     return (
         _of_outcome(delivery, redone)
@@ -40,6 +42,12 @@ async def compare(
         or _of_events(recording, delivery, redone)
         or _of_later(recording, delivery, redone)
     )
+
+
+async def _unsealed(recording: Recording, record: NoteRecord, contents: Contents) -> NoteRecord:
+    """The record as it would be had its content been stored as it was put: that is how it is put again."""
+    raw = None if not record.about or record.id in recording.forgotten else await contents.get(record.digest)
+    return record if raw is None else replace(record, digest=sha256(raw).hexdigest(), size=len(raw))
 
 
 def _put_then(recording: Recording, delivery: RecordedDelivery) -> list[NoteRecord]:
@@ -118,7 +126,9 @@ async def _of_note(
 
 
 async def _content(recording: Recording, record: NoteRecord, contents: Contents) -> Any:
-    raw = None if record.id in recording.forgotten else await contents.get(record.digest)
+    known = recording.notes.get(record.id)
+    digest = record.digest if known is None else known.record.digest
+    raw = None if record.id in recording.forgotten else await contents.get(digest)
     return None if raw is None else _as_content(record.form, raw)
 
 

@@ -22,7 +22,7 @@ class Contents:
         self._fetching: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get(self, digest: str) -> bytes | None:
-        """None when it was forgotten."""
+        """As it was put; None when it was forgotten, or is about somebody who was."""
         kept = self._kept.get(digest)
         if kept is not None:
             self._kept.move_to_end(digest)
@@ -36,7 +36,8 @@ class Contents:
         return await asyncio.shield(task)
 
     async def _fetch(self, digest: str) -> bytes | None:
-        raw = await self._run.content(digest)
+        stored = await self._run.content(digest)
+        raw = None if stored is None else await self._run.keyholder.opened(stored)
         if raw is not None:
             self._kept[digest] = raw
             self._size += len(raw)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from roost.streams import Event
+from roost.streams.encryption.keyholder import Keyholder, keyholder
 from roost.streams.run_file import Bounds, SpooledRun
 from roost.streams.run_file.part import Part
 
@@ -50,6 +51,11 @@ class FiledRun:
     async def content(self, digest: str) -> bytes | None:
         """Content by its digest; None when it was forgotten."""
         return self._file.content(digest)
+
+    @property
+    def keyholder(self) -> Keyholder:
+        """By this process's settings: a file holds no keys."""
+        return keyholder()
 
     def close(self) -> None:
         """Give the disk space back; nothing can be read from then on."""

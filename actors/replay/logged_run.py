@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from roost.streams import Event, Log, Position, Shard
 from roost.streams.contents import find_content
+from roost.streams.encryption.keyholder import Keyholder
 from roost.streams.event import pairs
 from roost.streams.log import event_of
 from roost.streams.merging import MergedLog, order_of
@@ -72,6 +73,11 @@ class LoggedRun:
                 event = event_of(0, entry, fields)
                 if event.run != self.run:
                     yield event
+
+    @property
+    def keyholder(self) -> Keyholder:
+        """That of its flock."""
+        return self._shards[0].keyholder
 
     async def content(self, digest: str) -> bytes | None:
         return await find_content(self._shards, digest)

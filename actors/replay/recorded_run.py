@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from roost.streams import Event
+from roost.streams.encryption.keyholder import Keyholder
 
 
 class RecordedRun(Protocol):
@@ -36,5 +37,10 @@ class RecordedRun(Protocol):
         ...
 
     async def content(self, digest: str) -> bytes | None:
-        """Content by its digest; None when it was forgotten."""
+        """Content by its digest, as it is stored; None when it was forgotten."""
+        ...
+
+    @property
+    def keyholder(self) -> Keyholder:
+        """With what its sealed contents are opened."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .answers import Failed
 from .revival import revive
 
 if TYPE_CHECKING:
+    from ..forgetting import ForgottenSubject
     from .stage import Stage
 
 UNKNOWN_TTL_MS = 1
@@ -69,7 +70,7 @@ class ReplayedMemory(Memory):
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
-        label: str | None = None,
+        label: str | None = None, about: Iterable[str] = (),
     ) -> Note:  # fmt: skip
         """As Memory's; nothing is computed."""
         if not fresh and (instead := self._stage.recording.edited.keys.get(key)) is not None:
@@ -90,6 +91,10 @@ class ReplayedMemory(Memory):
         if note_id not in self._stage.answers.forgotten:
             raise self._stage.unanswered(f"forget({note_id!r})")
 
+    async def forget_subject(self, subject: str) -> ForgottenSubject:
+        """Nobody is forgotten again. Raises NotRecorded."""
+        raise self._stage.unanswered("forget_subject(…)")
+
     def follow(self, wanted: Wanted, since: Since = None) -> AsyncGenerator[Event]:
         """What comes to be watched is no part of a recording. Raises NotRecorded."""
         raise self._stage.unanswered("watch(…)")
@@ -102,6 +107,15 @@ class ReplayedMemory(Memory):
         self.scope.reads += 1
         self.scope.remember(note)
         return note
+
+    def _about(self, about: Iterable[str]) -> tuple[str, ...]:
+        return tuple(about)
+
+    async def _sealed(
+        self, note_id: str, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
+    ) -> tuple[bytes, tuple[str, ...]]:
+        """As it is: what was sealed then is compared as it was before that."""
+        return raw, ()
 
     async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
         """It stays here."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from roost.actors.replay import LoggedRun
 from roost.projections import ReportFold
 from roost.projections.comparison import compare
 from roost.streams import Event, Shard
+from roost.streams.contents import find_opened
 from roost.streams.every_shard import find_shards
 from roost.streams.keys import NAME
 from roost.streams.merging import MergedLog
@@ -60,7 +60,7 @@ class Side:
 
     async def content(self, digest: str) -> bytes | None:
         """A content that one of its notes has; None when it was forgotten."""
-        return await LoggedRun(self.shards, self.run).content(digest)
+        return await find_opened(self.shards, digest)
 
     async def texts(self, answered: dict[str, Answered], notes: Sequence[UsedNote]) -> dict[str, str]:
         """The texts of its answers, by the IDs of their notes."""

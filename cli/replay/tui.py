@@ -18,7 +18,7 @@ from textual.widgets import Footer, Input, Static
 
 from roost.streams import Position, RoostError, SettingsError, Shard
 from roost.streams.amounts import SHORT_ID, shorten_ids
-from roost.streams.contents import find_content
+from roost.streams.contents import find_opened
 from roost.streams.every_shard import shard_of_note
 from roost.streams.printable import printable
 
@@ -199,7 +199,7 @@ class ReplayApp(App[None]):
             if live is None:
                 return "it has expired, or was forgotten"
             digest = live.record.digest
-        raw = await find_content(self._shards, digest)
+        raw = await find_opened(self._shards, digest)
         return "it was forgotten" if raw is None else raw[: 4 * CONTENT].decode(errors="replace")[:CONTENT]
 
     def _head(self, text: str) -> None:

@@ -18,7 +18,7 @@ from ..errors import RoostError, ServerUnavailable
 from ..marks import count_up_to
 from ..position import Position, start_of
 from ..restoration import read_restored
-from ..shard import Shard
+from ..shard import ENCRYPTED, Shard
 from .access import KafkaAccess
 from .contents import Contents
 from .faults import Diverged, MirrorGap, UnfitTopic
@@ -142,7 +142,8 @@ class Mirror:
             if standing.horizon is not None:
                 await self._find_gap(start_of(shard.number), standing.horizon)
             place = Place(
-                shard.number, self._shards, epoch=standing.epoch, types=how.types, durability=str(shard.durability)
+                shard.number, self._shards, epoch=standing.epoch, types=how.types, durability=str(shard.durability),
+                vault=str(shard.home.settings.get(ENCRYPTED, "")),
             )  # fmt: skip
         else:
             place = await self._compared(found, standing, sender)

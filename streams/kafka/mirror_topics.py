@@ -57,7 +57,7 @@ class MirrorTopics:
             )
         first = next(iter(known.values()))
         return [
-            known.get(number) or Place(number, first.shards, durability=first.durability)
+            known.get(number) or Place(number, first.shards, durability=first.durability, vault=first.vault)
             for number in range(first.shards)
         ]  # fmt: skip
 

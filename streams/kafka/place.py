@@ -38,6 +38,8 @@ class Place:
     types: tuple[str, ...] = ()
     voids: tuple[Void, ...] = ()
     passed: int = 0
+    vault: str = ""
+    """Of a flock whose contents are sealed: where their keys are known by."""
 
     @property
     def key(self) -> bytes:
@@ -68,6 +70,7 @@ class Place:
                 types=tuple(map(str, told["types"])),
                 voids=voids,
                 passed=int(told.get("passed", told["events"])),
+                vault=str(told.get("vault", "")),
             )
             Position.parse(place.position)
         except (ValueError, KeyError, TypeError) as error:

@@ -68,7 +68,7 @@ async def complete(core: Core, content: bytes, ttl: timedelta | None = None) -> 
 async def taken(core: Core, rung: Rung, since: float) -> Note | None:
     await asyncio.wait_for(rung.event.wait(), 30)
     carried = rung.take()
-    return None if carried is None else core.notes.pushed(carried, since)
+    return None if carried is None else await core.notes.pushed(carried, since)
 
 
 async def test_the_news_of_a_computed_note_brings_it_along(core: Core, bell: Bell) -> None:
@@ -136,14 +136,14 @@ async def test_after_a_cut_or_in_a_new_epoch_nothing_is_in_hand(core: Core, bell
         b"note a b 1-1 2 0\n{}",
     ],
 )
-def test_news_that_cannot_be_read_brings_nothing(message: bytes) -> None:
+async def test_news_that_cannot_be_read_brings_nothing(message: bytes) -> None:
     from roost.streams import Keys, Notes, Shard
 
     class Nobody:
         async def execute_command(self, *args: Any, **options: Any) -> Any:
             raise AssertionError
 
-    assert Notes(Shard(Nobody(), Keys("f"))).pushed(message, time.monotonic()) is None
+    assert await Notes(Shard(Nobody(), Keys("f"))).pushed(message, time.monotonic()) is None
 
 
 async def test_a_channel_is_left_when_nobody_waits_any_more(core: Core, bell: Bell) -> None:

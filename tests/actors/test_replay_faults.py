@@ -24,6 +24,7 @@ from roost.actors.replay.recording import Recording
 from roost.openai import AsyncOpenAI
 from roost.streams import Event, Position, RoostError
 from roost.streams import event as declare
+from roost.streams.encryption.keyholder import Keyholder, keyholder
 
 RUN = "run-with-faults"
 LARGE = "large " * 20_000
@@ -276,6 +277,10 @@ class Scripted:
 
     async def content(self, digest: str) -> bytes | None:
         return None
+
+    @property
+    def keyholder(self) -> Keyholder:
+        return keyholder()
 
 
 @pytest.mark.parametrize(("shard", "time_ms", "is_its"), [(1, 90, True), (1, 110, False), (0, 90, False)])

@@ -102,6 +102,8 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
             assert event.actor == f"kafka/{event.data['topic']}"
         elif event.type == "model.used":
             assert event.subject == f"model/{event.data['model']}"
+        elif event.type == "subject.forgotten":
+            assert event.subject == f"about/{event.data['about']}"
         elif event.type == "log.sealed":
             assert event.subject == "actor/roost-seal"
         elif event.type.startswith(("timer.", "circuit.")):

@@ -15,20 +15,24 @@ import pytest
 
 from roost.actors import Actor, Circuit, Computed, Context, Flock, Retry, Work, on
 from roost.actors.documents import Source
+from roost.actors.forgetting import tell_forgotten
 from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
 from roost.projections import Projection, Rows
 from roost.projections.retention import archive
-from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Unit
+from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Reader, Unit
 from roost.streams.archive.store import Store
 from roost.streams.dead import Release
 from roost.streams.declaration import event
+from roost.streams.encryption.file_ring import FileRing
+from roost.streams.encryption.keyholder import Keyholder
 from roost.streams.kafka.ingest.ingest import Ingesting, ingest
 from roost.streams.permits import ModelLimits
 from roost.streams.refold import Refold
 from roost.streams.seals.book import Book
 from roost.streams.seals.key import Trusted, make_key, read_key
 from roost.streams.seals.sealer import Sealer
+from roost.streams.shard import ENCRYPTED
 from roost_tests.spans import traced
 from roost_tests.topic import Topic, TopicSource
 from roost_tests.waiting import wait_until
@@ -191,6 +195,7 @@ async def play_session(server_url: str, flock_name: str, place: Path) -> Session
         flock, other, aside = await join(), await join(agent="other"), await join(agent="aside", sharing="cache")
         session = Session(flock)
         await _use_memory(session, other, aside)
+        await _seal_content(session, place)
         await _hand_eggs(session)
         await _set_timers(session)
         await _limit_models(session)
@@ -229,6 +234,15 @@ async def _fold(session: Session) -> None:
     await session.flock.drop_view("picky", 1, live=True)
 
 
+async def _seal_content(session: Session, place: Path) -> None:
+    """As in a flock that is encrypted."""
+    shard = session.flock.shard
+    shard.keyholder = Keyholder("", FileRing(place / "keys"))
+    shard.settings[ENCRYPTED] = (await shard.keyholder.make_vault()).id
+    await session.flock.memory.put("sealed")
+    del shard.settings[ENCRYPTED]
+
+
 async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
     memory = session.flock.memory
     page = await memory.put(PAGE, key="page", tags=["page"])
@@ -259,6 +273,7 @@ async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
 
     await memory.once("overtaken", overtaken, fresh=True)
     await memory.forget(page.id)
+    await tell_forgotten(session.flock.shard, Reader("main"), "0" * 24, [b"\x00" * 8])
     await memory.put("soon gone", ttl=timedelta(milliseconds=1))
     await wait_until(session.flock.notes.expire)
 
