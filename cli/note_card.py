@@ -41,6 +41,7 @@ def as_json(note: Note | None, lineage: Lineage | None, links: SpanLinks) -> dic
             "digest": record.digest,
             "tags": note.tags,
             "sources": note.sources,
+            "about": record.about,
             "written": show_iso(record.written_ms),
             "expires_in_s": None if (left := _remaining(note)) is None else left.total_seconds(),
             "position": None if note.position is None else str(note.position),
@@ -93,6 +94,7 @@ def _record_table(note: Note) -> Any:
         "Expires": "never" if left is None else f"in {show_span(left)}",
         "Size": f"{show_size(note.size)} of {record.form}",
         "Tags": ", ".join(note.tags),
+        "Sealed": _show_keys(len(record.about)),
         "Sources": ", ".join(source[:SHORT_ID] for source in note.sources),
         "Work": "" if note.work is None else _show_work(note.work),
     }
@@ -100,6 +102,10 @@ def _record_table(note: Note) -> Any:
         if fact:
             rows.add_row(name, foreign(fact, wrap=True))
     return rows
+
+
+def _show_keys(count: int) -> str:
+    return "" if not count else "under 1 key" if count == 1 else f"under {count} keys together"
 
 
 def _show_work(data: dict[str, Any]) -> str:

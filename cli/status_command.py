@@ -166,12 +166,14 @@ def _flock_tables(sizes: FlockSizes) -> list[Any]:
 
     figures = ("Events", "Notes", "Inboxes")
     chosen = any(flock.durability != "memory" for flock in sizes.flocks)
-    flocks = table("Flock", *figures, *["Durability"] * chosen, right=figures)
+    sealed = any(flock.encrypted for flock in sizes.flocks)
+    flocks = table("Flock", *figures, *["Durability"] * chosen, *["Encrypted"] * sealed, right=figures)
     more = "" if sizes.complete else "+"
     for flock in sizes.flocks:
         counts = (f"{flock.events:,}", f"{flock.notes:,}{more}", f"{flock.inbox_count:,}")
         name = flock.name if flock.shards == 1 else f"{flock.name} ({flock.shards} shards)"
-        flocks.add_row(foreign(name), *counts, *[foreign(flock.durability)] * chosen)
+        more_of_it = [foreign(flock.durability)] * chosen + ["yes" if flock.encrypted else "no"] * sealed
+        flocks.add_row(foreign(name), *counts, *more_of_it)
     if not sizes.flocks:
         return [foreign("No flock yet: the first event makes it.")]
     states = ("To do", "In hand", "Waiting", "Limit", "Parked")

@@ -14,6 +14,7 @@ from roost.streams.durability import Durability
 from roost.streams.every_shard import find_shards, parked_in
 from roost.streams.outbox import Outbox
 from roost.streams.scan import scan_keys
+from roost.streams.shard import ENCRYPTED
 from roost.streams.unavailable import FAILURES, explain
 
 from .bridges import BridgeStanding, measure_bridges
@@ -35,6 +36,7 @@ class FlockSize:
     know. `parked` counts the deliveries of all, also of inboxes that are no more. `relaying` counts units on
     their way between shards; `relay_lag_s` is for how many seconds the oldest has been. `log` is what its events take.
     `halfway` are runs that nobody works for any more, and that have not ended. `bridges` mirror it elsewhere.
+    `encrypted`: contents are sealed.
     """
 
     name: str
@@ -50,6 +52,7 @@ class FlockSize:
     log: Holding = field(default_factory=Holding)
     halfway: tuple[str, ...] = ()
     bridges: tuple[BridgeStanding, ...] = ()
+    encrypted: bool = False
 
 
 @dataclass(slots=True)
@@ -105,7 +108,7 @@ async def measure_flock(shards: Sequence[Shard], notes: int = 0) -> FlockSize:
     name, durability = shards[0].keys.flock, await _durability_of(shards[0])
     size = FlockSize(name, durability, events, notes, parked, len(names), tuple(inboxes), len(shards))
     size = replace(size, log=await measure_holding(shards), halfway=await find_halfway(shards[0], names))
-    size = replace(size, bridges=await measure_bridges(shards))
+    size = replace(size, bridges=await measure_bridges(shards), encrypted=shards[0].settings.get(ENCRYPTED) is not None)
     if len(shards) == 1:
         return size
     lags = [await Outbox(shard, len(shards)).lag() for shard in shards]
