@@ -165,7 +165,7 @@ class Flock(Projected, Watched):
                     claim_lease=claim_lease, delivery_lease=delivery_lease, patience=patience, verified=verified,
                 )  # fmt: skip
                 active.look()
-                flock.shard.keyholder = keyholder_of(settings.keys) if keys is None else Keyholder("keys=", keys)
+                flock.shard.keyholder = keyholder_of(settings.key_place) if keys is None else Keyholder("keys=", keys)
                 try:
                     await flock._start(wanted, shards, settings.encrypted if encrypted is None else encrypted)
                     for named, limit in limits_by_name(limits, flock._model):

@@ -59,6 +59,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("verify", "Check the log, and projections against it."),
         Entry("seal", "Sign the log, so that tampering is found."),
         Entry("archive", "Move old events out of the server into files."),
+        Entry("acl", "Make users that may do in one flock what their role takes."),
         Entry("forget", "Remove a note's content for good."),
         Entry("export", "Write a run into one file."),
         Entry("import", "Take a run from a file into a flock of its own."),

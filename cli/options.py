@@ -38,7 +38,7 @@ class Common:
         from roost.streams.url import ServerUrl
 
         settings = Settings.read(url=self.url, flock=self.flock, home=self.home, model=model, jaeger=jaeger)
-        use_keys(settings.keys)
+        use_keys(settings.key_place)
         structlog.contextvars.bind_contextvars(flock=settings.flock)
         if settings.url is not None:
             remember_secret(ServerUrl.parse(settings.url).password)

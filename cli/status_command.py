@@ -31,9 +31,11 @@ def status(common: Common) -> None:
 
 async def _status(common: Common) -> None:
     from roost.actors.standing.durability import find_durability
-    from roost.actors.standing.flocks import measure_flocks
-    from roost.streams import connect
+    from roost.actors.standing.flocks import measure_flocks, measure_only
+    from roost.streams import AccessRefused, connect
     from roost.streams.server import remote_status, server_status
+
+    from .failure import tell
 
     settings = common.settings()
     if settings.url is not None:
@@ -45,7 +47,11 @@ async def _status(common: Common) -> None:
     if server.answers:
         async with await connect(url, connections=4) as connection:
             durability = await find_durability(connection.client, appends=connection.facts.appendonly)
-            sizes = await measure_flocks(connection, PATIENCE)
+            try:
+                sizes = await measure_flocks(connection, PATIENCE)
+            except AccessRefused:
+                tell(f"this user may not look for flocks: only {settings.flock} is shown")
+                sizes = await measure_only(connection, settings.flock, PATIENCE)
     _show(common, server, durability, sizes)
 
 

@@ -5,6 +5,7 @@ from .claims import CLAIM_LEASE, Claims
 from .client import CommandClient
 from .connection import Connection, connect
 from .errors import (
+    AccessRefused,
     ClaimError,
     Closed,
     ComputeTimeout,
@@ -44,6 +45,7 @@ from .declaration import decode, encode, event, upcast
 
 __all__ = [
     "CLAIM_LEASE",
+    "AccessRefused",
     "Bell",
     "ClaimError",
     "Claims",

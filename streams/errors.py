@@ -3,7 +3,8 @@
 RoostError
 ├── SettingsError            a setting, an argument or a name that cannot be used
 ├── ServerUnavailable        no server, a wrong password, not a Redis server
-│   └── ServerFull           the server has no memory left for writes; nothing was written
+│   ├── ServerFull           the server has no memory left for writes; nothing was written
+│   └── AccessRefused        the server does not let this user do that
 ├── Conflict                 a stale expected version; carries `current` and `expected`
 ├── OutcomeUnknown           an append whose answer was lost for good
 ├── LimitExceeded            an event, a note or a batch past its bound
@@ -47,6 +48,16 @@ class ServerUnavailable(RoostError):
 
 class ServerFull(ServerUnavailable):
     """The server has no memory left for writes and nothing was written; raise its maxmemory, or forget and archive."""
+
+
+class AccessRefused(ServerUnavailable):
+    """The server does not let this user do that."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the server does not let this user do that ({what.strip(' .')[:200]}): connect as one whose role takes "
+            "it; `roost acl list` tells the roles"
+        )
 
 
 class Conflict(RoostError):

@@ -11,7 +11,7 @@ from redis import exceptions as redis_errors
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from .absence import Absence
-from .errors import ServerFull, ServerUnavailable
+from .errors import AccessRefused, ServerFull, ServerUnavailable
 from .packing import SlotUnsettled
 
 T = TypeVar("T")
@@ -61,6 +61,8 @@ def explain(error: Exception) -> Exception:
         return ServerFull()
     if isinstance(error, NotConfirmed):
         return ServerUnavailable(f"that was carried out, but {error}")
+    if isinstance(error, redis_errors.NoPermissionError) or "ACL failure in script" in str(error):
+        return AccessRefused(str(error).replace("ACL failure in script: ", "").partition(" script:")[0])
     if is_passing(error):
         return ServerUnavailable(f"the server is gone ({error}); start it, or set ROOST_URL to one that runs")
     if "MISCONF" in str(error)[:40]:

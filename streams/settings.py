@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from .encryption.choosing import names_function
 from .errors import SettingsError
 from .home import default_home, settle_home
 from .keys import NAME
+from .secret_file import read_secret
 from .url import ServerUrl
 
 DEFAULT_FLOCK = "default"
@@ -33,7 +35,7 @@ class Settings:
     model: str | None
     jaeger: str | None = None
     keys: str = ""
-    """Where keys of encrypted contents are: a directory, or `module:function` of a key ring."""
+    """Where keys of encrypted contents were said to be: a directory, or `module:function` of a key ring."""
     encrypted: bool | None = None
     """Whether a flock that is new is made with its contents encrypted."""
     page_token: str | None = field(default=None, repr=False)
@@ -58,24 +60,50 @@ class Settings:
         environ = os.environ if environ is None else environ
         url = url or environ.get("ROOST_URL", "").strip() or None
         if url is not None:
+            url = _with_password(url, environ.get("ROOST_PASSWORD_FILE", "").strip())
             ServerUrl.parse(url)
         place = _choose_home(environ, home or environ.get("ROOST_HOME") or None, needed=url is None)
         return cls(
             url=url,
             flock=_check_flock(flock or environ.get("ROOST_FLOCK") or DEFAULT_FLOCK),
             home=place,
-            keys=_choose_keys(environ.get("ROOST_KEYS", "").strip(), place),
+            keys=_choose_keys(environ.get("ROOST_KEYS", "").strip()),
             encrypted=_check_switch("ROOST_ENCRYPTED", environ.get("ROOST_ENCRYPTED", "")),
             model=_check_model(model or environ.get("ROOST_MODEL") or None),
             jaeger=_check_jaeger(jaeger or environ.get("ROOST_JAEGER_URL", "").strip() or None),
-            page_token=environ.get("ROOST_DASH_TOKEN") or None,
-            page_write_token=environ.get("ROOST_DASH_WRITE_TOKEN") or None,
+            page_token=_secret_of(environ, "ROOST_DASH_TOKEN"),
+            page_write_token=_secret_of(environ, "ROOST_DASH_WRITE_TOKEN"),
         )
+
+    @property
+    def key_place(self) -> str:
+        """Where keys of encrypted contents are: in the home, if nothing else was said."""
+        return self.keys or str(self.home / "keys")
 
     @property
     def shown_url(self) -> str | None:
         """The URL without its password, for people to read."""
         return None if self.url is None else ServerUrl.parse(self.url).shown
+
+
+def _secret_of(environ: Mapping[str, str], name: str) -> str | None:
+    """A variable, or what is in the file that the one with `_FILE` behind it names. Raises SettingsError."""
+    file = environ.get(f"{name}_FILE", "").strip()
+    return environ.get(name) or (read_secret(file, f"{name}_FILE") if file else None)
+
+
+def _with_password(url: str, file: str) -> str:
+    """An address with the password of a file, if it has none of its own. Raises SettingsError."""
+    known = ServerUrl.parse(url)
+    if not file or known.password is not None:
+        return url
+    secret = quote(read_secret(file, "ROOST_PASSWORD_FILE"), safe="")
+    scheme, _, rest = url.partition("://")
+    if known.scheme == "unix":
+        return f"{url}{'&' if '?' in rest else '?'}password={secret}"
+    authority, slash, more = rest.partition("/")
+    user, _, place = authority.rpartition("@")
+    return f"{scheme}://{user.rstrip(':')}:{secret}@{place}{slash}{more}"
 
 
 def _check_flock(flock: str) -> str:
@@ -99,12 +127,10 @@ def _check_switch(name: str, text: str) -> bool | None:
     return text.strip() == "1" if text.strip() else None
 
 
-def _choose_keys(place: str, home: Path) -> str:
+def _choose_keys(place: str) -> str:
     if "\0" in place or "\n" in place:
         raise SettingsError(f"{place!r} cannot be where keys are: it has control characters in it (ROOST_KEYS)")
-    if not place:
-        return str(home / "keys")
-    return place if names_function(place) else str(Path(place).expanduser().absolute())
+    return place if not place or names_function(place) else str(Path(place).expanduser().absolute())
 
 
 def _check_jaeger(base: str | None) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from redis import exceptions as redis
 
-from .errors import ServerUnavailable
+from .errors import AccessRefused, ServerUnavailable
 
 SILENT = "does not answer in time; check the address, the network and the server's load"
 FAILURES = (redis.RedisError, redis.RedisClusterException, OSError, asyncio.TimeoutError)
@@ -20,6 +20,9 @@ FAILURES = (redis.RedisError, redis.RedisClusterException, OSError, asyncio.Time
 def explain(error: BaseException, shown_url: str) -> ServerUnavailable:
     """`shown_url` must hold no password."""
     causes = list(_causes(error))
+    denied = next((cause for cause in causes if isinstance(cause, redis.NoPermissionError)), None)
+    if denied is not None:
+        return AccessRefused(str(denied))
     sentence = _explain_refusal(causes) or _explain_network(causes) or _explain_strangeness(causes)
     if shown_url.startswith("rediss") and sentence == SILENT:
         sentence += "; if it does not use TLS, write redis:// without the second s"
@@ -70,9 +73,6 @@ def _explain_refusal(causes: list[BaseException]) -> str | None:
             return sentence
     if any(isinstance(cause, redis.AuthenticationError) for cause in causes):
         return "refuses the user name or password; check them in the URL (special characters as %-codes)"
-    denied = next((cause for cause in causes if isinstance(cause, redis.NoPermissionError)), None)
-    if denied is not None:
-        return f"does not let this user do what Roost needs ({denied}); give the user the rights for it"
     return None
 
 

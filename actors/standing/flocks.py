@@ -85,6 +85,15 @@ async def measure_flocks(connection: Connection, patience: timedelta) -> FlockSi
     return FlockSizes(sizes, complete)
 
 
+async def measure_only(connection: Connection, name: str, patience: timedelta) -> FlockSizes:
+    """One flock, for who may not look for others. Raises ServerUnavailable."""
+    shards = await find_shards(connection.client, name, patience=patience)
+    if not await shards[0].command("EXISTS", shards[0].keys.key("meta")):
+        return FlockSizes()
+    notes = sum([int(await shard.command("ZCARD", shard.keys.key("deadlines"))) for shard in shards])
+    return FlockSizes([await measure_flock(shards, notes)])
+
+
 def _count(page: Iterable[bytes], notes: dict[str, int], found: set[str]) -> None:
     for key in page:
         match = _KEY.match(key)

@@ -65,7 +65,7 @@ def keyholder() -> Keyholder:
     if not _chosen:
         from ..settings import Settings
 
-        _chosen.append(Settings.read().keys)
+        _chosen.append(Settings.read().key_place)
     return keyholder_of(_chosen[0])
 
 

@@ -74,9 +74,8 @@ async def test_what_is_to_be_forgotten_is_said_clearly(
 async def test_where_the_keys_are_not_nothing_is_read_and_nothing_lost(
     roost_at_home: RoostCommand, letters: Flock, letter: str, tmp_path: Path
 ) -> None:
-    elsewhere = {"ROOST_KEYS": str(tmp_path / "elsewhere")}
     for words in (("note", "letter"), ("forget", "--subject", "ada", "--yes")):
-        done = await roost_at_home(*words, **elsewhere)
+        done = await roost_at_home(*words, ROOST_KEYS=str(tmp_path / "elsewhere"))
         assert done.code in (1, 2)
         assert "ROOST_KEYS" in done.err
         assert len(done.err.splitlines()) == 1

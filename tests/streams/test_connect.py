@@ -138,7 +138,7 @@ async def test_a_server_may_be_unfit_in_ways_that_are_told_apart(bare_server: St
     assert "has no password set, but the URL has one" in await refusal(f"redis://:hunter2@{address}")
     assert "does not have that database" in await refusal(f"redis://{address}/99")
     await server.command("ACL", "SETUSER", "poor", "on", ">hunter2", "~*", "+ping")
-    assert "does not let this user do what Roost needs" in await refusal(f"redis://poor:hunter2@{address}")
+    assert "does not let this user do that" in await refusal(f"redis://poor:hunter2@{address}")
     await server.command("REPLICAOF", "127.0.0.1", "1")
     assert "is a replica and takes no writes" in await refusal(f"redis://{address}")
 
