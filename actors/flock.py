@@ -168,6 +168,7 @@ class Flock(Projected, Watched):
                 flock.shard.keyholder = keyholder_of(settings.key_place) if keys is None else Keyholder("keys=", keys)
                 try:
                     await flock._start(wanted, shards, settings.encrypted if encrypted is None else encrypted)
+                    flock.memory.search_in(settings.home)
                     for named, limit in limits_by_name(limits, flock._model):
                         await flock.turnstile.limit(named, limit)
                     with opened_here(flock):

@@ -48,6 +48,7 @@ from .heartbeat import Heartbeat
 from .label import label_of
 from .scope import Scope, Staged, scope_of
 from .sealing import check_about, seal_content
+from .searched import Searched
 from .traced import UNTRACED, Untraced, count_claim, forgetting, trace_read, tracing_now, writing
 from .work import Work
 
@@ -89,7 +90,7 @@ def fingerprint(*parts: Any) -> str:
     return sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()[:40]
 
 
-class Memory:
+class Memory(Searched):
     """The memory of a flock, as this process sees it. Who acts is told by the scope."""
 
     def __init__(
@@ -362,6 +363,7 @@ class Memory:
 
     async def close(self) -> None:
         """Cancel what is being computed here."""
+        self.close_finder()
         await self._flights.close()
 
     async def forget(self, note_id: str) -> None:
@@ -370,6 +372,7 @@ class Memory:
         with forgetting(self.scope, note_id):
             await self._notes.forget(note_id, self.scope.reader)
         self._cache.forget(note_id)  # a read that was under way may have added it again
+        await self.drop_forgotten()
 
     async def forget_subject(self, subject: str) -> ForgottenSubject:
         """Destroy the key of somebody, as `about` has named them: what is about them can be read no more, wherever the
@@ -383,6 +386,7 @@ class Memory:
         self.drop_cached()
         forgotten = await forget_subject([self._shard], subject, self.scope.reader)
         self.drop_cached()  # a read that was under way may have added some again
+        await self.drop_forgotten()
         return forgotten
 
     def drop_cached(self) -> None:

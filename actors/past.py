@@ -19,7 +19,8 @@ from roost.streams.notes import check_key
 from roost.streams.placement import Placement
 
 from .actor import Actor
-from .search import LOOK_AT, READ_BYTES, Found, Hit, best_of
+from .searching.found import Found, Hit
+from .searching.newest import LOOK_AT, READ_BYTES, best_of
 from .state import adapter_of_state
 
 Mark = Literal["live", "expired", "forgotten"]

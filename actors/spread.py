@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from roost.streams import Event, Note, Position, new_id
+from roost.streams import Event, Note, Position, Shard, Writer, new_id
 from roost.streams.matching import Wanted
 from roost.streams.merging import Since, merged
 from roost.streams.notes import check_key
@@ -25,6 +26,8 @@ class SpreadMemory(Memory):
     def __init__(self, memories: Sequence[Memory], placement: Placement) -> None:
         self._memories = memories
         self._placement = placement
+        self._shard = memories[0]._shard
+        self._connection = memories[0]._connection
 
     @property
     def scope(self) -> Scope:
@@ -58,7 +61,20 @@ class SpreadMemory(Memory):
             key, compute, ttl=ttl, fresh=fresh, tags=tags, limit=limit, slots=slots, label=label, about=about
         )
 
+    def search_in(self, home: Path) -> None:
+        self._home = home
+        for memory in self._memories:
+            memory.search_in(home)
+
+    def _shards(self) -> list[Shard]:
+        return [memory._shard for memory in self._memories]
+
+    def _writer_of(self, scope: Scope) -> Writer:
+        """A delivery's is that of its shard."""
+        return self._memories[0 if scope.outside else scope.shard.number]._writer
+
     async def close(self) -> None:
+        self.close_finder()
         await asyncio.gather(*[memory.close() for memory in self._memories])
 
     async def forget(self, note_id: str) -> None:
@@ -71,6 +87,7 @@ class SpreadMemory(Memory):
         forgotten = await forget_subject([memory.shard for memory in memories], subject, self.scope.reader)
         for memory in memories:
             memory.drop_cached()
+        await self.drop_forgotten()
         return forgotten
 
     async def follow(self, wanted: Wanted, since: Since = None) -> AsyncGenerator[Event]:

@@ -18,8 +18,8 @@ LONGEST_DATA = 500
 ROOM_FOR_POSITION, ROOM_FOR_RUN = 100, 120
 """Columns from which on these have one of their own."""
 COLOURS = {
-    "note": "green", "work": "cyan", "delivery": "blue", "timer": "blue", "effect": "yellow", "circuit": "yellow",
-    "run": "magenta",
+    "note": "green", "notes": "green", "work": "cyan", "delivery": "blue", "timer": "blue", "effect": "yellow",
+    "circuit": "yellow", "run": "magenta",
 }  # fmt: skip
 """By the first word of an event's type. What has gone wrong is red."""
 ALARMING = ("failed", "parked", "missed")

@@ -13,6 +13,7 @@ from .actors_module import is_projection, load_actors, load_projections
 
 INLINE = ("notes", "versions")
 STATES = "states"
+SEARCH = "search"
 
 
 def find_projections(module: str | None) -> dict[str, Projection[Any]]:

@@ -75,6 +75,7 @@ async def _find(common: Common, text: str) -> LiveNote:
 
 
 async def _forget(common: Common, text: str) -> None:
+    from roost.actors.searching.forgotten import drop_forgotten
     from roost.streams import Notes, Reader
     from roost.streams.every_shard import find_shards, shard_of_note
 
@@ -87,6 +88,7 @@ async def _forget(common: Common, text: str) -> None:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
         note_id = await look_up(shards, text)
         await Notes(shard_of_note(shards, note_id)).forget(note_id, Reader(FORGETTER))
+        await drop_forgotten([shard_of_note(shards, note_id)], settings.home, connection.url)
     write(dump_safely({"forgotten": note_id}) if common.json else f"forgot note {note_id}")
 
 
@@ -115,6 +117,7 @@ async def _count(common: Common, subject: str) -> int:
 
 async def _forget_subject(common: Common, subject: str) -> None:
     from roost.actors.forgetting import forget_subject
+    from roost.actors.searching.forgotten import drop_forgotten
     from roost.streams import Reader
     from roost.streams.every_shard import find_shards
     from roost.streams.printable import printable
@@ -128,6 +131,7 @@ async def _forget_subject(common: Common, subject: str) -> None:
         for shard in shards:
             await shard.open()
         done = await forget_subject(shards, subject, Reader(FORGETTER))
+        await drop_forgotten(shards, settings.home, connection.url)
     if common.json:
         write(dump_safely({"subject": subject, "about": done.name, "key_destroyed": done.key, "notes": done.notes}))
         return

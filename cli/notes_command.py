@@ -12,12 +12,14 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
+    from .found_notes import FoundNote
     from .live_notes import LiveNote, NoteFilter
 
 PATIENCE = timedelta(seconds=10)
 
 
 @click.command("notes", cls=Command)
+@click.option("--search", "text", metavar="TEXT", help="Only notes with these words, those that fit best first.")
 @click.option("--key", "prefix", metavar="PREFIX", help="Only notes whose key begins so.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only notes with this tag; repeatable: with all.")
 @click.option("--author", metavar="AGENT", help="Only what this agent wrote.")
@@ -27,14 +29,23 @@ PATIENCE = timedelta(seconds=10)
 )
 @common_options(json=True)
 def notes(
-    common: Common, prefix: str | None, tags: tuple[str, ...], author: str | None, run: str | None, limit: int
-) -> None:
+    common: Common, text: str | None, prefix: str | None, tags: tuple[str, ...], author: str | None, run: str | None,
+    limit: int,
+) -> None:  # fmt: skip
     """List the notes that live now, the newest first.
 
     `roost note ID` shows one; the first digits of an ID are enough. Listing reads no note, so nothing is logged.
+
+    With --search, the notes that have these words in their key, tags or first 32 KiB. The first search on a machine
+    indexes the flock's log, which takes some seconds for ten thousand notes.
     """
     from .live_notes import NoteFilter
 
+    if text is not None:
+        if prefix is not None or run is not None:
+            raise click.UsageError("--search goes with --tag, --author and --limit")
+        asyncio.run(_search(common, text, tags, author, limit))
+        return
     asyncio.run(_notes(common, NoteFilter(prefix, tags, author, run), limit))
 
 
@@ -62,6 +73,29 @@ async def _notes(common: Common, wanted: NoteFilter, limit: int) -> None:
         tell(f"flock {settings.flock} has no notes{'' if wanted == type(wanted)() else ' of that kind'}")
     elif not common.json:
         show(_table(found))
+
+
+async def _search(common: Common, text: str, tags: tuple[str, ...], author: str | None, limit: int) -> None:
+    from roost.actors.searching.question import Question
+    from roost.streams.every_shard import find_shards
+
+    from .failure import tell
+    from .found_notes import find_notes
+    from .json_lines import dump_safely
+    from .terminal import show, write
+
+    question, settings = Question.of(text, tags, author, None, limit), common.settings()
+    async with common.connect(settings) as connection:
+        shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        found, notes = await find_notes(shards, settings.home, connection, question)
+    for each in notes if common.json else ():
+        write(dump_safely(as_json(each.note) | {"score": each.hit.score, "snippet": each.hit.snippet}))
+    if not found.complete:
+        tell(f"more notes have such words than the {found.looked_at:,} that were compared, the newest of them")
+    if not notes and not common.json:
+        tell(f"no note of flock {settings.flock} has these words")
+    elif not common.json:
+        show(_table_of_hits(notes))
 
 
 def as_json(note: LiveNote) -> dict[str, Any]:
@@ -103,5 +137,24 @@ def _table(found: list[LiveNote]) -> Any:
             show_span(note.age),
             "never" if note.remaining is None else show_span(note.remaining),
             foreign(", ".join(record.tags)),
+        )
+    return made
+
+
+def _table_of_hits(found: list[FoundNote]) -> Any:
+    from roost.streams.amounts import SHORT_ID, shorten_ids, show_span
+
+    from .terminal import foreign, table
+
+    made = table("ID", "Score", "Key", "Author", "Age", "Where it fits", right=("Score",), keep=("ID", "Score", "Age"))
+    for each in found:
+        record = each.note.record
+        made.add_row(
+            foreign(record.id[:SHORT_ID], "bold"),
+            f"{each.hit.score:.2f}",
+            foreign(shorten_ids(record.key or "")),
+            foreign(record.author or ""),
+            show_span(each.note.age),
+            foreign(each.hit.snippet),
         )
     return made

@@ -28,17 +28,18 @@ PATIENCE = timedelta(seconds=60)
 def rebuild(common: Common, name: str | None, actors: str | None, module: str | None) -> None:
     """Fold what is read from the log anew, and put it in the place of what is there. The flock may be at work.
 
-    NAME is notes, versions, states (of the keyed actors that --actors names), or the name of a projection: one that
-    Roost ships, or one of --module. Without it: all of these. Readers see the old until the new takes its place;
+    NAME is notes, versions, states (of the keyed actors that --actors names), search (the index that this machine has
+    of what notes hold), or the name of a projection: one that Roost ships, or one of --module. Without it: all of these
+    but search. Readers see the old until the new takes its place;
     appends are held for the moment in which notes and versions do.
     """
-    from .folds_module import INLINE, STATES, find_keyed, find_projections
+    from .folds_module import INLINE, SEARCH, STATES, find_keyed, find_projections
 
     if name == STATES and actors is None:
         raise click.UsageError("states are folded by their actors: say where these are with --actors MODULE")
     projections = find_projections(module)
-    if name is not None and name not in (*INLINE, STATES, *projections):
-        known = ", ".join([*INLINE, STATES, *sorted(projections)])
+    if name is not None and name not in (*INLINE, STATES, SEARCH, *projections):
+        known = ", ".join([*INLINE, STATES, SEARCH, *sorted(projections)])
         raise click.UsageError(f"there is no projection {name!r}; there are {known}; those of your own need --module")
     asyncio.run(_rebuild(common, name, find_keyed(actors), projections))
 
@@ -49,7 +50,7 @@ async def _rebuild(
     from roost.streams import RoostError
     from roost.streams.every_shard import find_shards
 
-    from .folds_module import INLINE, STATES, built_views
+    from .folds_module import INLINE, SEARCH, STATES, built_views
     from .reading_progress import show_reading
 
     settings = common.settings()
@@ -59,6 +60,11 @@ async def _rebuild(
             raise RoostError(f"there is no flock {settings.flock!r} on this server")
         for shard in shards:
             await shard.open()
+        if name == SEARCH:
+            from .found_notes import make_anew
+
+            _show(common, await make_anew(shards, settings.home, connection), [])
+            return
         built = await built_views(shards)
         chosen = [each for each in projections if each == name or (name is None and each in built)]
         rows: list[dict[str, Any]] = []

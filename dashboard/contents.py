@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from roost.actors.past import server_ms
-from roost.actors.search import READ_BYTES, Found, Hit, best_of
+from roost.actors.searching.found import Found, Hit
+from roost.actors.searching.newest import READ_BYTES, best_of
 from roost.streams import Log, NoteRecord, Shard
 from roost.streams.contents import beginning_of, find_opened
 from roost.streams.every_shard import shard_of_note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import secrets
 import shutil
@@ -36,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except NoProgram as missing:
         if kind != "valkey":
             pytest.exit(f"SKIPPED, all tests on {kind}: {missing}", returncode=0)
+    if "ROOST_HOME" not in os.environ:  # flocks that tests open keep nothing in that of whoever runs them
+        os.environ["ROOST_HOME"] = home = tempfile.mkdtemp(prefix="roost-test-home-")
+        config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

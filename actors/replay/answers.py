@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from roost.projections.recorded import Data, OddData, data_of
+from roost.projections.recorded import Data, OddData, count_of, data_of
 from roost.streams import Event
 
+from ..searching.question import name_of_told
 from .recording import RecordedDelivery, Recording
 
-Asked = tuple[Literal["once", "find", "get"], str]
+Asked = tuple[Literal["once", "find", "get", "search"], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,17 @@ class Failed:
     message: str
 
 
-Answer = str | Failed | None
-"""The ID of a note; a failure; or that there was none."""
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search has found: IDs of notes with their scores, best first."""
+
+    hits: tuple[tuple[str, float], ...]
+    looked_at: int
+    complete: bool
+
+
+Answer = str | Failed | Searched | None
+"""The ID of a note; a failure; what a search has found; or that there was none."""
 
 
 class Answers:
@@ -93,6 +103,8 @@ class Answers:
                     self._add(("find", known.record.key), note)
             case "note.missed":
                 self._add(("get", note) if note is not None else ("find", str(key)), None)
+            case "notes.searched":
+                self._add(("search", name_of_told(data)), _searched(data))
             case "note.forgotten":
                 self.forgotten.add(str(note))
             case "work.claimed":
@@ -129,6 +141,15 @@ class Answers:
 
     def _add(self, asked: Asked, answer: Answer) -> None:
         self._answers.setdefault(asked, deque()).append(answer)
+
+
+def _searched(data: Data) -> Searched:
+    """Raises OddData."""
+    try:
+        hits = tuple((str(note), float(score)) for note, score in cast("list[Any]", data.get("hits")))
+    except (TypeError, ValueError) as error:
+        raise OddData("the hits of a search cannot be read") from error
+    return Searched(hits, count_of(data, "looked_at", len(hits)), data.get("complete") is True)
 
 
 def _is_one_step(before: Event | None, event: Event) -> bool:

@@ -8,6 +8,14 @@ from roost.streams import Event, Position
 READ = ("note.read", "work.reused")
 
 
+def hits_of(event: Event) -> list[str]:
+    """The IDs of the notes that a search has found, best first."""
+    try:
+        return [hit[0] for hit in data_of(event)["hits"] if isinstance(hit[0], str)]
+    except (OddData, KeyError, TypeError, IndexError):
+        return []
+
+
 class Needs:
     """Folds a run's events into what else must be known to do its deliveries again."""
 
@@ -26,7 +34,9 @@ class Needs:
         name, _, key = event.subject.removeprefix("actor/").partition("/")
         if event.subject.startswith("actor/") and name and key:
             self.subjects[event.subject] = None
-        if event.type in READ or event.type == "note.written":
+        if event.type == "notes.searched":
+            self.notes.update(hit for hit in hits_of(event) if hit not in self._written)
+        elif event.type in READ or event.type == "note.written":
             try:
                 note = optional_text(data_of(event), "note")
             except OddData:

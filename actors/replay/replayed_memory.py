@@ -14,7 +14,9 @@ from roost.streams.notes import check_key
 
 from ..memory import COMPUTE_LIMIT, FLOCK_DEFAULT, Memory, Ttl
 from ..scope import Scope
-from .answers import Failed
+from ..searching.found import Found
+from ..searching.question import SEALED, From, Question, name_of
+from .answers import Asked, Failed, Searched
 from .revival import revive
 
 if TYPE_CHECKING:
@@ -83,9 +85,22 @@ class ReplayedMemory(Memory):
         found = self._stage.answers.next(("once", key))
         if isinstance(found, Failed):
             raise revive(found.error, found.message)
-        if found is None:
+        if not isinstance(found, str):
             raise self._stage.unanswered(f"once({key!r}), whose note the log does not name")
         return await self._opened(found)
+
+    async def search(
+        self, text: str, *, tags: Iterable[str] = (), author: str | None = None, since: From = None, limit: int = 10
+    ) -> Found:
+        """As it was answered then: the same notes, with the same scores."""
+        question = Question.of(text, tags, author, since, limit)
+        names = [_search(name_of(question)), _search(SEALED)]
+        asked = next((name for name in names if self._stage.answers.has(name)), None)
+        found = None if asked is None else self._stage.answers.next(asked)
+        if not isinstance(found, Searched):
+            raise self._stage.unanswered(f"search({text!r})")
+        hits = [await self._stage.hit(note_id, score, text) for note_id, score in found.hits]
+        return Found(tuple(hits), found.looked_at, found.complete)
 
     async def forget(self, note_id: str) -> None:
         if note_id not in self._stage.answers.forgotten:
@@ -122,3 +137,7 @@ class ReplayedMemory(Memory):
 
     def _ttl_ms(self, ttl: Ttl) -> int | None:
         return UNKNOWN_TTL_MS if isinstance(ttl, type(FLOCK_DEFAULT)) else super()._ttl_ms(ttl)
+
+
+def _search(name: str) -> Asked:
+    return ("search", name)

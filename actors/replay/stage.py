@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from roost.streams import Delivery, Note, Token, decode, new_id
 
+from ..searching.content import SEARCHED_BYTES
+from ..searching.found import Hit
+from ..searching.snippet import snippet_of
 from ..state import KeyedState, adapter_of_state
 from .answers import Answers, Asked
 from .contents import Contents
@@ -81,6 +84,12 @@ class Stage:
                 self.tombstones.append(note_id)
             raise NotRecorded(f"note {note_id} was forgotten: its content is not there any more")
         return Note(record=known.record, raw=raw, position=known.position, work=known.work)
+
+    async def hit(self, note_id: str, score: float, text: str) -> Hit:
+        """A note that a search had found. Raises NotRecorded when its content was forgotten."""
+        note = await self.open_note(note_id)
+        begins = None if note.record.form == "bytes" else note.raw[:SEARCHED_BYTES].decode(errors="ignore")
+        return Hit(note.record, begins, score, snippet_of(begins or "", text))
 
     def as_delivered(self) -> Delivery:
         """The delivery, as a worker has it."""

@@ -44,8 +44,8 @@ class Found(BaseModel):
     """Notes that fit, the best first."""
 
     hits: list[Hit]
-    looked_at: int = Field(description="Notes that were compared, the newest ones.")
-    all: bool = Field(description="Whether these were all notes there are; if not, older ones were not compared.")
+    looked_at: int = Field(description="Notes that were compared: those that have such words.")
+    all: bool = Field(description="Whether all that have such words were compared; if not, the newest of them were.")
 
 
 class Claimed(BaseModel):

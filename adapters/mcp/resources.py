@@ -8,7 +8,7 @@ from mcp import types
 from mcp.shared.exceptions import MCPError
 
 from roost.actors import Flock
-from roost.actors.search import newest_notes
+from roost.actors.searching.newest import newest_notes
 from roost.streams import Note, NoteNotFound, NoteRecord
 
 from .content import BY_KEY, SCHEME, media_type_of, named_by, uri_of_note

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from roost.actors import Flock
 from roost.actors.memory import FLOCK_DEFAULT
-from roost.actors.search import Hit, search
+from roost.actors.searching.found import Hit
 from roost.streams import Note, NoteNotFound, RoostError
 
 from . import answers, arguments, replies
@@ -109,7 +109,7 @@ class Tools:
         return Answer(part, () if blob is None else (blob,))
 
     async def search(self, seat: Seat, asked: arguments.Search) -> Answer:
-        found = await search(self._flock.shard, asked.text, tags=asked.tags, author=asked.author, limit=asked.limit)
+        found = await self._flock.memory.search(asked.text, tags=asked.tags, author=asked.author, limit=asked.limit)
         shown = await asyncio.gather(*[self._show(seat, hit) for hit in found.hits])
         hits = [hit for hit in shown if hit is not None]
         return Answer(answers.Found(hits=hits, looked_at=found.looked_at, all=found.complete))

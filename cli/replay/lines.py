@@ -151,6 +151,7 @@ FORMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "note.written": lambda data: f"note {_short(data['note'])}, {data['size']} bytes",
     "note.read": _read,
     "note.missed": _missed,
+    "notes.searched": lambda data: f"{data.get('text', 'words that are not told')}: {len(data['hits'])} hits",
     "work.claimed": lambda data: str(data.get("label") or data["key"]),
     "work.computed": _computed,
     "work.failed": lambda data: f"{data['error']}: {data['message']}",

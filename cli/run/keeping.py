@@ -17,7 +17,7 @@ from ..failure import tell
 
 HOLDER = "comparison"
 """Whoever has the lease of a run of that name makes the flock anew, and works in it."""
-LOOKED_ON = ("note.read", "note.missed", "note.expired", "note.forgotten")
+LOOKED_ON = ("note.read", "note.missed", "notes.searched", "note.expired", "note.forgotten")
 """What is left in a log by those who only look, and by time."""
 MAX_FLOCKS = 20
 PATIENCE = timedelta(seconds=10)

@@ -72,6 +72,10 @@ def files_with(canary: bytes, *places: Path) -> list[str]:
     return found
 
 
+def has_index(home: Path) -> bool:
+    return any(home.glob("index/*/*.db"))
+
+
 async def work_on(flock: Flock, text: bytes, **more: Any) -> list[str]:
     """A run over a letter: its note, and those that were made from it."""
     letter = await flock.memory.put(text.decode(), key=f"letter/{len(text)}", **more)
@@ -104,8 +108,11 @@ async def test_after_a_subject_is_forgotten_a_canary_of_theirs_is_in_no_file(
     other = await flock.memory.put("of nobody", key="other")
     await archive(flock.shard, Store(str(home / "archive")))
     late = await flock.memory.put(text + b"late", key="late", about=["ada"])
+    assert len(await flock.memory.search(CANARY.decode())) >= 2
+    assert has_index(home)
     await flock.memory.forget_subject("ada")
     await rewrite(flock)
+    assert len(await flock.memory.search(CANARY.decode())) == 0
     assert files_with(CANARY, home, Path("/dev/shm")) == []
     for note_id in [*ids, late.id]:
         with pytest.raises(NoteNotFound):

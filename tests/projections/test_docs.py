@@ -104,6 +104,8 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
             assert event.subject == f"model/{event.data['model']}"
         elif event.type == "subject.forgotten":
             assert event.subject == f"about/{event.data['about']}"
+        elif event.type == "notes.searched":
+            assert event.subject == f"actor/{event.actor}"
         elif event.type == "log.sealed":
             assert event.subject == "actor/roost-seal"
         elif event.type.startswith(("timer.", "circuit.")):

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import streamlit as st
 
-from roost.actors.search import LOOK_AT, Found
+from roost.actors.searching.found import Found
+from roost.actors.searching.newest import LOOK_AT
 from roost.dashboard.annals.note_listing import ListedThen, Listing, list_notes, then
 from roost.dashboard.contents import search_contents
 from roost.dashboard.finder import ask_finder

@@ -27,6 +27,7 @@ def open_flock(settings: dict[str, Any]) -> AbstractAsyncContextManager[Flock]:
         settings["flock"], settings["url"], agent=settings.get("agent", "main"), claim_lease=lease,
         delivery_lease=lease, patience=patience, model=settings.get("model"), shards=settings.get("shards"),
         encrypted=settings.get("encrypted"), keys=settings.get("keys"), verified=settings.get("verified", False),
+        home=settings.get("home"),
     )  # fmt: skip
 
 

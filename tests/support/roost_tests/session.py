@@ -240,6 +240,7 @@ async def _seal_content(session: Session, place: Path) -> None:
     shard.keyholder = Keyholder("", FileRing(place / "keys"))
     shard.settings[ENCRYPTED] = (await shard.keyholder.make_vault()).id
     await session.flock.memory.put("sealed")
+    await session.flock.memory.search("what is sealed")
     del shard.settings[ENCRYPTED]
 
 
@@ -256,6 +257,8 @@ async def _use_memory(session: Session, other: Flock, aside: Flock) -> None:
     assert await memory.find("nothing") is None
     with pytest.raises(NoteNotFound):
         await memory.get("0" * 24)
+    assert [hit.id for hit in await memory.search("owl", tags=["page"], author="main", limit=5)] == [page.id]
+    await memory.search("nothing of the kind")
     asked = [each.memory.once("night", _slowly(session)) for each in (session.flock, session.flock, other)]
     assert len({note.id for note in await asyncio.gather(*asked)}) == 1
     async with session.flock.acting("reader", run="run-1"):
