@@ -6,7 +6,6 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,7 +123,7 @@ class Visitor:
         if answer.freshness.no_store:
             self.unkept = raw
             return found
-        if page is None or page.record.digest != sha256(raw).hexdigest():
+        if page is None or page.raw != raw:
             page = await self.memory.put(content_of(raw), key=_key(self.url), ttl=self.ttl, tags=self.tags, sources=())
         return replace(found, page=page.id)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from roost.streams import LimitExceeded, SettingsError, Shard
+from roost.streams import LimitExceeded, Position, SettingsError, Shard
 from roost.streams.merging import Since, start_in
 
 MAX_TEXT = 2000
@@ -52,16 +52,7 @@ class Question:
             "".join([text, *wanted, author or ""]).encode()
         except (UnicodeEncodeError, TypeError):
             raise LimitExceeded("what a search asks for is text, which UTF-8 can hold") from None
-        if isinstance(since, timedelta):
-            since = datetime.now(UTC) - since
-        if isinstance(since, datetime):
-            if since.tzinfo is None:
-                raise SettingsError("a time needs its time zone: datetime.now(UTC), or .astimezone()")
-        else:
-            if since is not None and not isinstance(since, str) and not hasattr(since, "entry"):
-                since = tuple(since)
-            start_in(since, 0)  # what is no position is said now
-        return cls(text, wanted, author, since, limit)
+        return cls(text, wanted, author, _checked(since), limit)
 
     def start_in(self, shard: Shard) -> tuple[int, int] | None:
         """Only what stands behind that place in a shard's log: milliseconds, and the number within."""
@@ -96,6 +87,19 @@ def name_of_told(told: dict[str, Any]) -> str:
     if "asked" in told:  # which question it was tells a key; within a handler they come in their order
         return SEALED
     return _digest({name: told[name] for name in ("text", "tags", "author", "limit") if name in told})
+
+
+def _checked(since: From) -> Since | datetime:
+    """Raises SettingsError."""
+    if isinstance(since, timedelta):
+        return datetime.now(UTC) - since
+    if isinstance(since, datetime):
+        if since.tzinfo is None:
+            raise SettingsError("a time needs its time zone: datetime.now(UTC), or .astimezone()")
+        return since
+    place: Since = since if since is None or isinstance(since, str | Position) else tuple(since)
+    start_in(place, 0)  # what is no position is said now
+    return place
 
 
 SEALED = "of an encrypted flock"

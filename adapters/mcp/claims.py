@@ -81,6 +81,8 @@ class Ended:
     label: str | None
     digest: str | None
     record: NoteRecord | None
+    is_ours: bool
+    """Whether that is the note of what was handed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +178,10 @@ class Claims:
         failed = task.cancelled() or task.exception() is not None
         if self._held.pop(claim.ticket, None) is None:
             return  # it was never handed out
-        record = None if failed else task.result().record
-        self._ended[claim.ticket] = Ended(claim.seat.key, claim.key, claim.label, claim.digest, record)
+        note = None if failed else task.result()
+        is_ours = note is not None and _is_ours(note, claim.seat, claim.digest)
+        record = None if note is None else note.record
+        self._ended[claim.ticket] = Ended(claim.seat.key, claim.key, claim.label, claim.digest, record, is_ours)
         if len(self._ended) > MAX_ENDED:
             del self._ended[next(iter(self._ended))]
 
@@ -200,7 +204,7 @@ class Claims:
             claim.task.cancel()
             return HandedIn(claim.key, False, None, in_time=False)
         note = claim.task.result()
-        return HandedIn(claim.key, _is_ours(note.record, seat, digest), note.record)
+        return HandedIn(claim.key, _is_ours(note, seat, digest), note.record)
 
     async def _hand_in_late(self, seat: Seat, ticket: str, computed: Computed, digest: str) -> HandedIn:
         """The claim has ended: what is known by now stands. If nobody has the work, the result is welcome."""
@@ -208,7 +212,7 @@ class Claims:
         if ended is None or ended.seat != seat.key:
             raise UnknownTicket
         if ended.record is not None and ended.digest == digest:  # its first answer was lost
-            return HandedIn(ended.key, _is_ours(ended.record, seat, digest), ended.record)
+            return HandedIn(ended.key, ended.is_ours, ended.record)
 
         async def at_hand() -> Computed:
             return computed
@@ -218,7 +222,7 @@ class Claims:
                 note = await self._flock.memory.once(ended.key, at_hand, limit=LATE_LIMIT, label=ended.label)
         except TimeoutError:  # another is at it
             return HandedIn(ended.key, False, None, in_time=False)
-        return HandedIn(ended.key, _is_ours(note.record, seat, digest), note.record, in_time=False)
+        return HandedIn(ended.key, _is_ours(note, seat, digest), note.record, in_time=False)
 
     async def give_up(self, seat: Seat, ticket: str, reason: str) -> str:
         """Free the work for others; its key. Raises UnknownTicket."""
@@ -246,5 +250,7 @@ def _some(sources: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if sources is None else tuple(sources)
 
 
-def _is_ours(record: NoteRecord, seat: Seat, digest: str) -> bool:
-    return record.digest == digest and record.author == seat.agent
+def _is_ours(note: Note, seat: Seat, digest: str | None) -> bool:
+    """Whether that is what the client handed in. A record that is sealed has another digest than its content."""
+    kept = note.record.digest if not note.record.about else sha256(note.raw).hexdigest()
+    return kept == digest and note.author == seat.agent

@@ -63,7 +63,7 @@ class Users:
             words = text.split()
             if len(words) > 2 and all(key in words for key in keys):
                 commands = {word[1:] for word in words if word.startswith("+")}
-                role = next((role for role in ROLES if set(COMMANDS[role]) == commands), None)
+                role: Role | None = next((role for role in ROLES if set(COMMANDS[role]) == commands), None)
                 found.append(User(words[1], "on" in words[2:], role))
         return sorted(found, key=lambda user: user.name)
 

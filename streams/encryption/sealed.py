@@ -91,14 +91,19 @@ def seal(raw: bytes, vault: str, keys: Sequence[tuple[Ref, bytes]]) -> bytes:
 
 def unseal(stored: bytes, head: Head, secrets: Sequence[bytes]) -> bytes:
     """Raises ValueError when the keys do not fit, or the bytes were changed."""
-    from cryptography.exceptions import InvalidTag
-
     key, _ = _keys_of(secrets)
-    view = memoryview(stored)
+    cipher, view = _cipher(key), memoryview(stored)
+    from cryptography.exceptions import InvalidTag  # it is there if the cipher is
+
     try:
-        return _cipher(key).decrypt(head.nonce, view[head.size :], view[: head.size])
+        return cipher.decrypt(head.nonce, view[head.size :], view[: head.size])
     except InvalidTag:
         raise ValueError("the content was changed, or these are not its keys") from None
+
+
+def check_cipher() -> None:
+    """Raises SettingsError where what encrypts is not installed."""
+    _cipher(bytes(32))
 
 
 def _keys_of(secrets: Sequence[bytes]) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from ..errors import LimitExceeded, SettingsError, SubjectForgotten
 from .ring import ID_BYTES, SECRET_BYTES, KeyRing, NoKey, SubjectKey
-from .sealed import MAX_ABOUT, NAME_BYTES, VAULT_BYTES, Head, Ref, seal, unseal
+from .sealed import MAX_ABOUT, NAME_BYTES, VAULT_BYTES, Head, Ref, check_cipher, seal, unseal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +37,7 @@ class Vault:
     @classmethod
     async def make(cls, ring: KeyRing, place: str) -> Vault:
         """A new vault. Its ID is made of its names' key, so that another ring is not taken for this vault's."""
+        check_cipher()
         key = SubjectKey(secrets.token_bytes(ID_BYTES), secrets.token_bytes(SECRET_BYTES))
         vault = cls(_ident_of(key), ring, place)
         await ring.make(vault.id, NAMES, key)

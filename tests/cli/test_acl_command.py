@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.exceptions import NoPermissionError, ResponseError
 from roost_tests.bare_server import BareServer
 from roost_tests.command import RoostCommand
 
@@ -18,6 +19,7 @@ from roost.actors import Flock
 from roost.streams import AccessRefused, Keys, RoostError, connect
 from roost.streams.access.roles import ROLES, rules_of
 from roost.streams.bell import Bell
+from roost.streams.url import ServerUrl
 
 OWLS = "# Owls\n\nOwls hunt at night. They hear very well.\n\n# Storks\n\nStorks walk in wet meadows. They eat frogs.\n"
 FORBIDDEN = [
@@ -40,7 +42,8 @@ class Guarded:
         return f"redis://{role}er:{(self.roost.directory / role).read_text().strip()}@127.0.0.1:{self.server.port}"
 
     def client(self, role: str) -> Any:
-        return redis.Redis.from_url(self.url(role))
+        url = ServerUrl.parse(self.url(role))
+        return redis.Redis(port=self.server.port, username=url.username, password=url.password)
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ async def test_nothing_is_allowed_that_harms_others(guarded: Guarded, role: str)
             for command in FORBIDDEN:
                 try:
                     client.execute_command(*command.split())
-                except redis.exceptions.NoPermissionError:
+                except NoPermissionError:
                     continue
                 allowed.append(command)
         return allowed
@@ -126,9 +129,9 @@ async def test_another_flock_is_neither_read_nor_written(guarded: Guarded, role:
             for words in tries:
                 try:
                     client.execute_command(*words)
-                except redis.exceptions.NoPermissionError:
+                except NoPermissionError:
                     continue
-                except redis.exceptions.ResponseError as error:
+                except ResponseError as error:
                     if "ACL failure" in str(error) or "non local key" in str(error):
                         continue
                 allowed.append(words)
