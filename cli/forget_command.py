@@ -116,7 +116,7 @@ async def _count(common: Common, subject: str) -> int:
 
 
 async def _forget_subject(common: Common, subject: str) -> None:
-    from roost.actors.forgetting import forget_subject
+    from roost.actors.forgetting import forget_subject, vault_of
     from roost.actors.searching.forgotten import drop_forgotten
     from roost.streams import Reader
     from roost.streams.every_shard import find_shards
@@ -128,6 +128,7 @@ async def _forget_subject(common: Common, subject: str) -> None:
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
+        vault_of(shards[0])  # what is no such flock is not made by looking
         for shard in shards:
             await shard.open()
         done = await forget_subject(shards, subject, Reader(FORGETTER))

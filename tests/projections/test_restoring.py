@@ -24,12 +24,13 @@ from roost_tests.waiting import wait_until
 from roost.actors import Actor, Context, Flock, on
 from roost.actors.stored_states import StoredStates
 from roost.projections.mirror_reading import MirrorIncomplete, MirrorReading
-from roost.projections.restoring import Restored, find_bounds, restore
+from roost.projections.restoring import Restored, find_bounds, make_flock, restore
 from roost.projections.retention import archive
 from roost.projections.verify import verify
 from roost.streams import Connection, Event, Keys, NoteNotFound, RoostError, ServerUnavailable, Shard, Unit
 from roost.streams import event as declare
 from roost.streams.archive.store import Store
+from roost.streams.durability import MEMORY
 from roost.streams.event import pairs
 from roost.streams.every_shard import find_shards
 from roost.streams.kafka.chunk import chunks_of
@@ -127,6 +128,25 @@ async def bring_back(
         return await restore(reading, shards, messages.flock)
     finally:
         spool.close()
+
+
+async def test_an_encrypted_flock_comes_back_encrypted_and_forgets_as_before(
+    connection: Connection, server_url: str, flock_name: str
+) -> None:
+    async with Flock.open(flock_name, server_url, encrypted=True) as flock:
+        letter = await flock.memory.put("Ada writes.", key="letter", about=["ada"])
+    messages = await mirror_of(await shards_of(connection, flock_name))
+    assert not any(b"Ada" in (message.value or b"") for message in messages.parts)
+    into = f"{flock_name}-back"
+    await bring_back(messages, await make_flock(connection.client, into, messages.held, MEMORY))
+    async with Flock.open(into, server_url) as back:
+        assert (await back.memory.get(letter.id)).text == "Ada writes."
+        again = await back.memory.put("Ada writes.", about=["ada"])
+        assert again.record.digest == letter.record.digest
+        assert (await back.memory.forget_subject("ada")).notes == 2
+    async with Flock.open(flock_name, server_url) as flock:  # the key was that of both
+        with pytest.raises(NoteNotFound):
+            await flock.memory.get(letter.id)
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -139,7 +139,9 @@ def test_a_message_that_is_no_part_of_a_content_is_refused(key: bytes | None) ->
 
 
 def test_a_place_comes_back_as_it_was_written() -> None:
-    place = Place(1, 2, "17-3", "id", "99", 3, 1000, "disk", ("note.*",), (Void(2, "0-0"), Void(3, "16-0")))
+    place = Place(
+        1, 2, "17-3", "id", "99", 3, 1000, "disk", ("note.*",), (Void(2, "0-0"), Void(3, "16-0")), 9, "ab" * 8
+    )
     assert Place.parse(place.to_json()) == place
     assert place.at == Position(1, 17, 3)
 

@@ -15,6 +15,7 @@ from roost.streams.kafka.chunk import chunks_of, tombstones_of
 from roost.streams.kafka.message import Message, message_of
 from roost.streams.kafka.place import Place, Void
 from roost.streams.kafka.source import Record
+from roost.streams.shard import ENCRYPTED
 
 Logs = list[list[tuple[bytes, dict[bytes, bytes]]]]
 PAGE = 50
@@ -75,6 +76,7 @@ async def mirror_of(shards: Sequence[Shard], *, mirror: int = 1) -> Messages:
                 mirror=mirror,
                 events=len(entries),
                 durability=str(shard.durability),
+                vault=str(shard.home.settings.get(ENCRYPTED, "")),
             )
         )
     return messages
