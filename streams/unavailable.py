@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,7 +13,13 @@ from redis import exceptions as redis
 
 from .errors import AccessRefused, ServerUnavailable
 
+CLOSES = "closes the connection at once; check host and port, and use rediss:// if it wants TLS"
+CERTIFICATE = (
+    "; if it asks for a certificate, name one that it trusts and that has not expired: "
+    "?ssl_certfile=/path/to/cert.pem&ssl_keyfile=/path/to/key.pem"
+)
 SILENT = "does not answer in time; check the address, the network and the server's load"
+_CERTIFICATE_REFUSED = re.compile("ALERT.*CERT|ALERT_UNKNOWN_CA")
 FAILURES = (redis.RedisError, redis.RedisClusterException, OSError, asyncio.TimeoutError)
 """What a client raises when its server cannot be used."""
 
@@ -26,6 +33,8 @@ def explain(error: BaseException, shown_url: str) -> ServerUnavailable:
     sentence = _explain_refusal(causes) or _explain_network(causes) or _explain_strangeness(causes)
     if shown_url.startswith("rediss") and sentence == SILENT:
         sentence += "; if it does not use TLS, write redis:// without the second s"
+    if shown_url.startswith("rediss") and sentence == CLOSES:
+        sentence += CERTIFICATE
     if sentence is None:
         first = " ".join(str(error).split())[:200]
         sentence = f"cannot be used: {first or type(error).__name__}"
@@ -84,6 +93,8 @@ def _explain_network(causes: list[BaseException]) -> str | None:
                 f"shows a certificate that cannot be trusted ({cause.verify_message}); "
                 "name its authority with ?ssl_ca_certs=/path/to/ca.pem"
             )
+        if isinstance(cause, ssl.SSLError) and _CERTIFICATE_REFUSED.search(cause.reason or ""):
+            return _explain_certificate(cause.reason or "")
         if isinstance(cause, ssl.SSLError):
             return f"does not speak TLS as expected ({cause.reason or cause}); is it redis:// without the second s?"
         if isinstance(cause, socket.gaierror):
@@ -101,6 +112,11 @@ def _explain_network(causes: list[BaseException]) -> str | None:
     return None
 
 
+def _explain_certificate(reason: str) -> str:
+    """What the server says of the certificate that it was, or was not, shown."""
+    return f"does not accept the certificate that it is shown ({reason.lower().replace('_', ' ')}){CERTIFICATE}"
+
+
 def _explain_strangeness(causes: list[BaseException]) -> str | None:
     """Something answered, but not the way a Redis server does."""
     text = " ".join(str(cause) for cause in causes)
@@ -110,5 +126,5 @@ def _explain_strangeness(causes: list[BaseException]) -> str | None:
     if "unknown command" in text:
         return strange
     if "Connection closed by server" in text or any(isinstance(cause, ConnectionResetError) for cause in causes):
-        return "closes the connection at once; check host and port, and use rediss:// if it wants TLS"
+        return CLOSES
     return None

@@ -17,12 +17,16 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listen(serve: Serve, *, tls: bool = False) -> AsyncGenerator[int]:
-    """Gives the port on which `serve` answers."""
+async def listen(serve: Serve, *, tls: bool = False, authority: Path | None = None) -> AsyncGenerator[int]:
+    """Gives the port on which `serve` answers; over TLS to whom the authority has given a certificate, if there is
+    one."""
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(CERTIFICATE, CERTIFICATE.with_name("key.pem"))
+        if authority is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(authority)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
