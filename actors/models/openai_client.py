@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
+from roost.streams.secret_file import read_secret
+
 from . import prices as price_list
 from .errors import (
     AnswerCutOff,
@@ -162,6 +164,8 @@ def _usage(reply: ChatCompletion) -> Usage | None:
 def _credentials(name: str) -> tuple[str | None, str | None]:
     """Key and base URL to pass on, None for the client's own reading; what cannot work is refused in plain words."""
     key = os.environ.get("OPENAI_API_KEY", "").strip() or None
+    if key is None and (file := os.environ.get("OPENAI_API_KEY_FILE", "").strip()):
+        key = read_secret(file, "OPENAI_API_KEY_FILE")
     base_url = os.environ.get("OPENAI_BASE_URL", "").strip() or None
     if key is None and base_url is None:
         raise ModelNotConfigured(

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from roost.actors.models import (
     Usage,
 )
 from roost.actors.models.openai_client import OpenAIModel
+from roost.streams import SettingsError
 
 StartServer = Callable[..., Awaitable[FakeOpenAI]]
 
@@ -106,6 +108,22 @@ async def test_openai_s_own_models_have_their_public_price(monkeypatch: pytest.M
     model = OpenAIModel("gpt-4o-mini")
     assert model.cost(Usage(1_000_000, 0))
     await model.close()
+
+
+async def test_the_key_comes_from_a_file(
+    openai_server: StartServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret_key: str
+) -> None:
+    server = await openai_server()
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY_FILE"):
+        OpenAIModel("gpt-4o-mini")
+    (tmp_path / "key").write_text(f"{secret_key}\n")
+    (tmp_path / "key").chmod(0o600)
+    model = OpenAIModel("gpt-4o-mini")
+    assert (await model.complete(REQUEST)).text
+    await model.close()
+    assert server.answered == 1
 
 
 async def test_nothing_is_sent_that_was_not_asked_for(openai_server: StartServer) -> None:
