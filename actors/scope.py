@@ -33,6 +33,7 @@ Drafts = dict[str, "Staged"]
 
 A_DICT = cast(Callable[[], dict[Any, Any]], dict)
 A_LIST = cast(Callable[[], list[Any]], list)
+A_SET = cast(Callable[[], set[str]], set)
 """Python takes five times as long to call `dict[str, None]`, and each delivery has a scope."""
 
 
@@ -53,6 +54,8 @@ class Scope:
     sources: dict[str, None] = field(default_factory=A_DICT)
     about: dict[str, tuple[str, ...]] = field(default_factory=A_DICT)
     """Of those sources that are sealed: the keys that they are sealed under, as in their records."""
+    about_before: set[str] = field(default_factory=A_SET)
+    """The keys of sources of a handler that are no longer remembered each for itself."""
     pending: list[Event] = field(default_factory=A_LIST)
     staged: Drafts | None = None
     drafts: Drafts = field(default_factory=A_DICT)
@@ -103,7 +106,9 @@ class Scope:
         if len(self.sources) > MAX_SOURCES:
             oldest = next(iter(self.sources))
             del self.sources[oldest]
-            self.about.pop(oldest, None)
+            about = self.about.pop(oldest, ())
+            if not self.outside:  # what a handler writes is made from all that it has read
+                self.about_before.update(about)
 
     def draft(self, note_id: str) -> Staged | None:
         """The note of that ID that is not yet written, if this scope may see it."""
@@ -181,6 +186,7 @@ class Scope:
             computing=self.computing | {key},
             sources=dict(self.sources) if not self.outside else {},
             about=dict(self.about) if not self.outside else {},
+            about_before=set(self.about_before),
             drafts={**self.drafts, **(self.staged or {})},
             times=self.times if not self.outside else [],
         )

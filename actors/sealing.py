@@ -44,6 +44,8 @@ async def seal_content(
     refs = set(await vault.refs_of(about))
     for source in await _about_of(shard, scope, sources):
         refs |= {Ref.parse(text) for text in source}
+    if scope.about_before and list(sources) == list(scope.sources):
+        refs |= {Ref.parse(text) for text in scope.about_before}
     if len(refs) > 1:  # what a source that is about nobody adds is the flock's own key: it would protect nobody
         refs -= set(await vault.refs_of([""]))
     return await vault.seal(raw, refs)

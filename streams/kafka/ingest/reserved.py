@@ -10,11 +10,11 @@ TYPES = frozenset(
     {
         "batch.counted", "batch.mapped", "document.offered", "document.opened", "group.counted", "group.formed",
         "group.reduced", "groups.listed", "job.finished", "job.shuffled", "missing.counted", "part.collected",
-        "part.mapped", "part.offered", "stream.closed", "stream.counted",
+        "notes.searched", "part.mapped", "part.offered", "stream.closed", "stream.counted", "subject.forgotten",
     }
 )  # fmt: skip
-"""Those of documents, map and reduce, whose first words are everybody's."""
-SUBJECTS = frozenset({"actor", "effect", "key", "model", "note", "run", "topic"})
+"""Those whose first words are everybody's: of documents, map and reduce, of searches and of who was forgotten."""
+SUBJECTS = frozenset({"about", "actor", "effect", "key", "model", "note", "run", "topic"})
 """The first word of a subject: what its last event is decides what Roost does."""
 
 
