@@ -8,7 +8,17 @@ from typing import Any
 
 import orjson
 
-from roost.streams import NoteNotFound, Notes, OutcomeUnknown, Reader, RoostError, SettingsError, Shard, Writer
+from roost.streams import (
+    LimitExceeded,
+    NoteNotFound,
+    Notes,
+    OutcomeUnknown,
+    Reader,
+    RoostError,
+    SettingsError,
+    Shard,
+    Writer,
+)
 from roost.streams.answer import Written
 from roost.streams.encryption.vault import Vault
 from roost.streams.together import together
@@ -38,7 +48,21 @@ def vault_of(shard: Shard) -> Vault:
     return shard.vault
 
 
-async def notes_about(shards: Sequence[Shard], name: str) -> AsyncGenerator[tuple[Shard, str]]:
+async def name_of(shard: Shard, subject: str) -> bytes:
+    """By what a subject is kept. Raises LimitExceeded for none: what is about nobody has the flock's own key, and to
+    destroy that would take all of it along."""
+    if not subject:
+        raise LimitExceeded("say who is to be forgotten: no name was given")
+    return await vault_of(shard).name_of(subject)
+
+
+Looked = Callable[[int], None]
+"""Told how many notes were looked at since the last time."""
+
+
+async def notes_about(
+    shards: Sequence[Shard], name: str, looked: Looked = lambda _: None
+) -> AsyncGenerator[tuple[Shard, str]]:
     """The notes that live and are about a subject, by its name, with where they are."""
     for shard in shards:
         cursor: Any = 0
@@ -51,21 +75,22 @@ async def notes_about(shards: Sequence[Shard], name: str) -> AsyncGenerator[tupl
             for ident, body in zip(ids, bodies, strict=True):
                 if body is not None and name.encode() in body and _is_about(body, name):
                     yield shard, ident
+            looked(len(ids))
             if int(cursor) == 0:
                 break
 
 
 async def forget_subject(
-    shards: Sequence[Shard], subject: str, reader: Reader, *, told: Callable[[int], None] = lambda _: None
+    shards: Sequence[Shard], subject: str, reader: Reader, *, looked: Looked = lambda _: None
 ) -> ForgottenSubject:
     """Make all content unreadable that is about a subject, also in copies of the log, and forget the notes that live.
 
-    It may be repeated when it was cut off. `told` is called with the number of notes forgotten so far. Raises
+    It may be repeated when it was cut off. Raises LimitExceeded for no name,
     SettingsError where the flock is not encrypted or its keys are not here, RoostError for a subject that nothing is
     known of, ServerUnavailable.
     """
     vault = vault_of(shards[0])
-    ident = await vault.name_of(subject)
+    ident = await name_of(shards[0], subject)
     name = ident.hex()
     # 1. The key: from here on nobody can open what is about the subject, whatever becomes of us.
     had_key = await vault.destroy(ident)
@@ -77,13 +102,12 @@ async def forget_subject(
         await tell_forgotten(shards[0], reader, name, destroyed)
     # 3. The notes that live: their records go, and with them what caches, indexes and other processes hold.
     count = 0
-    async for shard, note_id in notes_about(shards, name):
+    async for shard, note_id in notes_about(shards, name, looked):
         try:
             await Notes(shard).forget(note_id, reader)
         except NoteNotFound:  # somebody else did, or it has just expired
             continue
         count += 1
-        told(count)
     return ForgottenSubject(name, had_key, count)
 
 

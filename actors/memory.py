@@ -154,7 +154,7 @@ class Memory(Searched):
         subject = f"key/{check_key(key)}" if key is not None else "note/"
         event = reader.event("note.written", subject, event_id=self._shard.note_id(note_id))
         named = tuple(scope.sources if sources is None else sources)
-        sealed, refs = await self._sealed(event.id, raw, scope, named, about)
+        sealed, refs = await self._sealed(raw, scope, named, about)
         digest = sha256(sealed).hexdigest()
         record = NoteRecord(
             id=event.id, key=key, digest=digest, size=len(sealed), author=reader.actor, run=reader.run,
@@ -177,9 +177,9 @@ class Memory(Searched):
         return check_about(self._shard, about)
 
     async def _sealed(
-        self, note_id: str, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
+        self, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
     ) -> tuple[bytes, tuple[str, ...]]:
-        """The content of that new note as it is to be stored, and the keys that it is stored under."""
+        """The content of a new note as it is to be stored, and the keys that it is stored under."""
         return await seal_content(self._shard, raw, scope, sources, about)
 
     async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
@@ -372,7 +372,7 @@ class Memory(Searched):
         with forgetting(self.scope, note_id):
             await self._notes.forget(note_id, self.scope.reader)
         self._cache.forget(note_id)  # a read that was under way may have added it again
-        await self.drop_forgotten()
+        await self.drop_note(note_id)
 
     async def forget_subject(self, subject: str) -> ForgottenSubject:
         """Destroy the key of somebody, as `about` has named them: what is about them can be read no more, wherever the

@@ -79,6 +79,13 @@ class Searched:
 
             await drop_forgotten(self._shards(), self._home, self._connection.url)
 
+    async def drop_note(self, note_id: str) -> None:
+        """Let the index that this machine has not keep a note that was forgotten."""
+        if self._home is not None:
+            from .searching.forgotten import drop_note
+
+            await drop_note(self._shard, self._home, self._connection.url, note_id)
+
     def close_finder(self) -> None:
         if self._finder is not None:
             self._finder.close()

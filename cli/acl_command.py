@@ -153,21 +153,25 @@ def _password(file: Path | None) -> tuple[str, bool]:
     """The password, and whether it was made now. Raises SettingsError."""
     from roost.streams import SettingsError
 
+    made = secrets.token_urlsafe(32)
     if file is None:
-        return secrets.token_urlsafe(32), True
+        return made, True
     try:
-        made = secrets.token_urlsafe(32)
         with open(file, "x", opener=_for_me) as new:  # Path.open takes no mode of the file
             new.write(made + "\n")
-        return made, True
     except FileExistsError:
-        pass
+        return _kept_password(file), False
     except OSError as error:
         raise SettingsError(f"{file}: the password cannot be kept there ({(error.strerror or '').lower()})") from None
-    try:
-        password = file.read_bytes()[: 4 * MOST + 1].decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} holds no password that can be read ({error})") from None
-    if not LEAST <= len(password) <= MOST or not password.isprintable() or " " in password:
+    return made, True
+
+
+def _kept_password(file: Path) -> str:
+    """Raises SettingsError."""
+    from roost.streams import SettingsError
+    from roost.streams.secret_file import read_secret
+
+    password = read_secret(str(file), "--password-file")
+    if not LEAST <= len(password) <= MOST or " " in password:
         raise SettingsError(f"{file} holds no good password: one line of {LEAST} to {MOST} characters, without spaces")
-    return password, False
+    return password

@@ -33,16 +33,10 @@ def report_failure(error: Exception, *, debug: bool) -> int:
     if isinstance(error, click.ClickException):
         tell(_usage_line(error) if isinstance(error, click.UsageError) else _first_lower(error.format_message()))
         return error.exit_code
-    from roost.streams.errors import (  # loads a good part of Roost: not for a mistyped option
-        AccessRefused,
-        RoostError,
-        SettingsError,
-    )
+    from roost.streams.errors import RoostError, SettingsError  # loads a good part of Roost: not for a mistyped option
 
     if debug:
         click.echo(safe("".join(traceback.format_exception(error)).rstrip()), err=True)
-    if not isinstance(error, RoostError) and type(error).__name__ == "NoPermissionError":
-        error = AccessRefused(str(error))
     if isinstance(error, RoostError):
         tell(str(error))
         return WRONG_USAGE if isinstance(error, SettingsError) else FAILED

@@ -75,7 +75,7 @@ async def _find(common: Common, text: str) -> LiveNote:
 
 
 async def _forget(common: Common, text: str) -> None:
-    from roost.actors.searching.forgotten import drop_forgotten
+    from roost.actors.searching.forgotten import drop_note
     from roost.streams import Notes, Reader
     from roost.streams.every_shard import find_shards, shard_of_note
 
@@ -88,7 +88,7 @@ async def _forget(common: Common, text: str) -> None:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
         note_id = await look_up(shards, text)
         await Notes(shard_of_note(shards, note_id)).forget(note_id, Reader(FORGETTER))
-        await drop_forgotten([shard_of_note(shards, note_id)], settings.home, connection.url)
+        await drop_note(shard_of_note(shards, note_id), settings.home, connection.url, note_id)
     write(dump_safely({"forgotten": note_id}) if common.json else f"forgot note {note_id}")
 
 
@@ -105,33 +105,37 @@ def _ask_for(subject: str, count: int) -> None:
 
 
 async def _count(common: Common, subject: str) -> int:
-    from roost.actors.forgetting import notes_about, vault_of
+    from roost.actors.forgetting import name_of, notes_about
     from roost.streams.every_shard import find_shards
 
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
-        name = (await vault_of(shards[0]).name_of(subject)).hex()
+        name = (await name_of(shards[0], subject)).hex()
         return len([note async for note in notes_about(shards, name)])
 
 
 async def _forget_subject(common: Common, subject: str) -> None:
-    from roost.actors.forgetting import forget_subject, vault_of
+    from roost.actors.forgetting import forget_subject, name_of
     from roost.actors.searching.forgotten import drop_forgotten
     from roost.streams import Reader
     from roost.streams.every_shard import find_shards
     from roost.streams.printable import printable
 
     from .json_lines import dump_safely
+    from .reading_progress import show_reading
     from .terminal import write
 
     settings = common.settings()
     async with common.connect(settings) as connection:
         shards = await find_shards(connection.client, settings.flock, patience=PATIENCE)
-        vault_of(shards[0])  # what is no such flock is not made by looking
+        await name_of(shards[0], subject)  # a flock that is not there is not made by looking
         for shard in shards:
             await shard.open()
-        done = await forget_subject(shards, subject, Reader(FORGETTER))
+        with show_reading() as reading:
+            live = sum([int(await shard.command("ZCARD", shard.keys.key("deadlines"))) for shard in shards])
+            reading.begin("looking through notes", live)
+            done = await forget_subject(shards, subject, Reader(FORGETTER), looked=reading.add)
         await drop_forgotten(shards, settings.home, connection.url)
     if common.json:
         write(dump_safely({"subject": subject, "about": done.name, "key_destroyed": done.key, "notes": done.notes}))

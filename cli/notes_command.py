@@ -91,7 +91,7 @@ async def _search(common: Common, text: str, tags: tuple[str, ...], author: str 
     for each in notes if common.json else ():
         write(dump_safely(as_json(each.note) | {"score": each.hit.score, "snippet": each.hit.snippet}))
     if not found.complete:
-        tell(f"more notes have such words than the {found.looked_at:,} that were compared, the newest of them")
+        tell(f"there may be more: {found.looked_at:,} notes with such words were compared, the newest that are indexed")
     if not notes and not common.json:
         tell(f"no note of flock {settings.flock} has these words")
     elif not common.json:

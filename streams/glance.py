@@ -11,6 +11,7 @@ import orjson
 from .contents import beginning_of
 from .note import NoteRecord
 from .shard import Shard
+from .together import together
 
 AT_ONCE = 100
 """Notes in one call at most."""
@@ -38,12 +39,19 @@ async def glance(
     while len(found) < len(note_ids):
         some = note_ids[len(found) : len(found) + AT_ONCE]
         answer = await shard.run("glance", first, BYTES_AT_ONCE, which, *some)
-        for each in answer:
-            seen = _seen(each)
-            if seen is not None and seen.record.about and first > 0:  # sealed: opened as a whole, or not at all
-                seen = replace(seen, begins=await beginning_of(shard, seen.record.digest, first))
-            found.append(seen)
+        found += await together(*[_opened(shard, _seen(each), first) for each in answer])
     return found
+
+
+async def _opened(shard: Shard, seen: Glimpse | None, first: int) -> Glimpse | None:
+    """What is sealed is opened as a whole, or not at all."""
+    if seen is None or not seen.record.about or first <= 0:
+        return seen
+    if len(seen.begins) == seen.record.size:
+        raw = await shard.keyholder.opened(seen.begins) or b""
+    else:
+        raw = await beginning_of(shard, seen.record.digest, first)
+    return replace(seen, begins=raw[:first])
 
 
 def _seen(told: list[bytes] | bytes) -> Glimpse | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import orjson
 
-from .encryption.sealed import Ref
 from .errors import ContentChanged, LimitExceeded, NoteNotFound, RoostError, SubjectForgotten
 from .event import Event, Stamp, new_id
 from .note import Note, NoteRecord
@@ -108,12 +107,6 @@ class Notes:
         if answer[0] == b"missing":
             return None
         return await self._opened(_note_from(shard.number, asked, *answer[1:]), reader)
-
-    async def seal(self, raw: bytes, refs: Iterable[Ref]) -> tuple[bytes, tuple[str, ...]]:
-        """Content as it is to be stored, and what its record's `about` is to say: as it is, and nothing, where the
-        flock is not encrypted. Raises LimitExceeded, SubjectForgotten, SettingsError."""
-        vault = self._shard.vault
-        return (raw, ()) if vault is None else await vault.seal(raw, refs)
 
     async def _opened(self, note: Note, reader: Reader) -> Note | None:
         """A note as it was put. One that can be read no more, since the key of whom it is about is destroyed, is

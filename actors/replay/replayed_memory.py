@@ -15,7 +15,7 @@ from roost.streams.notes import check_key
 from ..memory import COMPUTE_LIMIT, FLOCK_DEFAULT, Memory, Ttl
 from ..scope import Scope
 from ..searching.found import Found
-from ..searching.question import SEALED, From, Question, name_of
+from ..searching.question import SEALED, From, Question
 from .answers import Asked, Failed, Searched
 from .revival import revive
 
@@ -94,7 +94,7 @@ class ReplayedMemory(Memory):
     ) -> Found:
         """As it was answered then: the same notes, with the same scores."""
         question = Question.of(text, tags, author, since, limit)
-        names = [_search(name_of(question)), _search(SEALED)]
+        names = [_search(question.name), _search(SEALED)]
         asked = next((name for name in names if self._stage.answers.has(name)), None)
         found = None if asked is None else self._stage.answers.next(asked)
         if not isinstance(found, Searched):
@@ -127,7 +127,7 @@ class ReplayedMemory(Memory):
         return tuple(about)
 
     async def _sealed(
-        self, note_id: str, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
+        self, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
     ) -> tuple[bytes, tuple[str, ...]]:
         """As it is: what was sealed then is compared as it was before that."""
         return raw, ()

@@ -93,6 +93,14 @@ class Filling:
                 standing = (epoch, None)
             return await self._follow(standing, until, progress)
 
+    async def drop(self, note_id: str, patience: timedelta) -> bool:
+        """Take a forgotten note out at once, however far behind the index is; False if another process is at it all the
+        time. Raises IndexUnusable, IndexDamaged."""
+        async with locked(self.index.folder, patience) as mine:
+            if mine:
+                await asyncio.to_thread(self.index.drop, note_id)
+            return mine
+
     async def _is_fresh(self) -> bool:
         """Whether the log has told nothing of notes since; looked up in one round trip, and at most a page of it."""
         standing = await asyncio.to_thread(self.index.standing) if self.index.exists else None

@@ -133,15 +133,17 @@ class Index:
             for note_id in (*forgotten, *expired, *(note.id for note in added)):
                 self._take_out(db, note_id, counts, change, urgent=note_id in urgent)
             self._put_in(db, added, counts, change)
-            db.executemany(
-                "INSERT INTO words VALUES (?, ?) ON CONFLICT (term) DO UPDATE SET notes = notes + excluded.notes",
-                [(term, count) for term, count in sorted(change.items()) if count],
-            )
-            db.executemany(
-                "DELETE FROM words WHERE term = ? AND notes <= 0", [(t,) for t, count in change.items() if count < 0]
-            )
             counts["position"] = position.entry
-            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", counts.items())
+            _keep(db, counts, change)
+        self.purge()
+
+    def drop(self, note_id: str) -> None:
+        """Take out a note that was forgotten, before its time comes in the log: that leaves the position as it is. For
+        who holds the lock. It is in no file any more afterwards."""
+        with self._writing() as db:
+            counts, change = self._counts(db), Counter[bytes]()
+            self._take_out(db, note_id, counts, change, urgent=True)
+            _keep(db, counts, change)
         self.purge()
 
     def purge(self) -> int:
@@ -309,6 +311,18 @@ class Index:
         if opened is not None and opened[0] == os.getpid():
             with suppress(sqlite3.Error):
                 opened[2].close()
+
+
+def _keep(db: sqlite3.Connection, counts: dict[str, int | str], change: Counter[bytes]) -> None:
+    """How many notes there are, and how many have each term."""
+    db.executemany(
+        "INSERT INTO words VALUES (?, ?) ON CONFLICT (term) DO UPDATE SET notes = notes + excluded.notes",
+        [(term, count) for term, count in sorted(change.items()) if count],
+    )
+    db.executemany(
+        "DELETE FROM words WHERE term = ? AND notes <= 0", [(t,) for t, count in change.items() if count < 0]
+    )
+    db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", counts.items())
 
 
 def _tokens(packed: bytes, marks: bytes) -> str:

@@ -64,6 +64,15 @@ class Question:
     async def told(self, vault: Vault | None) -> dict[str, Any]:
         """As an event of the search tells it: as it was asked, without `since`, which a program that asks the same once
         more may reckon anew. Of an encrypted flock only a name of it, which tells nobody anything who has no key."""
+        asked = self._asked()
+        return asked if vault is None else {"asked": (await vault.name_of(f"search/{_digest(asked)}")).hex()}
+
+    @property
+    def name(self) -> str:
+        """By which the same question is known again."""
+        return _digest(self._asked())
+
+    def _asked(self) -> dict[str, Any]:
         asked: dict[str, Any] = {"text": self.text}
         if self.tags:
             asked["tags"] = list(self.tags)
@@ -71,15 +80,7 @@ class Question:
             asked["author"] = self.author
         if self.limit != LIMIT:
             asked["limit"] = self.limit
-        return asked if vault is None else {"asked": (await vault.name_of(f"search/{_digest(asked)}")).hex()}
-
-
-def name_of(question: Question) -> str:
-    """By which a question is known."""
-    asked: dict[str, Any] = {"text": question.text, "tags": list(question.tags), "author": question.author}
-    if question.limit != LIMIT:
-        asked["limit"] = question.limit
-    return _digest({name: value for name, value in asked.items() if value})
+        return asked
 
 
 def name_of_told(told: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import NoPermissionError, ResponseError
 
 from ..client import CommandClient, ask_all_nodes, ask_one_node
-from ..errors import RoostError, SettingsError
+from ..errors import RoostError, ServerUnavailable, SettingsError
 from ..unavailable import FAILURES, explain
 from .roles import COMMANDS, ROLES, Role, patterns_of, rules_of
 
@@ -68,13 +68,13 @@ class Users:
         return sorted(found, key=lambda user: user.name)
 
     async def save(self) -> bool:
-        """Keep the users beyond a restart; False where the server has no file for them."""
+        """Keep the users beyond a restart; False where the server does not: it has no file for them."""
         try:
             await self._tell("ACL SAVE")
-        except RoostError as error:
-            if "not configured to use an ACL file" in str(error) or "not allowed" in str(error):
-                return False
+        except ServerUnavailable:
             raise
+        except RoostError:  # it has no file for them, or does not let anybody say so
+            return False
         return True
 
     async def _ask(self, *words: str) -> Any:

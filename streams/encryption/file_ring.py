@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,13 +19,16 @@ MAX_KEPT = 10_000
 """Keys that a process remembers. Each is looked at again before it is used: another process may have destroyed it."""
 MAX_FILE_BYTES = 64 * 1024
 MAGIC = b"roost-key-1\n"
-NONE = bytes(ID_BYTES + SECRET_BYTES)
+NO_ID, NO_SECRET = bytes(ID_BYTES), bytes(SECRET_BYTES)
+PATIENCE_S, PAUSE_S = 30.0, 0.01
+"""For who is at the keys of the vault, and between looks whether it still is."""
 
 Seen = tuple[int, int, int]
 
 
 class FileRing:
-    """As KeyRing. A file is what it begins with, the ID and the key (zeros: none), then the IDs of destroyed ones."""
+    """As KeyRing. A file is what it begins with, an ID and a key (zeros: none), then the IDs of destroyed ones. An ID
+    with zeros for its key was destroyed as well. What waits or writes does so in a thread."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -51,7 +56,12 @@ class FileRing:
         found = await self.find(vault, name)
         if isinstance(found, SubjectKey):
             return found
-        path = self._path(vault, name)
+        return await asyncio.to_thread(self._make, self._path(vault, name), key)
+
+    async def destroy(self, vault: str, name: str) -> bool:
+        return await asyncio.to_thread(self._destroy, self._path(vault, name))
+
+    def _make(self, path: Path, key: SubjectKey | None) -> SubjectKey:
         with _said(self.place), self._locked(path.parent):
             present = _read(path) if path.exists() else NoKey()  # another process may have been first
             if isinstance(present, SubjectKey):
@@ -61,24 +71,24 @@ class FileRing:
             _write(path, made)
             return made
 
-    async def destroy(self, vault: str, name: str) -> bool:
-        path = self._path(vault, name)
-        if not path.exists():
-            return False
-        with _said(self.place), self._locked(path.parent):
-            present = _read(path)
-            if isinstance(present, NoKey):
+    def _destroy(self, path: Path) -> bool:
+        with _said(self.place):
+            if not path.exists():
                 return False
-            # 1. The key's own bytes first, where they are: a file system may keep what a rename has replaced.
-            with path.open("r+b") as file:
-                file.seek(len(MAGIC))
-                file.write(NONE)
-                file.flush()
-                os.fsync(file.fileno())
-            # 2. Then the file as it is to be; whoever finds it half done finds no key either way.
-            _write(path, NoKey((*present.destroyed, present.id)))
-        self._kept.pop(path, None)
-        return True
+            with self._locked(path.parent):
+                present = _read(path)
+                if isinstance(present, NoKey):
+                    return False
+                # 1. The secret's own bytes, where they are: a file system may keep what a rename has replaced. Its ID
+                #    stays: a file that has that and no secret tells what was destroyed, should we be killed here.
+                with path.open("r+b") as file:
+                    file.seek(len(MAGIC) + ID_BYTES)
+                    file.write(NO_SECRET)
+                    file.flush()
+                    os.fsync(file.fileno())
+                # 2. Then the file as it is to be.
+                _write(path, NoKey((*present.destroyed, present.id)))
+                return True
 
     def _path(self, vault: str, name: str) -> Path:
         if not vault.isalnum() or not name.isalnum():
@@ -91,28 +101,42 @@ class FileRing:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            until = time.monotonic() + PATIENCE_S
+            while not _takes(lock):
+                if time.monotonic() > until:
+                    raise SettingsError(
+                        f"another process has been at the keys in {folder} for {PATIENCE_S:.0f} s: end it"
+                    )
+                time.sleep(PAUSE_S)  # in a thread
             yield
         finally:
             os.close(lock)
 
 
+def _takes(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _read(path: Path) -> SubjectKey | NoKey:
     with path.open("rb") as file:
         content = file.read(MAX_FILE_BYTES + 1)
-    body = content[len(MAGIC) :]
-    if not content.startswith(MAGIC) or len(body) % ID_BYTES or not len(NONE) <= len(body) <= MAX_FILE_BYTES:
+    body, least = content[len(MAGIC) :], ID_BYTES + SECRET_BYTES
+    if not content.startswith(MAGIC) or len(body) % ID_BYTES or not least <= len(body) <= MAX_FILE_BYTES:
         raise SettingsError(f"{path} holds no key of Roost: put the file back from a copy, or name its directory anew")
-    ids, key_id = body[len(NONE) :], body[:ID_BYTES]
+    key_id, secret, ids = body[:ID_BYTES], body[ID_BYTES:least], body[least:]
     destroyed = tuple(ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES))
-    if body[: len(NONE)] == NONE:
-        return NoKey(destroyed)
-    return SubjectKey(key_id, body[ID_BYTES : len(NONE)], destroyed)
+    if secret != NO_SECRET:
+        return SubjectKey(key_id, secret, destroyed)
+    return NoKey(destroyed if key_id == NO_ID else (*destroyed, key_id))
 
 
 def _write(path: Path, key: SubjectKey | NoKey) -> None:
     """All of it or nothing, safe on its disk when this returns: what is encrypted with a key that was lost is lost."""
-    present = key.id + key.secret if isinstance(key, SubjectKey) else NONE
+    present = key.id + key.secret if isinstance(key, SubjectKey) else NO_ID + NO_SECRET
     new = path.with_name(f".{path.name}.new")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(MAGIC + present + b"".join(key.destroyed))

@@ -152,6 +152,21 @@ async def test_terms_of_one_who_has_left_no_note_are_gone_too(flock: Flock, tmp_
     assert not any(author_term(CANARY) in path.read_bytes() for path in files_of(tmp_path))
 
 
+async def test_to_forget_takes_no_longer_where_the_index_is_far_behind(
+    flock: Flock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = await flock.memory.put("owls at night", key="gone")
+    await flock.memory.search("owls")
+    for number in range(5):
+        await flock.memory.put(f"owls {number}", key=f"late/{number}")
+    with monkeypatch.context() as patch:
+        patch.setattr(filling.Filling, "catch_up", None)  # the log is not read for it
+        await flock.memory.forget(gone.id)
+    assert not any(gone.id.encode() in path.read_bytes() for path in files_of(tmp_path))
+    found = await flock.memory.search("owls")
+    assert sorted(hit.key or "" for hit in found) == [f"late/{number}" for number in range(5)]
+
+
 async def test_where_nothing_was_searched_forgetting_makes_no_index(flock: Flock, tmp_path: Path) -> None:
     note = await flock.memory.put("owls")
     await flock.memory.forget(note.id)
@@ -252,7 +267,8 @@ async def test_a_full_disk_is_no_damage_and_what_was_forgotten_goes_all_the_same
     def full(*_: Any) -> None:
         raise IndexUnusable("database or disk is full")
 
-    monkeypatch.setattr(index.Index, "write", full)
+    for step in ("write", "drop"):
+        monkeypatch.setattr(index.Index, step, full)
     await flock.memory.put("owls", key="b")
     with capture_logs() as told:
         assert {hit.key for hit in await flock.memory.search("owls")} == {"a", "b"}

@@ -204,7 +204,10 @@ async def test_the_rules_are_printed_without_a_server(roost: RoostCommand) -> No
     assert not {"+@all", "+flushall", "+keys", "+config", "~*", "&*"} & set(done.out.split())
 
 
-@pytest.mark.parametrize(("content", "told"), [(b"short", "12 to"), (b"\xff\xfe" * 20, "password"), (b"", "12 to")])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"short", "12 to"), (b"\xff\xfe" * 20, "password"), (b"", "one line of text (--password-file)")],
+)
 async def test_a_file_that_holds_no_good_password_is_told_of(
     guarded: Guarded, tmp_path: Path, content: bytes, told: str
 ) -> None:
