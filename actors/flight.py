@@ -39,9 +39,9 @@ from .admission import admit
 from .ending import end
 from .failure import message_of
 from .heartbeat import Heartbeat
+from .marking import NOTHING_SAID, Said, mark_content
 from .models.errors import ModelError
 from .scope import Scope, entered
-from .sealing import seal_content
 from .traced import UNTRACED, Untraced, count_claim, trace_read, writing
 from .work import Computed, Work
 
@@ -70,8 +70,8 @@ class Job:
     """How many computations of this kind may go on in this process."""
     label: str | None = None
     """What is being computed, for people who look on."""
-    about: tuple[str, ...] = ()
-    """Whom its note is about, beside those whom its sources are about."""
+    said: Said = NOTHING_SAID
+    """What its note is to be said to be, beside what its sources are."""
     begun: float | None = None
     """When the work began, by the monotonic clock, if it was done before this claim."""
     began_ns: int = 0
@@ -350,7 +350,7 @@ class Flights:
         form, raw = to_stored(computed.content)
         reader = inner.reader
         sources = computed.sources if computed.sources is not None else tuple(inner.sources)
-        sealed, refs = await seal_content(inner.shard, raw, inner, sources, job.about)
+        sealed, marks = await mark_content(inner.shard, raw, inner, sources, job.said)
         stored = await self.notes.store(sealed)
         written = reader.event("note.written", f"key/{job.key}", event_id=self.notes.new_id())
         ttl_ms = job.ttl_ms
@@ -359,7 +359,7 @@ class Flights:
         record = NoteRecord(
             id=written.id, key=job.key, digest=stored.digest, size=stored.size, author=reader.actor, run=reader.run,
             tags=job.tags + computed.tags, sources=sources, form=form, written_ms=written.time_ms, ttl_ms=ttl_ms,
-            traceparent=span.traceparent, about=refs,
+            traceparent=span.traceparent, about=marks.about, trust=marks.trust, vouched=marks.vouched,
         )  # fmt: skip
         span.becomes(record.id, len(sources))
         ttl = None if ttl_ms is None else timedelta(milliseconds=ttl_ms)

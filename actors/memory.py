@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -37,6 +38,7 @@ from roost.streams.matching import Wanted, follow
 from roost.streams.merging import Since, start_in
 from roost.streams.note import NoteRecord, to_stored
 from roost.streams.notes import MAX_NOTE_BYTES, check_key
+from roost.streams.trust import LOWEST, Trust, check_label
 from roost.streams.unit import INLINE_BYTES, StoredContent, Unit
 
 from .admission import admit
@@ -46,8 +48,8 @@ from .edited import Edited
 from .flight import Flights, Job
 from .heartbeat import Heartbeat
 from .label import label_of
+from .marking import Marks, Said, check_said, mark_content
 from .scope import Scope, Staged, scope_of
-from .sealing import check_about, seal_content
 from .searched import Searched
 from .traced import UNTRACED, Untraced, count_claim, forgetting, trace_read, tracing_now, writing
 from .work import Work
@@ -126,24 +128,26 @@ class Memory(Searched):
 
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
-        sources: Iterable[str] | None = None, about: Iterable[str] = (),
+        sources: Iterable[str] | None = None, about: Iterable[str] = (), trust: Trust | None = None,
+        vouched: bool = False,
     ) -> Note:  # fmt: skip
         """Save content (text, bytes, or what JSON holds) as a note; under a key, it becomes what the key means.
 
         Within a handler the note is staged: it is written by the commit, together with all else the handler does.
         `sources` are IDs of notes it builds on; without them, those that were read before. In an encrypted flock
-        `about` names whom it is about, beside those whom its sources are about: see `forget_subject`. Raises
-        LimitExceeded, SubjectForgotten.
+        `about` names whom it is about, beside those whom its sources are about: see `forget_subject`. `trust` says how
+        far it may be believed (None: `unchecked`); it is lowered to that of its sources, unless it is `vouched` for.
+        Raises LimitExceeded, SettingsError, SubjectForgotten.
         """
-        scope, about = self.scope, self._about(about)
+        scope, said = self.scope, self._said(about, trust, vouched)
         if active.tracing is None:
-            return await self._put(scope, UNTRACED, content, key, ttl, tags, sources, about)
+            return await self._put(scope, UNTRACED, content, key, ttl, tags, sources, said)
         with writing(scope, key=key) as span:
-            return await self._put(scope, span, content, key, ttl, tags, sources, about)
+            return await self._put(scope, span, content, key, ttl, tags, sources, said)
 
     async def _put(
         self, scope: Scope, span: Writing | Untraced, content: Any, key: str | None, ttl: Ttl, tags: Iterable[str],
-        sources: Iterable[str] | None, about: tuple[str, ...],
+        sources: Iterable[str] | None, said: Said,
     ) -> Note:  # fmt: skip
         reader = scope.reader if span.traceparent is None else replace(scope.reader, traceparent=span.traceparent)
         form, raw = to_stored(content)
@@ -154,12 +158,12 @@ class Memory(Searched):
         subject = f"key/{check_key(key)}" if key is not None else "note/"
         event = reader.event("note.written", subject, event_id=self._shard.note_id(note_id))
         named = tuple(scope.sources if sources is None else sources)
-        sealed, refs = await self._sealed(raw, scope, named, about)
+        sealed, marks = await self._marked(raw, scope, named, said)
         digest = sha256(sealed).hexdigest()
         record = NoteRecord(
             id=event.id, key=key, digest=digest, size=len(sealed), author=reader.actor, run=reader.run,
             tags=_check_tags(tags), sources=named, form=form, ttl_ms=self._ttl_ms(ttl), written_ms=event.time_ms,
-            traceparent=span.traceparent, about=refs,
+            traceparent=span.traceparent, about=marks.about, trust=marks.trust, vouched=marks.vouched,
         )  # fmt: skip
         span.becomes(record.id, len(record.sources))
         event = _event_of(event, record)
@@ -173,14 +177,12 @@ class Memory(Searched):
             return note
         return await self._write(scope, note, event, sealed)
 
-    def _about(self, about: Iterable[str]) -> tuple[str, ...]:
-        return check_about(self._shard, about)
+    def _said(self, about: Iterable[str], trust: Trust | None, vouched: bool) -> Said:
+        return check_said(self._shard, about, trust, vouched)
 
-    async def _sealed(
-        self, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
-    ) -> tuple[bytes, tuple[str, ...]]:
-        """The content of a new note as it is to be stored, and the keys that it is stored under."""
-        return await seal_content(self._shard, raw, scope, sources, about)
+    async def _marked(self, raw: bytes, scope: Scope, sources: Sequence[str], said: Said) -> tuple[bytes, Marks]:
+        """The content of a new note as it is to be stored, and what its record says of it."""
+        return await mark_content(self._shard, raw, scope, sources, said)
 
     async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
         """Content that the commit will name: where that is."""
@@ -199,13 +201,14 @@ class Memory(Searched):
                 case _:
                     raise RoostError(f"a note was answered with {answer}")
 
-    async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
+    async def get(self, note_id: str, *, verified: bool | None = None, trust: Trust | None = None) -> Note:
         """The note of that ID. The read is logged. Raises NoteNotFound when it never was, expired, or was forgotten.
 
-        `verified` (None: as the flock was opened) compares its content with its digest, and that with the event in the
-        log that wrote it, which costs a round trip: raises ContentChanged.
+        `trust` is the lowest label that it may have: raises NotTrusted, and the note becomes no source of what is
+        written. `verified` (None: as the flock was opened) compares its content with its digest, and that with the
+        event in the log that wrote it, which costs a round trip: raises ContentChanged.
         """
-        note = await self._get(note_id)
+        note = await self._get(note_id, LOWEST if trust is None else check_label(trust))
         return await self._checked(note, verified)
 
     async def _checked(self, note: Note, verified: bool | None = None) -> Note:
@@ -217,17 +220,17 @@ class Memory(Searched):
 
         return await check_note(self._shard, note)
 
-    async def _get(self, note_id: str) -> Note:
+    async def _get(self, note_id: str, least: Trust = LOWEST) -> Note:
         scope, began_ns = self.scope, time.perf_counter_ns()
         if self.edited and (edited := self.edited.get(scope.reader.run or "")):
             note_id = edited.notes.get(note_id, note_id)
         draft = scope.draft(note_id)
         if draft is not None:
-            scope.remember(draft.note)
+            scope.remember(draft.note, least)
             return draft.note
         cached = self._cache.get(note_id)
         if cached is not None:
-            if scope.has_read_cached(cached) and active.tracing is not None:
+            if scope.has_read_cached(cached, least) and active.tracing is not None:
                 trace_read(scope, cached, how="read", asked="get", began_ns=began_ns)
             scope.took(began_ns)
             return cached
@@ -236,38 +239,38 @@ class Memory(Searched):
         scope.took(began_ns)
         if note is None:
             raise NoteNotFound(note_id)
-        scope.has_read(note)
+        scope.has_read(note, least)
         self._cache.add(note, asked)
         trace_read(scope, note, how="read", asked="get", began_ns=began_ns)
         return note
 
-    async def get_all(self, note_ids: Iterable[str]) -> list[Note]:
+    async def get_all(self, note_ids: Iterable[str], *, trust: Trust | None = None) -> list[Note]:
         """Several notes, in the order of their IDs. Raises NoteNotFound for the first that is not there."""
-        asked = list(note_ids)
+        asked, get = list(note_ids), partial(self.get, trust=trust)
         tracing = tracing_now()
         if tracing is None or len(asked) < 2:
-            return list(await asyncio.gather(*[self.get(note_id) for note_id in asked]))
+            return list(await asyncio.gather(*[get(note_id) for note_id in asked]))
         with tracing.gathers(self._shard.keys.flock, asked) as groups:
-            return list(await asyncio.gather(*groups.tasks(self.get)))
+            return list(await asyncio.gather(*groups.tasks(get)))
 
-    async def find(self, key: str, *, verified: bool | None = None) -> Note | None:
-        """The live note that the key means now, or None. The read, or the miss, is logged. `verified` as in `get`."""
-        note = await self._find(key)
+    async def find(self, key: str, *, verified: bool | None = None, trust: Trust | None = None) -> Note | None:
+        """The live note that the key means now, or None. The read, or the miss, is logged. The rest as in `get`."""
+        note = await self._find(key, LOWEST if trust is None else check_label(trust))
         return None if note is None else await self._checked(note, verified)
 
-    async def _find(self, key: str) -> Note | None:
+    async def _find(self, key: str, least: Trust) -> Note | None:
         scope, began_ns = self.scope, time.perf_counter_ns()
         draft = scope.draft_of(key)
         if draft is not None:
-            scope.remember(draft.note)
+            scope.remember(draft.note, least)
             return draft.note
         if self.edited and (instead := self._instead_of(key, scope)):
-            return await self._get(instead)
+            return await self._get(instead, least)
         asked = self._cache.asked()
         note = await self._notes.find(check_key(key), scope.reader)
         scope.took(began_ns)
         if note is not None:
-            scope.has_read(note)
+            scope.has_read(note, least)
             self._cache.add(note, asked)
             trace_read(scope, note, how="read", asked="find", began_ns=began_ns)
         return note
@@ -275,7 +278,7 @@ class Memory(Searched):
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
-        label: str | None = None, about: Iterable[str] = (),
+        label: str | None = None, about: Iterable[str] = (), trust: Trust | None = None, vouched: bool = False,
     ) -> Note:  # fmt: skip
         """The note of a key; if there is none, one of all who ask computes it, wherever they are; the others wait.
 
@@ -283,8 +286,8 @@ class Memory(Searched):
         exception is raised here and never shared: others then try themselves. If its process dies, another takes over
         within a lease. What it returns is content, or `Computed` with the work it took. `slots` bounds how many
         computations go on at once; who waits for another's takes none. `label` tells people what is being computed, in
-        up to 200 characters. `about` is as in `put`. Raises SelfWait when `compute` asks for its own key,
-        ComputeTimeout, LimitExceeded, SubjectForgotten.
+        up to 200 characters. `about`, `trust` and `vouched` are as in `put`. Raises SelfWait when `compute`
+        asks for its own key, ComputeTimeout, LimitExceeded, SettingsError, SubjectForgotten.
         """
         given: Any = compute  # not all programs are type-checked
         if not callable(given):
@@ -299,7 +302,7 @@ class Memory(Searched):
         ttl_ms = self._ttl_ms(ttl)
         job = Job(
             key=key, compute=compute, scope=scope, began_ns=began_ns, fresh=fresh, tags=_check_tags(tags), limit=limit,
-            slots=slots, about=self._about(about),
+            slots=slots, said=self._said(about, trust, vouched),
             ttl=None if ttl_ms is None else timedelta(milliseconds=ttl_ms), label=label_of(label),
         )  # fmt: skip
         if self._sharing == "cache":
@@ -342,11 +345,12 @@ class Memory(Searched):
         form, raw = to_stored(computed.content)
         event = reader.event("note.written", f"key/{job.key}", event_id=self._shard.note_id())
         sources = computed.sources or ()
-        sealed, refs = await seal_content(self._shard, raw, job.scope, sources, job.about)
+        sealed, marks = await mark_content(self._shard, raw, job.scope, sources, job.said)
         record = NoteRecord(
             id=event.id, key=job.key, digest=sha256(sealed).hexdigest(), size=len(sealed), author=reader.actor,
-            run=reader.run, tags=job.tags + computed.tags, sources=sources, form=form, about=refs,
-            written_ms=event.time_ms, ttl_ms=job.ttl_ms, traceparent=span.traceparent,
+            run=reader.run, tags=job.tags + computed.tags, sources=sources, form=form, about=marks.about,
+            trust=marks.trust, vouched=marks.vouched, written_ms=event.time_ms, ttl_ms=job.ttl_ms,
+            traceparent=span.traceparent,
         )  # fmt: skip
         span.becomes(record.id, len(record.sources))
         stored = await self._notes.store(sealed)

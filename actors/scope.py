@@ -14,8 +14,9 @@ from typing import Any, cast
 
 import orjson
 
-from roost.streams import Event, Note, Reader, ServerUnavailable, Shard, Writer
+from roost.streams import Event, Note, NoteRecord, NotTrusted, Reader, ServerUnavailable, Shard, Writer
 from roost.streams.answer import Answer
+from roost.streams.trust import LOWEST, TRUSTED, Trust, is_below, lower_of
 from roost.streams.unit import Unit
 
 MAX_SOURCES = 1000
@@ -28,6 +29,8 @@ MAX_LOGGED = 10_000
 
 MAX_TIMES = 64
 """Memory operations of a delivery of which it is recorded how long they took, the first ones."""
+
+UNMARKED = NoteRecord(id="")
 
 Drafts = dict[str, "Staged"]
 
@@ -52,10 +55,12 @@ class Scope:
     outside: bool = False
     computing: frozenset[str] = frozenset()
     sources: dict[str, None] = field(default_factory=A_DICT)
-    about: dict[str, tuple[str, ...]] = field(default_factory=A_DICT)
-    """Of those sources that are sealed: the keys that they are sealed under, as in their records."""
+    marked: dict[str, NoteRecord] = field(default_factory=A_DICT)
+    """The records of those sources of which something goes over to what is made from them."""
     about_before: set[str] = field(default_factory=A_SET)
     """The keys of sources of a handler that are no longer remembered each for itself."""
+    trust_before: Trust = TRUSTED
+    """The lowest label of these."""
     pending: list[Event] = field(default_factory=A_LIST)
     staged: Drafts | None = None
     drafts: Drafts = field(default_factory=A_DICT)
@@ -67,22 +72,23 @@ class Scope:
     _cached: dict[str, tuple[int, int]] = field(default_factory=A_DICT)
     _logged: dict[str, float] = field(default_factory=A_DICT)
 
-    def has_read(self, note: Note) -> None:
-        """The script that served it has logged it."""
+    def has_read(self, note: Note, least: Trust = LOWEST) -> None:
+        """The script that served it has logged it. Raises NotTrusted; then nothing that is written comes of it."""
         self.reads += 1
         self._mark(note.id)
-        self.remember(note)
+        self.remember(note, least)
 
-    def has_read_cached(self, note: Note) -> bool:
+    def has_read_cached(self, note: Note, least: Trust = LOWEST) -> bool:
         """A cache served it: to be logged, once a delivery, and outside handlers once a second, with a count. Whether
-        it is the first such read."""
+        it is the first such read. Raises NotTrusted, and that is logged, too."""
         self.reads += 1
-        self.remember(note)
+        first = False
         if self.outside or note.id not in self._logged:
             _, count = self._cached.get(note.id, (0, 0))
             self._cached[note.id] = (note.size, count + 1)
-            return count == 0
-        return False
+            first = count == 0
+        self.remember(note, least)
+        return first
 
     def took(self, since_ns: int) -> None:
         """A memory operation that was begun then has ended. Outside handlers nobody records it."""
@@ -97,18 +103,22 @@ class Scope:
             body = orjson.dumps({"note": note.id, "key": key, "how": "joined", "work": note.work})
             self.pending.append(self.reader.event("work.reused", f"note/{note.id}", body))
 
-    def remember(self, note: Note) -> None:
-        """Let the note be a source of what is written from now on."""
+    def remember(self, note: Note, least: Trust = LOWEST) -> None:
+        """Let the note be a source of what is written from now on. Raises NotTrusted where its label is lower than
+        that; then it is none."""
+        if least != LOWEST and is_below(note.record.trust, least):
+            raise NotTrusted(note.id, note.record.trust, least)
         self.sources.pop(note.id, None)
         self.sources[note.id] = None
-        if note.record.about:
-            self.about[note.id] = note.record.about
+        if note.record.is_marked:
+            self.marked[note.id] = note.record
         if len(self.sources) > MAX_SOURCES:
             oldest = next(iter(self.sources))
             del self.sources[oldest]
-            about = self.about.pop(oldest, ())
+            marked = self.marked.pop(oldest, UNMARKED)
             if not self.outside:  # what a handler writes is made from all that it has read
-                self.about_before.update(about)
+                self.about_before.update(marked.about)
+                self.trust_before = lower_of(self.trust_before, marked.trust)
 
     def draft(self, note_id: str) -> Staged | None:
         """The note of that ID that is not yet written, if this scope may see it."""
@@ -185,8 +195,9 @@ class Scope:
             outside=False,
             computing=self.computing | {key},
             sources=dict(self.sources) if not self.outside else {},
-            about=dict(self.about) if not self.outside else {},
+            marked=dict(self.marked) if not self.outside else {},
             about_before=set(self.about_before),
+            trust_before=self.trust_before,
             drafts={**self.drafts, **(self.staged or {})},
             times=self.times if not self.outside else [],
         )

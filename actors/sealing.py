@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
-
 from roost.streams import LimitExceeded, Note, SettingsError, Shard
 from roost.streams.encryption.sealed import MAX_ABOUT, Ref
-from roost.streams.keys import Keys
-from roost.streams.together import together
-
-from .scope import Scope
-
-AT_ONCE = 100
 
 
 def check_about(shard: Shard, about: Iterable[str]) -> tuple[str, ...]:
@@ -35,17 +27,14 @@ def check_about(shard: Shard, about: Iterable[str]) -> tuple[str, ...]:
 
 
 async def seal_content(
-    shard: Shard, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
+    shard: Shard, raw: bytes, about: Sequence[str], inherited: Iterable[str]
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Content as it is stored, and what its record's `about` says. Raises LimitExceeded, SubjectForgotten."""
+    """Content as it is stored, and what its record's `about` says: `inherited` is what those of its sources say.
+    Raises LimitExceeded, SubjectForgotten."""
     vault = shard.vault
     if vault is None:
         return raw, ()
-    refs = set(await vault.refs_of(about))
-    for source in await _about_of(shard, scope, sources):
-        refs |= {Ref.parse(text) for text in source}
-    if scope.about_before and list(sources) == list(scope.sources):
-        refs |= {Ref.parse(text) for text in scope.about_before}
+    refs = set(await vault.refs_of(about)) | {Ref.parse(text) for text in inherited}
     if len(refs) > 1:  # what a source that is about nobody adds is the flock's own key: it would protect nobody
         refs -= set(await vault.refs_of([""]))
     return await vault.seal(raw, refs)
@@ -55,24 +44,6 @@ async def sealed_again(shard: Shard, note: Note) -> bytes:
     """What is stored of a note, by its content: the same bytes, or the note is not what was stored."""
     vault = shard.vault
     return note.raw if vault is None else (await vault.seal(note.raw, map(Ref.parse, note.record.about)))[0]
-
-
-async def _about_of(shard: Shard, scope: Scope, sources: Sequence[str]) -> list[Sequence[str]]:
-    """Under which keys these notes are sealed. What the scope has not read is looked up; what is gone is nobody's."""
-    found: list[Sequence[str]] = [scope.about[source] for source in sources if source in scope.about]
-    unknown = [source for source in sources if source not in scope.about]
-    for first in range(0, len(unknown), AT_ONCE):
-        some = unknown[first : first + AT_ONCE]
-        bodies: list[bytes | None] = await together(
-            *[shard.command("HGET", _note_key(shard, source), "record") for source in some]
-        )
-        found += [orjson.loads(body).get("about", ()) for body in bodies if body is not None]
-    return found
-
-
-def _note_key(shard: Shard, note_id: str) -> str:
-    number = 0 if shard.placement is None else shard.placement.of_note(note_id)
-    return Keys(shard.keys.flock, number).key("note", note_id)
 
 
 def _as_any(value: object) -> Any:

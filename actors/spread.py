@@ -14,6 +14,7 @@ from roost.streams.matching import Wanted
 from roost.streams.merging import Since, merged
 from roost.streams.notes import check_key
 from roost.streams.placement import Placement
+from roost.streams.trust import Trust
 
 from .forgetting import ForgottenSubject, forget_subject
 from .memory import COMPUTE_LIMIT, FLOCK_DEFAULT, Memory, Ttl
@@ -35,7 +36,8 @@ class SpreadMemory(Memory):
 
     async def put(
         self, content: Any, *, key: str | None = None, ttl: Ttl = FLOCK_DEFAULT, tags: Iterable[str] = (),
-        sources: Iterable[str] | None = None, about: Iterable[str] = (),
+        sources: Iterable[str] | None = None, about: Iterable[str] = (), trust: Trust | None = None,
+        vouched: bool = False,
     ) -> Note:  # fmt: skip
         """As Memory's. A note without a key is where the handler's delivery is, or anywhere."""
         if key is not None:
@@ -44,22 +46,25 @@ class SpreadMemory(Memory):
             number = self.scope.shard.number
         else:
             number = self._placement.of(new_id())
-        return await self._memories[number].put(content, key=key, ttl=ttl, tags=tags, sources=sources, about=about)
+        return await self._memories[number].put(
+            content, key=key, ttl=ttl, tags=tags, sources=sources, about=about, trust=trust, vouched=vouched
+        )
 
-    async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
-        return await self._memories[self._placement.of_note(note_id)].get(note_id, verified=verified)
+    async def get(self, note_id: str, *, verified: bool | None = None, trust: Trust | None = None) -> Note:
+        return await self._memories[self._placement.of_note(note_id)].get(note_id, verified=verified, trust=trust)
 
-    async def find(self, key: str, *, verified: bool | None = None) -> Note | None:
-        return await self._of(key).find(key, verified=verified)
+    async def find(self, key: str, *, verified: bool | None = None, trust: Trust | None = None) -> Note | None:
+        return await self._of(key).find(key, verified=verified, trust=trust)
 
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
-        label: str | None = None, about: Iterable[str] = (),
+        label: str | None = None, about: Iterable[str] = (), trust: Trust | None = None, vouched: bool = False,
     ) -> Note:  # fmt: skip
         return await self._of(key).once(
-            key, compute, ttl=ttl, fresh=fresh, tags=tags, limit=limit, slots=slots, label=label, about=about
-        )
+            key, compute, ttl=ttl, fresh=fresh, tags=tags, limit=limit, slots=slots, label=label, about=about,
+            trust=trust, vouched=vouched,
+        )  # fmt: skip
 
     def search_in(self, home: Path) -> None:
         self._home = home

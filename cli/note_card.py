@@ -12,9 +12,10 @@ import click
 
 from roost.otel.span_links import SpanLinks
 from roost.projections import Ancestor, Branch, Lineage, OddData, RecordedWork, Use
-from roost.streams import Note
+from roost.streams import Note, NoteRecord
 from roost.streams.amounts import SHORT_ID, shorten_ids, show_iso, show_moment, show_size, show_span
 from roost.streams.printable import printable
+from roost.streams.trust import UNCHECKED
 
 from .json_lines import dump_safely
 from .terminal import foreign, is_plain, show, write
@@ -42,6 +43,8 @@ def as_json(note: Note | None, lineage: Lineage | None, links: SpanLinks) -> dic
             "tags": note.tags,
             "sources": note.sources,
             "about": record.about,
+            "trust": record.trust,
+            "vouched": record.vouched,
             "written": show_iso(record.written_ms),
             "expires_in_s": None if (left := _remaining(note)) is None else left.total_seconds(),
             "position": None if note.position is None else str(note.position),
@@ -94,6 +97,7 @@ def _record_table(note: Note) -> Any:
         "Expires": "never" if left is None else f"in {show_span(left)}",
         "Size": f"{show_size(note.size)} of {record.form}",
         "Tags": ", ".join(note.tags),
+        "Trust": show_trust(record),
         "Sealed": _show_keys(len(record.about)),
         "Sources": ", ".join(source[:SHORT_ID] for source in note.sources),
         "Work": "" if note.work is None else _show_work(note.work),
@@ -102,6 +106,12 @@ def _record_table(note: Note) -> Any:
         if fact:
             rows.add_row(name, foreign(fact, wrap=True))
     return rows
+
+
+def show_trust(record: NoteRecord) -> str:
+    """Its label, where it has one: for people."""
+    vouched = f", vouched for by {record.author or 'its author'}" if record.vouched else ""
+    return f"{record.trust}{vouched}" if record.trust != UNCHECKED or vouched else ""
 
 
 def _show_keys(count: int) -> str:
@@ -169,6 +179,8 @@ def _facts_of(note: Ancestor) -> str:
         facts.append(f"by {note.author}")
     if note.kind and note.kind != "work":
         facts.append(note.kind)
+    if note.trust is not None:
+        facts.append(note.trust)
     if note.fate != "unknown":
         facts.append(show_size(note.size))
     if note.fate != "kept":

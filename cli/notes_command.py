@@ -12,6 +12,8 @@ from .command import Command
 from .options import Common, common_options
 
 if TYPE_CHECKING:
+    from roost.streams import NoteRecord
+
     from .found_notes import FoundNote
     from .live_notes import LiveNote, NoteFilter
 
@@ -113,6 +115,8 @@ def as_json(note: LiveNote) -> dict[str, Any]:
         "digest": record.digest,
         "tags": record.tags,
         "sources": record.sources,
+        "trust": record.trust,
+        "vouched": record.vouched,
         "written": show_iso(record.written_ms),
         "age_s": note.age.total_seconds(),
         "expires_in_s": None if note.remaining is None else note.remaining.total_seconds(),
@@ -124,15 +128,18 @@ def _table(found: list[LiveNote]) -> Any:
 
     from .terminal import foreign, table
 
+    trust = _trust_column([note.record for note in found])
     made = table(
-        "ID", "Key", "Author", "Size", "Age", "Expires in", "Tags", right=("Size",), keep=("ID", "Age", "Expires in")
-    )
+        "ID", "Key", "Author", *trust, "Size", "Age", "Expires in", "Tags",
+        right=("Size",), keep=("ID", *trust, "Age", "Expires in"),
+    )  # fmt: skip
     for note in found:
         record = note.record
         made.add_row(
             foreign(record.id[:SHORT_ID], "bold"),
             foreign(shorten_ids(record.key or "")),
             foreign(record.author or ""),
+            *([record.trust] if trust else []),
             show_size(record.size),
             show_span(note.age),
             "never" if note.remaining is None else show_span(note.remaining),
@@ -146,7 +153,11 @@ def _table_of_hits(found: list[FoundNote]) -> Any:
 
     from .terminal import foreign, table
 
-    made = table("ID", "Score", "Key", "Author", "Age", "Where it fits", right=("Score",), keep=("ID", "Score", "Age"))
+    trust = _trust_column([each.note.record for each in found])
+    made = table(
+        "ID", "Score", "Key", "Author", *trust, "Age", "Where it fits",
+        right=("Score",), keep=("ID", "Score", *trust, "Age"),
+    )  # fmt: skip
     for each in found:
         record = each.note.record
         made.add_row(
@@ -154,7 +165,13 @@ def _table_of_hits(found: list[FoundNote]) -> Any:
             f"{each.hit.score:.2f}",
             foreign(shorten_ids(record.key or "")),
             foreign(record.author or ""),
+            *([record.trust] if trust else []),
             show_span(each.note.age),
             foreign(each.hit.snippet),
         )
     return made
+
+
+def _trust_column(records: list[NoteRecord]) -> tuple[str, ...]:
+    """Of a table that has notes with a label."""
+    return ("Trust",) if any(record.trust != "unchecked" for record in records) else ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from roost.streams.trust import Trust
+
 from .course import amounts
 from .figures import plain_money
 from .recorded import RecordedWork
@@ -58,6 +60,8 @@ class Ancestor:
     """What people call it: a document's name, a section's heading, what was asked of a model."""
     traceparent: str | None = None
     """The span that wrote it, where traces were asked for."""
+    trust: Trust | None = None
+    """Its label, where it has one."""
     work: RecordedWork | None = None
     """What computing it took."""
     uses: tuple[Use, ...] = ()
@@ -85,6 +89,7 @@ class Ancestor:
             "model": self.model,
             "label": self.label,
             "traceparent": self.traceparent,
+            "trust": self.trust,
             "work": None if self.work is None else _work_data(self.work),
             "uses": [use.to_data() | {"saved": _saved_data(self.saved(use))} for use in self.uses],
             "more_uses": self.more_uses,

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from roost.streams import Event, NoteRecord, Position
+from roost.streams.trust import trust_in
 
 from .recorded import Data, OddData, count_of, data_of, optional_text, text_of, texts_of
 
@@ -323,4 +324,6 @@ def record_from(data: Data) -> NoteRecord:
         written_ms=count_of(data, "written", 0),
         traceparent=span if isinstance(span, str) else None,
         about=texts_of(data, "about"),
+        trust=trust_in(data),
+        vouched=data.get("vouched") is True,
     )

@@ -11,6 +11,7 @@ RoostError
 ├── InboxFull                an append that an inbox has no room for; nothing was written
 ├── UndeclaredEvent          a payload whose type was never declared, or data that does not fit it
 ├── NoteNotFound             no such note, or it has expired or was forgotten
+├── NotTrusted               a note whose label is lower than its reader asks for
 ├── SubjectForgotten         what is about somebody whose key was destroyed: nobody can read it any more
 ├── ContentChanged           a note whose content is not what its event says; for who reads `verified`
 ├── ClaimError
@@ -103,6 +104,19 @@ class NoteNotFound(RoostError):
             f"there is no note {note_id!r}: it was never written in this flock, has expired, or was forgotten"
         )
         self.note_id = note_id
+
+
+class NotTrusted(RoostError):
+    """A note's label is lower than what its reader asks for; carries `note_id`, `trust` and `required`."""
+
+    def __init__(self, note_id: str, trust: str, required: str) -> None:
+        super().__init__(
+            f"note {note_id} is {trust}, and was asked for as {required}: `roost note {note_id} --lineage` tells what "
+            "it was made from; who has checked it writes it again with vouched=True"
+        )
+        self.note_id = note_id
+        self.trust = trust
+        self.required = required
 
 
 class SubjectForgotten(RoostError):

@@ -9,6 +9,7 @@ from typing import Any, cast
 import orjson
 
 from .position import Position
+from .trust import UNCHECKED, Trust, trust_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,15 @@ class NoteRecord:
     """The span that wrote it."""
     about: tuple[str, ...] = ()
     """The keys that its content is sealed under, all of which it takes to read it; none where it is stored as it is."""
+    trust: Trust = UNCHECKED
+    """How far it may be believed: never further than its sources, unless it is vouched for."""
+    vouched: bool = False
+    """Its author stands for the label, whatever its sources are."""
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether anything of it goes over to what is made from it."""
+        return self.trust != UNCHECKED or bool(self.about)
 
     def to_json(self) -> bytes:
         stored: dict[str, Any] = {"note": self.id, "digest": self.digest, "size": self.size, "written": self.written_ms}
@@ -51,6 +61,10 @@ class NoteRecord:
             stored["traceparent"] = self.traceparent
         if self.about:
             stored["about"] = self.about
+        if self.trust != UNCHECKED:
+            stored["trust"] = self.trust
+        if self.vouched:
+            stored["vouched"] = True
         return orjson.dumps(stored)
 
     @classmethod
@@ -69,6 +83,8 @@ class NoteRecord:
             written_ms=stored.get("written", 0),
             traceparent=stored.get("traceparent"),
             about=tuple(stored.get("about", ())),
+            trust=trust_in(stored),
+            vouched=stored.get("vouched") is True,
         )
 
 
@@ -110,6 +126,11 @@ class Note:
     @property
     def tags(self) -> tuple[str, ...]:
         return self.record.tags
+
+    @property
+    def trust(self) -> Trust:
+        """How far it may be believed: `untrusted`, `unchecked` or `trusted`."""
+        return self.record.trust
 
     @property
     def size(self) -> int:

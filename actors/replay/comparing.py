@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
@@ -83,13 +83,14 @@ async def _of_notes(
     contents: Contents,
 ) -> Difference | None:
     staged = redone.staged
+    known = redone.read | {each.note.id for each in staged}
     for number in range(max(len(recorded), len(staged))):
         field = f"note[{number}]"
         if number >= len(recorded):
             return Difference(field, None, _shown(staged[number]))
         if number >= len(staged):
             return Difference(field, await _content(recording, recorded[number], contents), None)
-        difference = await _of_note(recording, field, recorded[number], staged[number], contents)
+        difference = await _of_note(recording, field, recorded[number], staged[number], contents, known)
         if difference is not None:
             return difference
     return _of_sources(delivery, recorded, redone)
@@ -108,7 +109,7 @@ def _of_sources(delivery: RecordedDelivery, recorded: Sequence[NoteRecord], redo
 
 
 async def _of_note(
-    recording: Recording, field: str, recorded: NoteRecord, staged: Staged, contents: Contents
+    recording: Recording, field: str, recorded: NoteRecord, staged: Staged, contents: Contents, known: Set[str]
 ) -> Difference | None:
     new = staged.note.record
     if new.digest != recorded.digest or new.form != recorded.form:
@@ -120,6 +121,8 @@ async def _of_note(
         ("key", recorded.key, new.key),
         ("tags", list(recorded.tags), list(new.tags)),
     ]
+    if set(new.sources) == set(recorded.sources) and set(new.sources) <= known:  # otherwise nobody knows what it was
+        pairs += [("trust", recorded.trust, new.trust), ("vouched", recorded.vouched, new.vouched)]
     if new.ttl_ms != UNKNOWN_TTL_MS:
         pairs.append(("ttl_ms", recorded.ttl_ms, new.ttl_ms))
     return next((Difference(f"{field}.{name}", was, now) for name, was, now in pairs if was != now), None)

@@ -11,7 +11,9 @@ from roost.streams import Event, Note, NoteNotFound
 from roost.streams.matching import Wanted
 from roost.streams.merging import Since
 from roost.streams.notes import check_key
+from roost.streams.trust import LOWEST, Trust, check_label
 
+from ..marking import Marks, Said, check_label_said, known_of, marks_of
 from ..memory import COMPUTE_LIMIT, FLOCK_DEFAULT, Memory, Ttl
 from ..scope import Scope
 from ..searching.found import Found
@@ -38,41 +40,41 @@ class ReplayedMemory(Memory):
     def scope(self) -> Scope:
         return self._stage.scope
 
-    async def get(self, note_id: str, *, verified: bool | None = None) -> Note:
+    async def get(self, note_id: str, *, verified: bool | None = None, trust: Trust | None = None) -> Note:
         """As it was served then: what was refused was refused then."""
-        scope = self.scope
+        scope, least = self.scope, LOWEST if trust is None else check_label(trust)
         note_id = self._stage.recording.edited.notes.get(note_id, note_id)
         draft = scope.draft(note_id)
         if draft is not None:
-            scope.remember(draft.note)
+            scope.remember(draft.note, least)
             return draft.note
         if self._stage.answers.has(("get", note_id)):
             if self._stage.answers.next(("get", note_id)) is None:
                 raise NoteNotFound(note_id)
         elif note_id not in self._stage.recording.notes:
             raise self._stage.unanswered(f"get({note_id!r})")
-        return await self._opened(note_id)
+        return await self._opened(note_id, least)
 
-    async def find(self, key: str, *, verified: bool | None = None) -> Note | None:
-        scope = self.scope
+    async def find(self, key: str, *, verified: bool | None = None, trust: Trust | None = None) -> Note | None:
+        scope, least = self.scope, LOWEST if trust is None else check_label(trust)
         draft = scope.draft_of(key)
         if draft is not None:
-            scope.remember(draft.note)
+            scope.remember(draft.note, least)
             return draft.note
         if (instead := self._stage.recording.edited.keys.get(key)) is not None:
-            return await self.get(instead)
+            return await self.get(instead, trust=trust)
         if not self._stage.answers.has(("find", check_key(key))):
             known = self._stage.note_of(key)
             if known is None:
                 raise self._stage.unanswered(f"find({key!r})")
-            return await self._opened(known)
+            return await self._opened(known, least)
         found = self._stage.answers.next(("find", key))
-        return await self._opened(found) if isinstance(found, str) else None
+        return await self._opened(found, least) if isinstance(found, str) else None
 
     async def once(
         self, key: str, compute: Callable[[], Awaitable[Any]], *, ttl: Ttl = FLOCK_DEFAULT, fresh: bool = False,
         tags: Iterable[str] = (), limit: timedelta = COMPUTE_LIMIT, slots: asyncio.Semaphore | None = None,
-        label: str | None = None, about: Iterable[str] = (),
+        label: str | None = None, about: Iterable[str] = (), trust: Trust | None = None, vouched: bool = False,
     ) -> Note:  # fmt: skip
         """As Memory's; nothing is computed."""
         if not fresh and (instead := self._stage.recording.edited.keys.get(key)) is not None:
@@ -117,20 +119,22 @@ class ReplayedMemory(Memory):
     async def close(self) -> None:
         """Nothing is under way."""
 
-    async def _opened(self, note_id: str) -> Note:
+    async def _opened(self, note_id: str, least: Trust = LOWEST) -> Note:
         note = await self._stage.open_note(note_id)
         self.scope.reads += 1
-        self.scope.remember(note)
+        self.scope.remember(note, least)
         return note
 
-    def _about(self, about: Iterable[str]) -> tuple[str, ...]:
-        return tuple(about)
+    def _said(self, about: Iterable[str], trust: Trust | None, vouched: bool) -> Said:
+        return check_label_said(tuple(about), trust, vouched)
 
-    async def _sealed(
-        self, raw: bytes, scope: Scope, sources: Sequence[str], about: Sequence[str]
-    ) -> tuple[bytes, tuple[str, ...]]:
-        """As it is: what was sealed then is compared as it was before that."""
-        return raw, ()
+    async def _marked(self, raw: bytes, scope: Scope, sources: Sequence[str], said: Said) -> tuple[bytes, Marks]:
+        """As it is: what was sealed then is compared as it was before that. What it takes over is that of the sources
+        that the recording knows."""
+        known, unread = known_of(scope, sources)
+        notes = self._stage.recording.notes
+        recorded = [notes[source].record for source in unread if source in notes]
+        return raw, marks_of(scope, sources, said, [*known, *recorded])
 
     async def _upload(self, scope: Scope, digest: str, raw: bytes) -> None:
         """It stays here."""

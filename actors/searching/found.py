@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from roost.streams import NoteRecord
+from roost.streams.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Hit:
     @property
     def key(self) -> str | None:
         return self.record.key
+
+    @property
+    def trust(self) -> Trust:
+        """How far the note may be believed."""
+        return self.record.trust
 
 
 @dataclass(frozen=True, slots=True)

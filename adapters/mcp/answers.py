@@ -17,6 +17,7 @@ class NoteFacts(BaseModel):
     run: str | None = None
     tags: list[str] = []
     sources: list[str] = Field(default=[], description="IDs of the notes it was made from.")
+    trust: str = Field(default="unchecked", description="How far to believe it: untrusted, unchecked or trusted.")
     media_type: str
     size_bytes: int
     written_at: str = Field(description="UTC, by its author's clock.")

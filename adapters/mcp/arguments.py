@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,10 @@ class Remember(Arguments):
         default=None, max_length=1000,
         description="IDs of the notes it was made from; if not said, those that you have read.",
     )  # fmt: skip
+    trust: Literal["untrusted", "unchecked"] | None = Field(
+        default=None,
+        description="'untrusted' for what comes from outside, such as a page; what is made from it is so by itself.",
+    )
 
 
 class Recall(Arguments):

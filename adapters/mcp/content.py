@@ -53,8 +53,8 @@ def media_type_of(record: NoteRecord) -> str:
 def facts_of(record: NoteRecord) -> NoteFacts:
     return NoteFacts(
         id=record.id, uri=uri_of_note(record.id), key=record.key, author=record.author, run=record.run,
-        tags=list(record.tags), sources=list(record.sources), media_type=media_type_of(record),
-        size_bytes=record.size, written_at=time_of(record.written_ms),
+        tags=list(record.tags), sources=list(record.sources), trust=record.trust,
+        media_type=media_type_of(record), size_bytes=record.size, written_at=time_of(record.written_ms),
     )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ class Tools:
     async def remember(self, seat: Seat, asked: arguments.Remember) -> Answer:
         ttl = FLOCK_DEFAULT if asked.ttl_seconds is None else timedelta(seconds=asked.ttl_seconds)
         note = await self._flock.memory.put(
-            asked.content, key=asked.key, tags=asked.tags, ttl=ttl, sources=asked.sources
+            asked.content, key=asked.key, tags=asked.tags, ttl=ttl, sources=asked.sources, trust=asked.trust
         )
         return Answer(facts_of(note.record))
 

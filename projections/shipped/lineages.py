@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from roost.streams import Event, NoteNotFound
+from roost.streams.trust import UNCHECKED, Trust
 
 from ..descent import BREADTH, DEPTH, NOTES, Descent
 from ..lineage import Ancestor, Fate, Lineage, Use
@@ -51,6 +52,7 @@ class LineageRow:
     label: str | None = None
     span: str | None = None
     sources: tuple[str, ...] = ()
+    trust: Trust | None = None
     how: How | Literal["read"] | None = None
     count: int = 0
 
@@ -108,6 +110,7 @@ class Lineages(Projection[LineageRow]):
             written_ms=position.ms if position is not None else record.written_ms,
             tags=record.tags,
             sources=sources,
+            trust=record.trust if record.trust != UNCHECKED else None,
             kind=None,
             model=None,
             work=None,
@@ -226,7 +229,7 @@ async def _fetch(view: View[LineageRow], descent: Descent, note: str, *, forward
     facts = Ancestor(
         id=note, fate=row.fate, key=row.key, author=row.author, run=row.run, size=row.size, written_ms=row.written_ms,
         tags=row.tags, kind=row.work.kind if row.work else row.kind, model=row.work.model if row.work else row.model,
-        label=row.label, traceparent=row.span, work=row.work,
+        label=row.label, traceparent=row.span, work=row.work, trust=row.trust,
     )  # fmt: skip
     descent.know(
         facts,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         NotDone,
         Note,
         NoteNotFound,
+        NotTrusted,
         Position,
         RoostError,
         event,
@@ -62,6 +63,7 @@ __all__ = [
     "Memory",
     "ModelLimits",
     "NotDone",
+    "NotTrusted",
     "Note",
     "NoteNotFound",
     "Position",
@@ -78,8 +80,8 @@ __all__ = [
 ]
 
 _STREAMS = (
-    "Conflict", "ContentChanged", "EffectUnknown", "Event", "InboxFull", "ModelLimits", "NotDone", "Note",
-    "NoteNotFound", "Position", "RoostError", "event", "upcast",
+    "Conflict", "ContentChanged", "EffectUnknown", "Event", "InboxFull", "ModelLimits", "NotDone", "NotTrusted",
+    "Note", "NoteNotFound", "Position", "RoostError", "event", "upcast",
 )  # fmt: skip
 
 

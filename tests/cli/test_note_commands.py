@@ -195,3 +195,18 @@ async def _is_gone(flock: Flock, note_id: str) -> bool:
 
 def test_text_of_others_is_one_line_without_markup() -> None:
     assert foreign("[red]a[/]\nb\tc\x1b").plain == "[red]a[/]\\nb c\\x1b"
+
+
+async def test_labels_of_trust_are_shown_wherever_notes_are(roost: RoostCommand, flock: Flock) -> None:
+    page = await flock.memory.put("owls hunt", key="page", trust="untrusted", sources=())
+    made = await flock.memory.put("owls", key="made", sources=[page.id], trust="trusted", vouched=True)
+    table, listed, card, as_json, lineage, found = await asyncio.gather(
+        roost("notes"), roost("notes", "--json"), roost("note", made.id), roost("note", page.id, "--json"),
+        roost("note", made.id, "--lineage"), roost("notes", "--search", "owls"),
+    )  # fmt: skip
+    assert table.out.splitlines()[0].split() == ["ID", "Key", "Author", "Trust", "Size", "Age", "Expires", "in", "Tags"]
+    assert [(line["trust"], line["vouched"]) for line in listed.json_lines] == [("trusted", True), ("untrusted", False)]
+    assert "trusted, vouched for by tester" in card.out
+    assert (as_json.json["trust"], as_json.json["vouched"]) == ("untrusted", False)
+    assert any(page.id[:8] in line and "untrusted" in line for line in lineage.out.splitlines())
+    assert "Trust" in found.out.splitlines()[0]

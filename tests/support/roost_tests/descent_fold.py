@@ -84,6 +84,7 @@ class DescentFold(Descent):
             tags=record.tags,
             label=known.facts.label,
             traceparent=record.traceparent or event.traceparent,
+            trust=record.trust if record.trust != "unchecked" else None,
         )
         known.sources = tuple(dict.fromkeys(record.sources))
         for source in known.sources:
