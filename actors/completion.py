@@ -104,7 +104,8 @@ async def complete(
     opened, request = await open_inputs(memory, ask, notes)
 
     async def compute() -> Computed:
-        async with turnstile.passing(model.name, request.estimated_tokens()) as passage:
+        agent = memory.scope.reader.actor
+        async with turnstile.passing(model.name, request.estimated_tokens(), agent) as passage:
             called = await guard() if guard is not None else None
             try:
                 answer = await asked(model, request)

@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 
 from roost.streams import RoostError, SettingsError, Shard, new_id
-from roost.streams.permits import Hold, ModelLimits, Permits
+from roost.streams.permits import AGENT, ANYONE, Hold, ModelLimits, Permits
 
 from .heartbeat import Heartbeat
 from .models import Model, ModelBusy
@@ -73,25 +73,36 @@ class Turnstile:
         await self._permits.limit(model, limits)
 
     @asynccontextmanager
-    async def passing(self, model: str, tokens: int) -> AsyncGenerator[Passage]:
-        """Call the model within this block, which begins when it may. `tokens` is how many the call may take.
+    async def passing(self, model: str, tokens: int, agent: str | None = None) -> AsyncGenerator[Passage]:
+        """Call the model within this block, which begins when it may. `tokens` is how many the call may take; `agent`
+        is who calls, whose own limits are kept as well.
 
         A ModelBusy that is raised there and says for how long makes the whole flock wait for so long.
         """
-        passage, permit = Passage(), None
+        passage, permit = Passage(), new_id()
         await self._learn()
-        if self._permits.guards(model):
-            permit = new_id()
-            await self._wait(model, permit, tokens)
-            self._heartbeat.hold_permit(model, permit, CALL_LIMIT)
+        whose = f"{AGENT}{agent or ANYONE}"
+        # In this order everywhere: nobody waits in a circle.
+        async with self._through(whose, permit, tokens, passage), self._through(model, permit, tokens, passage):
+            try:
+                yield passage
+            except ModelBusy as error:
+                passage.pause = error.retry_after
+                raise
+
+    @asynccontextmanager
+    async def _through(self, name: str, permit: str, tokens: int, passage: Passage) -> AsyncGenerator[None]:
+        """With a permit for a model, or for an agent, where that is limited."""
+        is_guarded = self._permits.guards(name)
+        if is_guarded:
+            await self._wait(name, permit, tokens)
+            self._heartbeat.hold_permit(name, permit, CALL_LIMIT)
         try:
-            yield passage
-        except ModelBusy as error:
-            passage.pause = error.retry_after
-            raise
+            yield
         finally:
-            if permit is not None or passage.pause is not None:
-                await self._give_back(model, permit or new_id(), passage)
+            pause = None if name.startswith(AGENT) else passage.pause
+            if is_guarded or pause is not None:
+                await self._give_back(name, permit, Passage(passage.tokens, pause))
 
     async def _learn(self) -> None:
         """Appends to the other shards of a flock that has several do not tell of new limits."""
@@ -150,7 +161,8 @@ class Turnstile:
         now = time.monotonic()
         if now - since > LONG_S and now - gate.told > AGAIN_S:
             gate.told = now
-            log.warning("calls of a model wait for the flock's limits", model=model, why=hold.why,
+            whose = {"agent": model[1:]} if model.startswith(AGENT) else {"model": model}
+            log.warning("calls of a model wait for the flock's limits", **whose, why=hold.why,
                         waiting=gate.waiting, seconds=round(now - since))  # fmt: skip
 
 

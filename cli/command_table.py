@@ -51,7 +51,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Operate": (
         Entry("work", "Let the actors of a module work."),
         Entry("dead", "Look after deliveries that were given up."),
-        Entry("limits", "Limit what all processes together ask of a model."),
+        Entry("limits", "Limit what a model is asked, and what agents keep."),
         Entry("fork", "Go on from an earlier point of a run, anew."),
         Entry("resume", "Go on with a run that was interrupted."),
         Entry("views", "See how far projections have come, drop old ones."),

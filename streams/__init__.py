@@ -1,11 +1,13 @@
 """The log: events and their append, inboxes, claims, notes, expiry, settings, and the server they live on."""
 
+from .agent_limits import AgentLimits
 from .bell import Bell, Rung
 from .claims import CLAIM_LEASE, Claims
 from .client import CommandClient
 from .connection import Connection, connect
 from .errors import (
     AccessRefused,
+    AgentLimitExceeded,
     ClaimError,
     Closed,
     ComputeTimeout,
@@ -47,6 +49,8 @@ from .declaration import decode, encode, event, upcast
 __all__ = [
     "CLAIM_LEASE",
     "AccessRefused",
+    "AgentLimitExceeded",
+    "AgentLimits",
     "Bell",
     "ClaimError",
     "Claims",

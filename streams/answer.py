@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Literal
 
 from .position import Position
 
@@ -54,6 +55,18 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class Limited:
+    """An agent would have more notes in this shard than it may, or larger ones; nothing of the unit happened, or the
+    claim was not granted."""
+
+    agent: str
+    what: Literal["notes", "bytes"]
+    limit: int
+    held: int
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxFull:
     """What is to go to another shard finds no room in the outbox for that; nothing of the unit happened."""
 
@@ -91,7 +104,20 @@ class Granted:
     entry: str
 
 
-Answer = Written | Conflicted | Fenced | Stale | BlobMissing | Full | OutboxFull | Behind | Present | Held | Granted
+Answer = (
+    Written
+    | Conflicted
+    | Fenced
+    | Stale
+    | BlobMissing
+    | Full
+    | Limited
+    | OutboxFull
+    | Behind
+    | Present
+    | Held
+    | Granted
+)
 
 
 def parse_answer(line: bytes, shard: int) -> Answer:
@@ -111,6 +137,10 @@ def parse_answer(line: bytes, shard: int) -> Answer:
             return BlobMissing(words[1])
         case "full":
             return Full(words[3], int(words[2]), words[1] == "refuse")
+        case "limited":
+            limit, held, more, agent = text.split(" ", 5)[2:]
+            what: Literal["notes", "bytes"] = "notes" if words[1] == "notes" else "bytes"
+            return Limited(agent, what, int(limit), int(held), int(more))
         case "outbox":
             return OutboxFull(int(words[1]))
         case "behind":

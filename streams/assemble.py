@@ -6,7 +6,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from .script import script
+from .script import PRELUDES, script
 
 
 def assemble(folder: Path) -> list[Path]:
@@ -14,7 +14,7 @@ def assemble(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     names = [file.name for file in (files(__package__ or "") / "lua").iterdir() if file.name.endswith(".lua")]
     written: list[Path] = []
-    for name in sorted(set(names) - {"prelude.lua"}):
+    for name in sorted(set(names) - set(PRELUDES)):
         file = folder / name
         file.write_text(script(name.removesuffix(".lua"), clustered=True).text, "utf-8")
         written.append(file)

@@ -8,6 +8,7 @@ RoostError
 ├── Conflict                 a stale expected version; carries `current` and `expected`
 ├── OutcomeUnknown           an append whose answer was lost for good
 ├── LimitExceeded            an event, a note or a batch past its bound
+│   └── AgentLimitExceeded   a note of an agent that keeps as many as it may, or as large ones; nothing was written
 ├── InboxFull                an append that an inbox has no room for; nothing was written
 ├── UndeclaredEvent          a payload whose type was never declared, or data that does not fit it
 ├── NoteNotFound             no such note, or it has expired or was forgotten
@@ -26,7 +27,7 @@ RoostError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from .position import Position
@@ -78,6 +79,25 @@ class OutcomeUnknown(RoostError):
 
 class LimitExceeded(RoostError):
     """That is larger than Roost takes at once."""
+
+
+class AgentLimitExceeded(LimitExceeded):
+    """An agent keeps as much as it may in the memory, and nothing was written; carries how much that is."""
+
+    retryable = True
+    """Notes expire, and limits are raised."""
+
+    def __init__(self, agent: str, what: Literal["notes", "bytes"], *, limit: int, held: int, more: int) -> None:
+        kept = "bytes of notes" if what == "bytes" else "note" if limit == 1 else "notes"
+        super().__init__(
+            f"agent {agent} may keep {limit:,} {kept} and has {held:,}: {more:,} more are refused; forget some, let "
+            f"them expire, or raise its limit (roost limits --agent {agent} --{what})"
+        )
+        self.agent = agent
+        self.what = what
+        self.limit = limit
+        self.held = held
+        self.more = more
 
 
 class InboxFull(RoostError):

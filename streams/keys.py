@@ -49,6 +49,8 @@ KINDS = {
     "came": "hash: shard -> name of the last unit that came from its outbox",
     "lease": "string per fleet-wide job: who does it; expires",
     "budget": "hash per run: model calls and cost reserved so far; expires",
+    "allowed": "hash: 'own <agent>', or 'each' -> '<notes> <bytes>' that it may have in this shard, '-' for any number",
+    "counted": "hash: 'notes <agent>', 'bytes <agent>' that live; while any agent is limited",
     "permits": "sorted set per model: permits of calls under way, by the end of their leases in milliseconds",
     "calls": "sorted set per model: calls of the last minute, by their time in milliseconds; expires",
     "usage": "hash per model: call -> tokens; their sum, a pause, whose turn it is; expires",
@@ -97,7 +99,7 @@ def lua_names(text: str) -> str:
     there."""
     plain = {
         "log", "meta", "versions", "routes", "bounds", "keys", "refs", "deadlines", "expired", "later", "letters",
-        "parked", "came", "views", "marks", "last",
+        "parked", "came", "views", "marks", "last", "allowed", "counted",
     }  # fmt: skip
     lines = ["local P = string.sub(KEYS[1], 1, -4)", "local K = {"]
     used = set(re.findall(r"\bK\.(\w+)", text))

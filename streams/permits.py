@@ -11,6 +11,10 @@ from .errors import SettingsError
 from .shard import Shard
 
 MINUTE = timedelta(minutes=1)
+AGENT = "@"
+"""Before an agent's name, where names of models stand: its own calls, whichever models they ask."""
+ANYONE = "anyone"
+"""Who acts without a name."""
 Why = Literal["pause", "concurrent", "requests", "tokens"]
 
 
@@ -64,14 +68,20 @@ class Permits:
 
     def limits(self) -> dict[str, ModelLimits]:
         """The models that have limits, as this process has last seen it."""
-        return {model: ModelLimits.from_text(text) for model, text in self._shard.limits.items()}
+        limits = self._shard.limits.items()
+        return {model: ModelLimits.from_text(text) for model, text in limits if not model.startswith(AGENT)}
 
     def guards(self, model: str) -> bool:
-        """Whether calls of that model need a permit."""
-        return model in self._shard.limits
+        """Whether calls of that model, or of an agent as `@agent`, need a permit."""
+        if not model.startswith(AGENT):
+            return model in self._shard.limits
+        limits = self._shard.limits.get(model) or self._shard.limits.get(f"{AGENT}*")
+        return limits is not None and not limits.startswith("- - - ")
 
     async def limit(self, model: str, limits: ModelLimits | None) -> None:
-        """Set a model's limits for the whole flock, or take them away."""
+        """Set a model's limits for the whole flock, or take them away. Raises SettingsError."""
+        if model.startswith(AGENT):
+            raise SettingsError(f"{model!r} names no model: agents have limits of their own")
         await self._set(model, "" if limits is None else limits.to_text())
 
     async def _set(self, model: str, text: str, *, only_new: bool = False) -> None:
@@ -101,6 +111,12 @@ class Permits:
     async def at_once(self, model: str) -> int:
         """How many permits there are, with those of processes that have just died."""
         return int(await self._shard.command("ZCARD", self._shard.keys.key("permits", model)))
+
+    async def calls(self, model: str, window: timedelta) -> int:
+        """How many calls there were in the last window, where they are counted."""
+        now, _ = await self._shard.command("TIME")
+        since = int(now) * 1000 - _ms(window)
+        return int(await self._shard.command("ZCOUNT", self._shard.keys.key("calls", model), since, "+inf"))
 
 
 def _ms(span: timedelta) -> int:

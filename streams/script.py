@@ -17,6 +17,8 @@ SHEBANG = "#!lua"
 it is never done. `flags=allow-oom` behind it is for what must go on then, because it frees memory or needs none."""
 
 
+PRELUDES = ("prelude_limits.lua", "prelude.lua")
+"""What scripts share, in the order in which it stands before them."""
 SETTLED = """\
 -- A cluster that moves a slot key by key lets a script begin with half of its keys gone. Two keys that never exist,
 -- asked for together, are refused then at both ends of the way: so nothing is half read or half done.
@@ -40,7 +42,7 @@ class Script:
         body = (folder / f"{name}.lua").read_text("utf-8")
         if not body.startswith(SHEBANG):
             raise ValueError(f"{name}.lua does not begin with {SHEBANG}")
-        prelude = (folder / "prelude.lua").read_text("utf-8")
+        prelude = "\n\n".join((folder / name).read_text("utf-8").strip() for name in PRELUDES)
         self.name = name
         first, _, rest = body.partition("\n")
         needed, rest = _put_in(prelude, rest)

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The format of the log that this program writes, and the newest it reads."""
-CONFIRMED = frozenset({"subscribe", "forget", "release", "relay", "archived", "adopt", "bridge", "restore"})
+CONFIRMED = frozenset(
+    {"subscribe", "forget", "release", "relay", "archived", "adopt", "bridge", "restore", "limit_agent"}
+)
 """Scripts whose answer somebody relies on, beside the writer's: in a flock that is more durable than memory, they are
 safe before they are answered."""
 

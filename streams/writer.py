@@ -17,8 +17,8 @@ from redis import exceptions as redis_errors
 
 from roost.otel import active
 
-from .answer import Answer, Written, parse_answer
-from .errors import Closed, OutcomeUnknown
+from .answer import Answer, Limited, Written, parse_answer
+from .errors import AgentLimitExceeded, Closed, OutcomeUnknown
 from .event import new_id
 from .gates import Gates
 from .patience import NotConfirmed, explain, patiently
@@ -127,9 +127,9 @@ class Writer:
         `lead` is a unit that goes before it in the same call, with what must be in the log before the unit's effects;
         it stands even where the unit is refused.
 
-        Raises LimitExceeded, Closed, ServerFull, ServerUnavailable (nothing was written) or OutcomeUnknown. When the
-        caller is cancelled, a unit that is on its way to the server is written all the same; of one that waits, only
-        its lead.
+        Raises LimitExceeded, AgentLimitExceeded, Closed, ServerFull, ServerUnavailable (nothing was written) or
+        OutcomeUnknown. When the caller is cancelled, a unit that is on its way to the server is written all the same;
+        of one that waits, only its lead.
         """
         refuse_in_replay()
         unit.check()
@@ -325,6 +325,8 @@ def _tell(waiting: _Waiting, how: Answer | Exception) -> None:
     try:
         if waiting.answered.done():
             return
+        if isinstance(how, Limited):  # whoever has written it, nobody has another way than to tell
+            how = AgentLimitExceeded(how.agent, how.what, limit=how.limit, held=how.held, more=how.more)
         if isinstance(how, Exception):
             waiting.answered.set_exception(how)
         else:

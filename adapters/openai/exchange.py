@@ -50,7 +50,7 @@ class Exchange:
         self._request = request
         self._live = live
         self._crowd: Crowd = crowd_of(flock)
-        self._provider = ProviderCall(call, send, flock.turnstile, live=live)
+        self._provider = ProviderCall(call, send, flock.turnstile, flock.memory.scope.reader.actor, live=live)
         self._started_ms = time.time() * 1000
         self._started = time.monotonic()
 

@@ -45,7 +45,7 @@ class ProviderCall:
     live answer, or a whole one.
     """
 
-    def __init__(self, call: Call, send: Send, turnstile: Turnstile, *, live: bool) -> None:
+    def __init__(self, call: Call, send: Send, turnstile: Turnstile, agent: str | None, *, live: bool) -> None:
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.opened: asyncio.Future[httpx2.Response] = loop.create_future()
@@ -57,6 +57,7 @@ class ProviderCall:
         self._call = call
         self._send = send
         self._turnstile = turnstile
+        self._agent = agent
         self._live = live
         self._pieces: list[bytes] = []
         self._size = 0
@@ -69,7 +70,8 @@ class ProviderCall:
         """The answer as a note keeps it. Raises AnswerNotKept, or what the HTTP client raises."""
         self.begun.set_result(None)
         try:
-            async with self._turnstile.passing(self._call.label, estimated_tokens(self._call)) as passage:
+            tokens = estimated_tokens(self._call)
+            async with self._turnstile.passing(self._call.label, tokens, self._agent) as passage:
                 return await self._compute(passage)
         except AnswerNotKept as error:
             error.model = self._call.label

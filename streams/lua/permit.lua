@@ -2,12 +2,12 @@
 -- permit: let somebody call a model now, if the fleet's limits allow it; otherwise say for how long to wait.
 -- A permit is a lease: it ends by itself when its process is gone. A repeat of the call gets the same permit.
 -- KEYS[1]  the log
--- ARGV     1 model, 2 ID of the permit, 3 tokens that the call may take, 4 lease ms
+-- ARGV     1 model, or @ and an agent, 2 ID of the permit, 3 tokens that the call may take, 4 lease ms
 -- Answer   'ok' | 'wait' ms why: 'pause' (the provider asked for it), 'concurrent', 'requests' or 'tokens'
 
-local limits = call('HGET', K.meta, 'limits:' .. ARGV[1])
+local limits = limits_of(ARGV[1])
 if not limits then return { 'ok' } end
-local most_at_once, most_calls, most_tokens, window = string.match(limits, '^(%S+) (%S+) (%S+) (%d+)$')
+local most_at_once, most_calls, most_tokens, window = string.match(limits, '^(%S+) (%S+) (%S+) (%d+)')
 most_at_once, most_calls, most_tokens = tonumber(most_at_once), tonumber(most_calls), tonumber(most_tokens)
 window = tonumber(window)
 local permits, calls, usage = K.permits .. ARGV[1], K.calls .. ARGV[1], K.usage .. ARGV[1]

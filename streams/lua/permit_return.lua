@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- permit_return: a model's call has ended: another may be made, and what it took in truth counts from now on.
 -- KEYS[1]  the log
--- ARGV     1 model, 2 ID of the permit, 3 tokens that the call took ('' = as many as was thought),
+-- ARGV     1 model, or @ and an agent, 2 ID of the permit, 3 tokens that the call took ('' = as many as was thought),
 --          4 ms for which the provider wants to be left alone (0 = it does not)
 -- Answer   1 if the permit was still there, otherwise 0
 
@@ -9,7 +9,7 @@ local usage, calls = K.usage .. ARGV[1], K.calls .. ARGV[1]
 -- Some calls are quicker on their way than others. When this one came to the provider nobody knows, but not after its
 -- end: it counts from there, or from a twentieth of the window after it was let go.
 local begun = call('ZSCORE', calls, ARGV[2])
-local window = begun and string.match(call('HGET', K.meta, 'limits:' .. ARGV[1]) or '', '(%d+)$')
+local window = begun and string.match(limits_of(ARGV[1]) or '', '^%S+ %S+ %S+ (%d+)')
 if window then call('ZADD', calls, 'XX', math.floor(math.min(clock(), begun + window / 20)), ARGV[2]) end
 if ARGV[3] ~= '' then
   local thought = call('HGET', usage, ARGV[2]) -- nil when it has left the window

@@ -303,8 +303,9 @@ end
 
 -- Take a note out of the projection: its record, its deadline, its key if the key still means it.
 local function drop_note(id)
-  local key = call('HGET', K.note .. id, 'key')
-  if key and call('HGET', K.keys, key) == id then call('HDEL', K.keys, key) end
+  local known = call('HMGET', K.note .. id, 'key', 'counted', 'size')
+  if known[1] and call('HGET', K.keys, known[1]) == id then call('HDEL', K.keys, known[1]) end
+  if known[2] then uncount_note(known[2], known[3]) end
   call('ZREM', K.deadlines, id)
   call('DEL', K.note .. id)
 end
@@ -333,8 +334,8 @@ end
 
 -- The note of a part `n` of `write`, whose words begin at argv[i]. Its time to live runs from its claim, if it had one,
 -- or else from its event, by the time in the entry: some servers' clocks go on within a script, and the log must tell
--- the deadline. Digests that are named by one event less are added to `unnamed`.
-local function put_note(argv, i, entry, claimed, now, unnamed)
+-- the deadline. Digests that are named by one event less are added to `unnamed`. `counts`: notes of agents are counted.
+local function put_note(argv, i, entry, claimed, now, unnamed, counts)
   local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
   local deadline = ttl == '' and '' or (claimed or string.match(entry, '^%d+')) + tonumber(ttl)
   local before = call('HGET', K.note .. id, 'digest') or call('HGET', K.expired, id)
@@ -345,6 +346,7 @@ local function put_note(argv, i, entry, claimed, now, unnamed)
   end
   call('HSET', K.note .. id, 'record', argv[i + 5], 'digest', digest, 'size', argv[i + 3],
     'deadline', deadline, 'key', key, 'entry', entry, 'work', argv[i + 6])
+  if counts then count_note(id, argv[i + 5], argv[i + 3]) end
   if call('EXISTS', K.blob .. digest) == 0 then
     call('SET', K.blob .. digest, argv[i + 8])
   else

@@ -29,7 +29,11 @@ if #ids > 0 then
   local gone = {}
   for i, id in ipairs(ids) do
     gone[i] = F .. 'note/' .. id
-    if phase == 'done' and not live[i] then call('UNLINK', K.note .. id) end
+    if phase == 'done' and not live[i] then
+      local note = call('HMGET', K.note .. id, 'counted', 'size')
+      uncount_note(note[1], note[2])
+      call('UNLINK', K.note .. id)
+    end
   end
   if stored[4] then call('UNLINK', unpack(gone)) end
   call('ZREMRANGEBYRANK', listed, 0, #ids - 1)

@@ -8,7 +8,11 @@ local answer, gone = { '0', 0 }, 0
 for first = 2, #ARGV, 500 do
   local live = call('ZMSCORE', K.deadlines, unpack(ARGV, first, math.min(first + 499, #ARGV)))
   for i = 1, #live do
-    if not live[i] then gone = gone + call('UNLINK', K.note .. ARGV[first + i - 1]) end
+    if not live[i] then
+      local note = call('HMGET', K.note .. ARGV[first + i - 1], 'counted', 'size')
+      uncount_note(note[1], note[2])
+      gone = gone + call('UNLINK', K.note .. ARGV[first + i - 1])
+    end
   end
 end
 answer[2] = gone

@@ -29,11 +29,13 @@ if what ~= 'versions' then
   -- 1. Notes that differ.
   local ids = call('SPOP', F .. 'differing', 100)
   for _, id in ipairs(ids) do
-    local note = folded_note(F, id)
+    local note, before = folded_note(F, id), call('HMGET', K.note .. id, 'counted', 'size')
+    uncount_note(before[1], before[2])
     call('DEL', K.note .. id)
     if note then
       call('HSET', K.note .. id, 'record', note[1], 'digest', note[2], 'size', note[3], 'deadline', note[4],
         'key', note[5], 'entry', note[6], 'work', note[7])
+      if call('EXISTS', K.counted) == 1 then count_note(id, note[1], note[3]) end
     end
   end
   swapped = swapped + #ids

@@ -42,7 +42,7 @@
 --          'unknown'              this producer has expired or never was; nothing was written
 -- A unit's line: 'ok version entry version entry …' | 'conflict current entry' | 'fenced' | 'stale note' |
 --          'full wait|refuse limit inbox' | 'outbox shard' | 'behind name' | 'blob digest' | 'note id' |
---          'held ms entry owner' | 'claimed ms entry'
+--          'held ms entry owner' | 'claimed ms entry' | 'limited notes|bytes limit has more agent'
 
 local argv = ARGV -- a global costs a look-up each time
 local PAGE = 500 -- of what one command takes: `unpack` fails at thousands
@@ -271,12 +271,14 @@ if simple then
   return finish(lines)
 end
 
+-- prelude: author_of, size_of, standing_of, too_much, over_limit, at_limit, count_note, uncount_note
 -- prelude: clock, version_of, list_parked, add_attempt, entry_fields, park, postpone, fill, crowded
 -- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note, inbox_length, judge_passage, put_in, put_out
 
 -- 5. Judge every unit before the first write. What earlier units will change stands in these overlays.
 local now = clock()
 local version, settled, claims, bound, blobs, came = {}, {}, {}, {}, {}, {}
+local has = call('EXISTS', K.counted) == 1 and {} or nil -- what agents that are limited have
 
 local function load(subject)
   if not stored_version[subject] then
@@ -359,7 +361,7 @@ local function judge(from, to)
     end
     i = i + SIZES[part] + 1
   end
-  return near and crowded(near, argv, SIZES, from, to) or nil
+  return near and crowded(near, argv, SIZES, from, to) or has and over_limit(has, argv, SIZES, from, to) or nil
 end
 
 -- What the unit will have done, for those after it.
@@ -394,7 +396,7 @@ local function judge_claims(from, to, granted)
   while i <= to do
     local part = argv[i]
     if part == 'c' then
-      line = judge_claim(argv[i + 1], argv[i + 2], argv[i + 4])
+      line = judge_claim(argv[i + 1], argv[i + 2], argv[i + 4]) or has and at_limit(has, argv, i + 6) or nil
       if not line then
         granted[i] = true
         local subject = 'key/' .. argv[i + 1]
@@ -445,7 +447,7 @@ local function write(from, to, line)
     if part == 'e' then
       entry = put_event(i + 1)
     elseif part == 'n' then
-      put_note(argv, i + 1, entry, claimed, now, unnamed)
+      put_note(argv, i + 1, entry, claimed, now, unnamed, has)
     elseif part == 'D' then
       settle(argv[i + 1], argv[i + 3])
     elseif part == 'P' then

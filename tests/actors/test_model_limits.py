@@ -17,7 +17,8 @@ from roost_tests.waiting import wait_until
 from roost.actors import Flock
 from roost.actors.models import ModelBusy
 from roost.openai import AsyncOpenAI
-from roost.streams import ModelLimits
+from roost.streams import AgentLimits, ModelLimits, Reader
+from roost.streams.agent_limits import limit_agent
 
 Join = Callable[..., Awaitable[Flock]]
 MODEL = "openai/gpt-x"
@@ -204,3 +205,53 @@ async def test_a_claim_of_a_process_with_a_wrong_clock_lasts_as_long_as_any(
         await ahead.hear("computing")
         note = await flock.memory.once("k", lambda: asyncio.sleep(0, "ours"))
     assert note.text == "theirs"
+
+
+async def test_an_agents_calls_wait_for_its_own_limits_whichever_models_they_ask(provider: Start, join: Join) -> None:
+    server = await provider()
+    flock, other = await join(model=MODEL, agent="map"), await join(model=MODEL, agent="reduce")
+    window = timedelta(milliseconds=800)
+    await limit_agent([flock.shard], "map", AgentLimits(requests_per_minute=3, window=window), Reader("me"))
+    await flock.memory.put("anything")  # by which it learns of it
+    began = time.monotonic()
+    async with asyncio.timeout(60):
+        await asyncio.gather(*[flock.complete(f"{number}?") for number in range(7)])
+    assert time.monotonic() - began >= 2 * 0.75, "the seventh comes in the third window: it waits, and does not fail"
+    assert server.calls == 7
+    assert flock.turnstile.limits == {}, "models have none"
+    # Another agent has limits of its own, which here are none.
+    assert not await other.shard.command("EXISTS", other.shard.keys.key("calls", "@reduce"))
+    await asyncio.gather(*[other.complete(f"{number}, again?") for number in range(7)])
+    assert not await other.shard.command("EXISTS", other.shard.keys.key("calls", "@reduce"))
+
+
+async def test_each_agent_has_what_each_may_ask(provider: Start, join: Join) -> None:
+    server = await provider(latency=timedelta(milliseconds=50))
+    flocks = [await join(model=MODEL, agent=name) for name in ("a", "b")]
+    await limit_agent([flocks[0].shard], "*", AgentLimits(concurrent=1), Reader("me"))
+    for flock in flocks:
+        await flock.memory.put("anything")
+    await asyncio.gather(*[flock.complete(f"{flock} {number}?") for number in range(4) for flock in flocks])
+    assert server.calls == 8
+    assert server.most_at_once <= 2
+    await wait_until(lambda: no_permits_of(flocks[0], "@a"))
+
+
+async def no_permits_of(flock: Flock, name: str) -> bool:
+    return int(await flock.shard.command("ZCARD", flock.shard.keys.key("permits", name))) == 0
+
+
+async def test_openais_client_calls_as_an_agent(provider: Start, join: Join) -> None:
+    server = await provider(latency=timedelta(milliseconds=50))
+    flock = await join(agent="asker")
+    await limit_agent([flock.shard], "asker", AgentLimits(concurrent=2), Reader("me"))
+    await flock.memory.put("anything")
+    async with AsyncOpenAI(flock=flock, max_retries=0) as client:
+
+        async def ask(number: int) -> Any:
+            return await client.chat.completions.create(
+                model="gpt-x", messages=[{"role": "user", "content": f"{number}?"}]
+            )
+
+        await asyncio.gather(*[ask(number) for number in range(6)])
+    assert server.most_at_once == 2

@@ -106,6 +106,8 @@ async def test_events_are_about_what_is_documented(session: Session) -> None:
             assert event.subject == f"about/{event.data['about']}"
         elif event.type == "notes.searched":
             assert event.subject == f"actor/{event.actor}"
+        elif event.type == "agent.limited":
+            assert event.subject == f"actor/{event.data['agent']}"
         elif event.type == "log.sealed":
             assert event.subject == "actor/roost-seal"
         elif event.type.startswith(("timer.", "circuit.")):
@@ -136,7 +138,7 @@ def test_every_declared_event_is_documented_field_by_field() -> None:
 
 def is_form_of(name: str, field: str) -> bool:
     """A documented name may have a part in brackets that stands for a model's name or a number."""
-    pattern = re.escape(name).replace("<model>", "[a-z]+").replace("<lane>", r"\d+")
+    pattern = re.escape(name).replace("<model>", "[a-z]+").replace("<lane>", r"\d+").replace("<agent>", "[A-Za-z*]+")
     return re.fullmatch(pattern, field) is not None
 
 

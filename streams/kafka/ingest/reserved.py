@@ -8,12 +8,13 @@ FAMILIES = frozenset(
 """The first word of a type: all types that begin so, of a newer Roost's, too."""
 TYPES = frozenset(
     {
-        "batch.counted", "batch.mapped", "document.offered", "document.opened", "group.counted", "group.formed",
-        "group.reduced", "groups.listed", "job.finished", "job.shuffled", "missing.counted", "part.collected",
-        "notes.searched", "part.mapped", "part.offered", "stream.closed", "stream.counted", "subject.forgotten",
+        "agent.limited", "batch.counted", "batch.mapped", "document.offered", "document.opened", "group.counted",
+        "group.formed", "group.reduced", "groups.listed", "job.finished", "job.shuffled", "missing.counted",
+        "part.collected", "notes.searched", "part.mapped", "part.offered", "stream.closed", "stream.counted",
+        "subject.forgotten",
     }
 )  # fmt: skip
-"""Those whose first words are everybody's: of documents, map and reduce, of searches and of who was forgotten."""
+"""Those whose first words are everybody's: of documents, map and reduce, searches; of who was forgotten or limited."""
 SUBJECTS = frozenset({"about", "actor", "effect", "key", "model", "note", "run", "topic"})
 """The first word of a subject: what its last event is decides what Roost does."""
 

@@ -20,7 +20,8 @@ from roost.actors.models import EmptyAnswer, OfflineModel
 from roost.actors.report import RunStarted, end, follow, start, working
 from roost.projections import Projection, Rows
 from roost.projections.retention import archive
-from roost.streams import EffectUnknown, Event, NotDone, NoteNotFound, Reader, Unit
+from roost.streams import AgentLimits, EffectUnknown, Event, NotDone, NoteNotFound, Reader, Unit
+from roost.streams.agent_limits import limit_agent
 from roost.streams.archive.store import Store
 from roost.streams.dead import Release
 from roost.streams.declaration import event
@@ -347,6 +348,14 @@ async def _limit_models(session: Session) -> None:
     async with turnstile.passing("offline", 10):
         await session.look()  # while a call is under way
     await turnstile.limit("offline", None)
+    shards = [session.flock.shard]
+    await limit_agent(shards, "*", AgentLimits(notes=1000, requests_per_minute=1000), Reader("main"))
+    await limit_agent(shards, "main", AgentLimits(bytes=2**30), Reader("main"))
+    await session.flock.memory.put("counted")
+    await session.flock.shard.command("HSET", session.flock.shard.keys.key("counted"), " counting", "once more")
+    await session.look()
+    for agent in ("*", "main"):
+        await limit_agent(shards, agent, None, Reader("main"))
 
 
 async def _set_timers(session: Session) -> None:

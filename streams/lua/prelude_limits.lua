@@ -1,0 +1,104 @@
+-- prelude_limits: how many notes that live an agent may have, and how many bytes. It stands before the prelude.
+-- `allowed` has what each may have in this shard, `counted` what it has: that is kept only while anybody is limited. A
+-- note that has been counted bears its count and its agent, '<count> <agent>', and is taken off that count alone.
+
+-- Whose note it is. The record is taken apart only where it is not as it mostly is.
+local function author_of(record)
+  local author = string.match(record, '"author":%s*"([^"\\]*)"')
+  if not author then
+    local fine, data = pcall(cjson.decode, record)
+    author = fine and type(data) == 'table' and type(data.author) == 'string' and data.author or ''
+  end
+  return author ~= '' and author or 'anyone'
+end
+
+-- A size as text. It comes from whoever has written the note, and may be anything.
+local function size_of(text)
+  return text and #text < 16 and string.match(text, '^%d+$') or '0'
+end
+
+-- What an agent may have in this shard, and what it has.
+local function standing_of(agent)
+  local lines = redis.call('HMGET', K.allowed, 'own ' .. agent, 'each ' .. agent, 'each')
+  local notes, bytes = string.match(lines[1] or lines[2] or lines[3] or '', '^(%S+) (%S+)$')
+  local has = redis.call('HMGET', K.counted, 'notes ' .. agent, 'bytes ' .. agent)
+  return { notes = tonumber(notes) or math.huge, bytes = tonumber(bytes) or math.huge,
+    has_notes = tonumber(has[1] or 0), has_bytes = tonumber(has[2] or 0) }
+end
+
+-- The line of a unit by which an agent would have more than it may; nil when it may.
+local function too_much(agent, one, notes, bytes)
+  local what, may, has, more = 'notes', one.notes, one.has_notes, notes
+  if notes == 0 or has + notes <= may then what, may, has, more = 'bytes', one.bytes, one.has_bytes, bytes end
+  if more == 0 or has + more <= may then return nil end
+  return string.format('limited %s %.0f %.0f %.0f ', what, may, has, more) .. string.gsub(agent, '%c', ' ')
+end
+
+-- The line of a unit of `write` whose notes are too many, or too large, for who has written them; nil when they are not.
+-- `known` keeps what agents have, with the notes of the units before this one. What has come from another shard stays.
+local function over_limit(known, argv, sizes, from, to)
+  local i, has_come, more = from, false, {}
+  while i <= to do
+    local part = argv[i]
+    if part == 'I' then
+      has_come = true
+    elseif part == 'n' then
+      local agent, bytes = author_of(argv[i + 6]), tonumber(size_of(argv[i + 4]))
+      local wanted = more[agent] or { notes = 0, bytes = 0 }
+      local before = redis.call('HMGET', K.note .. argv[i + 1], 'counted', 'size')
+      if before[1] and string.match(before[1], ' (.*)$') == agent then -- its own, written again
+        bytes = math.max(0, bytes - tonumber(size_of(before[2])))
+      else
+        wanted.notes = wanted.notes + 1
+      end
+      wanted.bytes = wanted.bytes + bytes
+      more[agent] = wanted
+      known[agent] = known[agent] or standing_of(agent)
+    end
+    i = i + sizes[part] + 1
+  end
+  for agent, wanted in pairs(more) do
+    local line = not has_come and too_much(agent, known[agent], wanted.notes, wanted.bytes)
+    if line then return line end
+  end
+  for agent, wanted in pairs(more) do
+    known[agent].has_notes = known[agent].has_notes + wanted.notes
+    known[agent].has_bytes = known[agent].has_bytes + wanted.bytes
+  end
+  return nil
+end
+
+-- Who may have nothing more need not compute it: the line of a claim by such an agent, or nil. The claim's subject and
+-- type are at argv[i].
+local function at_limit(known, argv, i)
+  local agent = argv[i + 1] == 'work.claimed' and string.match(argv[i], '^actor/(.*)$')
+  if not agent then return nil end
+  known[agent] = known[agent] or standing_of(agent)
+  return too_much(agent, known[agent], 1, 1)
+end
+
+-- A note that has just been written, or was not counted yet.
+local function count_note(id, record, size)
+  local agent = author_of(record)
+  local count = redis.call('HGET', K.counted, ' count') or '-'
+  redis.call('HSET', K.note .. id, 'counted', count .. ' ' .. agent)
+  redis.call('HINCRBY', K.counted, 'notes ' .. agent, 1)
+  redis.call('HINCRBY', K.counted, 'bytes ' .. agent, size_of(size))
+end
+
+-- A note that leaves, by its fields `counted`, if it has been counted, and `size`.
+local function uncount_note(counted, size)
+  local count, agent = string.match(counted or '', '^(%S+) (.*)$')
+  if not count or redis.call('HGET', K.counted, ' count') ~= count then return end
+  if redis.call('HINCRBY', K.counted, 'notes ' .. agent, -1) <= 0 then
+    redis.call('HDEL', K.counted, 'notes ' .. agent, 'bytes ' .. agent)
+  else
+    redis.call('HINCRBY', K.counted, 'bytes ' .. agent, '-' .. size_of(size))
+  end
+end
+
+-- The limits of a model, or of an agent as '@agent', which may be those of each; false when there are none.
+local function limits_of(name)
+  local own = redis.call('HGET', K.meta, 'limits:' .. name)
+  return own or (string.byte(name) == 64 and redis.call('HGET', K.meta, 'limits:@*'))
+end
