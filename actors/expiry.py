@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from roost.streams import Notes, RoostError, Shard, new_id
+from roost.streams.agent_limits import count_notes
 
 log = structlog.get_logger(__name__)
 
@@ -28,5 +29,6 @@ async def expire_often(shards: Sequence[Shard]) -> None:
                     continue
                 while await Notes(shard).expire(EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
                     continue
+                await count_notes(shard)  # what somebody has begun who was killed
             except RoostError as error:
                 log.warning("expired notes could not be removed yet", error=str(error))

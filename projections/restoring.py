@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from roost.streams import Keys, NoteNotFound, Notes, Position, Reader, RoostError, SettingsError, Shard
+from roost.streams.agent_limits import restore_limits
 from roost.streams.client import CommandClient
 from roost.streams.durability import Durability, check
 from roost.streams.every_shard import find_shards
@@ -113,6 +114,8 @@ async def restore(reading: MirrorReading, shards: Sequence[Shard], flock: str) -
     for one in doing:
         reading.progress("notes", 0, 0)
         await rebuild(one.shard, "notes", shards=len(shards))
+    if doing:
+        await restore_limits(shards, RESTORER)
     # 3. It is there.
     for one in doing:
         await one.end()

@@ -9,12 +9,16 @@ from datetime import timedelta
 from typing import Any, Self
 
 import orjson
+import structlog
 
 from .errors import SettingsError
+from .matching import Wanted, matching
 from .notes import Reader
 from .permits import AGENT, MINUTE, ModelLimits
 from .routes import Routes
 from .shard import Shard
+
+log = structlog.get_logger(__name__)
 
 EACH = "*"
 """Stands for every agent that has no limits of its own."""
@@ -121,6 +125,25 @@ async def limit_agent(
             await shard.open()
     for shard in shards:
         await count_notes(shard)
+
+
+async def restore_limits(shards: Sequence[Shard], reader: Reader) -> None:
+    """Set the limits of which the log of a flock tells that was put together again: they are no part of its log."""
+    last: dict[str, AgentLimits | None] = {}
+    cursor, more = "0-0", True
+    while more:
+        page = await matching(shards[0], Wanted(types=("agent.limited",)), cursor)
+        for event in page.events:
+            try:
+                told = event.data["limits"]
+                agent = check_agent(event.data["agent"])
+                last[agent] = None if told is None else AgentLimits.from_data(told)
+            except (ValueError, KeyError, TypeError, AttributeError, SettingsError):
+                log.warning("an event of limits that cannot be read is passed over", position=str(event.position))
+        cursor, more = page.last or cursor, page.more
+    for agent, limits in last.items():
+        if limits is not None:
+            await limit_agent(shards, agent, limits, reader, silently=True)
 
 
 def check_agent(agent: str) -> str:

@@ -27,8 +27,20 @@ from roost.projections.mirror_reading import MirrorIncomplete, MirrorReading
 from roost.projections.restoring import Restored, find_bounds, make_flock, restore
 from roost.projections.retention import archive
 from roost.projections.verify import verify
-from roost.streams import Connection, Event, Keys, NoteNotFound, RoostError, ServerUnavailable, Shard, Unit
+from roost.streams import (
+    AgentLimits,
+    Connection,
+    Event,
+    Keys,
+    NoteNotFound,
+    Reader,
+    RoostError,
+    ServerUnavailable,
+    Shard,
+    Unit,
+)
 from roost.streams import event as declare
+from roost.streams.agent_limits import Held, limit_agent, limits_of_agents, read_held
 from roost.streams.archive.store import Store
 from roost.streams.durability import MEMORY
 from roost.streams.event import pairs
@@ -189,6 +201,29 @@ async def test_every_event_and_every_note_comes_back_as_it_was(
         states = [await shard.command("HGETALL", shard.keys.key("state", "Adder")) for shard in target]
         assert sorted(value for held in states for value in _flat(held)) == [b'4 {"n":24}'] * 3
     assert (await verify(target, content=True)).is_clean
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_limits_of_agents_come_back_with_what_they_have(
+    connection: Connection, server_url: str, flock_name: str, count: int
+) -> None:
+    origin, reader = await make(connection, flock_name, count), Reader("operator")
+    await limit_agent(origin, "gone", AgentLimits(notes=1), reader)
+    await limit_agent(origin, "gone", None, reader)
+    await limit_agent(origin, "*", AgentLimits(bytes=10**6), reader)
+    async with Flock.open(flock_name, server_url, agent="a") as flock:
+        notes = [await flock.memory.put(f"note {number}") for number in range(8)]
+        await flock.memory.forget(notes[0].id)
+    await limit_agent(origin, "a", AgentLimits(notes=9, requests_per_minute=60), reader)
+    messages = await mirror_of(origin)
+    target = await make_flock(connection.client, f"{flock_name}-back", messages.held, MEMORY)
+    await bring_back(messages, target)
+    assert await read_logs(target) == await read_logs(origin), "nothing was told once more"
+    await origin[0].open()
+    await target[0].open()
+    assert limits_of_agents(target[0]) == limits_of_agents(origin[0])
+    assert set(limits_of_agents(target[0])) == {"*", "a"}
+    assert await read_held(target) == await read_held(origin) == ({"a": Held(7, 42)}, True)
 
 
 class Cutting:

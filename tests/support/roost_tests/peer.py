@@ -212,9 +212,29 @@ async def ask(settings: dict[str, Any]) -> None:
     say(done=True)
 
 
+async def fill(settings: dict[str, Any]) -> None:
+    """Puts notes until one is refused, or as many as it is told."""
+    from roost.streams import AgentLimitExceeded
+
+    from .crew import open_flock
+
+    written = 0
+    async with open_flock(settings) as flock:
+        say(ready=os.getpid())
+        await told_to_go()
+        try:
+            for number in range(settings["count"]):
+                await flock.memory.put(f"{os.getpid()} {number}")
+                written += 1
+        except AgentLimitExceeded as error:
+            say(refused=str(error))
+    say(done=written)
+
+
 ROLES: dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, None]]] = {
     "ask": ask,
     "fetch": fetch,
+    "fill": fill,
     "give": give,
     "once": once,
     "shared": shared,
