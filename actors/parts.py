@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from roost.streams import (
     Bell,
@@ -22,6 +22,7 @@ from roost.streams import (
     Unit,
     Writer,
 )
+from roost.streams.agent_shares import AgentShares
 from roost.streams.dead_spread import SpreadParkedDeliveries
 from roost.streams.effects import subject_of_effect
 from roost.streams.merging import MergedLog
@@ -101,6 +102,9 @@ class Parts:
             memory, ringer = make(shard, writer, bell, heartbeat), Ringer(shard, writer, bell, self._lease)
             effects = Effects(shard, writer, heartbeat)
             self.all.append(Part(shard, writer, Notes(shard), Log(shard), bell, heartbeat, memory, ringer, effects))
+        shares = AgentShares([part.shard for part in self.all])
+        for part in self.all:
+            cast(SpreadingWriter, part.writer).shares = shares
         self.effects = SpreadEffects([part.effects for part in self.all], self.placement)
         self.dead = SpreadParkedDeliveries([part.shard for part in self.all], agent)
         self.memory = SpreadMemory([part.memory for part in self.all], self.placement)

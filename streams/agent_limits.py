@@ -12,6 +12,7 @@ import orjson
 import structlog
 
 from .errors import SettingsError
+from .event import new_id
 from .matching import Wanted, matching
 from .notes import Reader
 from .permits import AGENT, MINUTE, ModelLimits
@@ -111,9 +112,9 @@ async def limit_agent(
     check_agent(agent)
     data = orjson.dumps({"agent": agent, "limits": None if limits is None else limits.to_data()})
     meta = reader.event("agent.limited", "").meta()
-    text = "" if limits is None else limits.to_text()
+    text, name = "" if limits is None else limits.to_text(), new_id()
     for shard in shards:
-        share = "" if limits is None else limits.share(len(shards), shard.number)
+        share = "" if limits is None else f"{limits.share(len(shards), shard.number)} {name}"
         home = int(shard.number == 0)
 
         def make(routes: Routes, share: str = share, home: int = home) -> tuple[Any, ...]:

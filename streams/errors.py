@@ -87,7 +87,9 @@ class AgentLimitExceeded(LimitExceeded):
     retryable = True
     """Notes expire, and limits are raised."""
 
-    def __init__(self, agent: str, what: Literal["notes", "bytes"], *, limit: int, held: int, more: int) -> None:
+    def __init__(
+        self, agent: str, what: Literal["notes", "bytes"], *, limit: int, held: int, more: int, is_whole: bool = False
+    ) -> None:  # fmt: skip
         kept = "bytes of notes" if what == "bytes" else "note" if limit == 1 else "notes"
         super().__init__(
             f"agent {agent} may keep {limit:,} {kept} and has {held:,}: {more:,} more are refused; forget some, let "
@@ -98,6 +100,8 @@ class AgentLimitExceeded(LimitExceeded):
         self.limit = limit
         self.held = held
         self.more = more
+        self.is_whole = is_whole
+        """Whether other shards of the flock, if it has any, were found to have no room for it either."""
 
 
 class InboxFull(RoostError):

@@ -6,12 +6,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 
 import structlog
 
+from .agent_shares import MOST_MOVES, AgentShares
 from .answer import Answer, OutboxFull
-from .errors import Closed, ServerUnavailable
+from .errors import AgentLimitExceeded, Closed, ServerUnavailable
 from .outbox import OUTBOX_MOST, spread
 from .placement import Placement
 from .shard import Shard
@@ -31,6 +33,9 @@ class SpreadingWriter(Writer):
 
     def __init__(self, shard: Shard, placement: Placement, *, most: int = OUTBOX_MOST) -> None:
         super().__init__(shard)
+        self.shares: AgentShares | None = None
+        """Those of all shards, by which one gets what others can spare of an agent's limits."""
+        self._moving: set[asyncio.Task[None]] = set()
         self._number = shard.number
         self._placement = placement
         self._most = most
@@ -47,8 +52,17 @@ class SpreadingWriter(Writer):
         while lead is not None and len(self._leads) >= MOST_LEADS and not self._closed:
             self._lead_went.clear()
             await self._lead_went.wait()
+        moved = 0
         while True:
-            answer = await super().write(unit, lead=lead)
+            moves = 0 if self.shares is None else self.shares.moves
+            try:
+                answer = await super().write(unit, lead=lead)
+            except AgentLimitExceeded as refused:
+                if self.shares is None or moved == MOST_MOVES:
+                    raise
+                lead, moved = None, moved + 1  # the lead stands
+                await self.shares.make_room(self._shard, refused, moves)
+                continue
             if not isinstance(answer, OutboxFull):
                 return answer
             if time.monotonic() - started > self._patience_s:
@@ -64,6 +78,25 @@ class SpreadingWriter(Writer):
             return
         unit, lead = self._spread(unit), None if lead is None else self._spread(lead)
         super().post(unit, _Patient(self, unit, answered, time.monotonic() + self._patience_s), lead=lead)
+
+    def move(self, unit: Unit, patient: _Patient, refused: AgentLimitExceeded) -> None:
+        """Post a unit again when its shard has got more of an agent's limits, if others can spare it."""
+        shares = self.shares
+        if shares is None or self._closed:
+            patient.give_up(refused)
+            return
+
+        async def move() -> None:
+            try:
+                await shares.make_room(self._shard, refused, patient.moves)
+                patient.moves = shares.moves
+                super(SpreadingWriter, self).post(unit, patient)
+            except Exception as error:
+                patient.give_up(error)
+
+        task = asyncio.create_task(move(), name="roost shares", context=Context())
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
 
     def post_again(self, unit: Unit, patient: Answered, pause: float) -> None:
         """Post a unit after a pause, as it is."""
@@ -93,6 +126,8 @@ class SpreadingWriter(Writer):
         for handle in self._again:
             handle.cancel()
         self._lead_went.set()
+        while self._moving:
+            await asyncio.wait(self._moving)
         await super().close()
         if self._leads:
             log.error("what was read was not told to a shard that has no room for it", units=len(self._leads))
@@ -104,7 +139,7 @@ class SpreadingWriter(Writer):
 class _Patient:
     """Who is told how a posted unit ended, once it has found room."""
 
-    __slots__ = ("_answered", "_pause", "_unit", "_until", "_writer")
+    __slots__ = ("_answered", "_moved", "_pause", "_unit", "_until", "_writer", "moves")
 
     def __init__(self, writer: SpreadingWriter, unit: Unit, answered: Answered, until: float) -> None:
         self._writer = writer
@@ -112,6 +147,9 @@ class _Patient:
         self._answered = answered
         self._until = until
         self._pause = FIRST_PAUSE
+        self._moved = 0
+        self.moves = 0 if writer.shares is None else writer.shares.moves
+        """How often shares of agents had been moved when it was posted."""
 
     def done(self) -> bool:
         return self._answered.done()
@@ -125,8 +163,15 @@ class _Patient:
             self._writer.post_again(self._unit, self, self._pause * random.uniform(0.5, 1.0))
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
+    def give_up(self, error: Exception) -> None:
+        self._answered.set_exception(error)
+
     def set_exception(self, exception: Exception, /) -> None:
-        self._answered.set_exception(exception)
+        if not isinstance(exception, AgentLimitExceeded) or self._moved == MOST_MOVES:
+            self.give_up(exception)
+            return
+        self._moved += 1
+        self._writer.move(self._unit, self, exception)
 
 
 class _Lead:

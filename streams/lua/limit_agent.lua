@@ -2,8 +2,8 @@
 -- limit_agent: what an agent may do, from now on: '*' stands for each that has no limits of its own. What it has already
 -- stays, also where that is more.
 -- KEYS[1]  the log
--- ARGV     1 routes generation, 2 agent, 3 what it may have of notes and bytes in this shard, '<notes> <bytes>', '-' for
---          any number; '' takes its limits away, 4 '1' = this is the flock's first shard, which keeps and tells of 5 its
+-- ARGV     1 routes generation, 2 agent, 3 its share in this shard, '<notes> <bytes> <name of these limits>', '-' for any
+--          number; '' takes its limits away, 4 '1' = this is the flock's first shard, which keeps and tells of 5 its
 --          limits: '<calls at once> <calls a window> <tokens a window> <window ms> <notes> <bytes>' ('' as in 3), 6 meta,
 --          7 data and 8 routes of agent.limited, 9 '0' = the log tells of it already,
 --          10 '1' = the call is repeated: an earlier one may have been carried out
@@ -24,7 +24,7 @@ for i = 1, #lines, 2 do
   if agent == '*' and string.sub(lines[i], 1, 5) == 'each ' then
     call('HDEL', K.allowed, lines[i]) -- what was moved between shards, of limits that are no more
   else
-    is_limited = is_limited or lines[i + 1] ~= '- -'
+    is_limited = is_limited or string.sub(lines[i + 1], 1, 4) ~= '- - '
   end
 end
 if not is_limited then

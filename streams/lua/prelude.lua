@@ -334,8 +334,8 @@ end
 
 -- The note of a part `n` of `write`, whose words begin at argv[i]. Its time to live runs from its claim, if it had one,
 -- or else from its event, by the time in the entry: some servers' clocks go on within a script, and the log must tell
--- the deadline. Digests that are named by one event less are added to `unnamed`. `counts`: notes of agents are counted.
-local function put_note(argv, i, entry, claimed, now, unnamed, counts)
+-- the deadline. Digests that are named by one event less are added to `unnamed`. `known`: agents are limited.
+local function put_note(argv, i, entry, claimed, now, unnamed, known)
   local id, key, digest, ttl = argv[i], argv[i + 1], argv[i + 2], argv[i + 4]
   local deadline = ttl == '' and '' or (claimed or string.match(entry, '^%d+')) + tonumber(ttl)
   local before = call('HGET', K.note .. id, 'digest') or call('HGET', K.expired, id)
@@ -346,7 +346,7 @@ local function put_note(argv, i, entry, claimed, now, unnamed, counts)
   end
   call('HSET', K.note .. id, 'record', argv[i + 5], 'digest', digest, 'size', argv[i + 3],
     'deadline', deadline, 'key', key, 'entry', entry, 'work', argv[i + 6])
-  if counts then count_note(id, argv[i + 5], argv[i + 3]) end
+  if known then count_note(id, argv[i + 5], argv[i + 3], known) end
   if call('EXISTS', K.blob .. digest) == 0 then
     call('SET', K.blob .. digest, argv[i + 8])
   else
@@ -392,7 +392,8 @@ end
 
 -- Contents are held by name until the relay has brought them over. An entry's name has the token of its call, so that
 -- one that takes the place of another, lost by the server, is not mistaken for it.
-local function put_out(argv, i)
+local function put_out(argv, i, known)
+  if known then take_along(argv[i + 2]) end
   for digest in string.gmatch(argv[i + 3], '%x+') do
     call('PERSIST', K.blob .. digest)
     call('HINCRBY', K.refs, digest, 1)

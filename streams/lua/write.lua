@@ -271,7 +271,7 @@ if simple then
   return finish(lines)
 end
 
--- prelude: author_of, size_of, standing_of, too_much, over_limit, at_limit, count_note, uncount_note
+-- prelude: author_of, standing_of, change_share, notes_leaving, too_much, over_limit, at_limit, count_note, uncount_note
 -- prelude: clock, version_of, list_parked, add_attempt, entry_fields, park, postpone, fill, crowded
 -- prelude: unname_blob, drop_note, set_timer, unset_timer, push_of, put_note, inbox_length, judge_passage, put_in, put_out
 
@@ -473,7 +473,7 @@ local function write(from, to, line)
     elseif part == 'T' then
       set_timer(argv, i + 1, now)
     elseif part == 'O' then
-      put_out(argv, i + 1)
+      put_out(argv, i + 1, has)
     elseif part == 'i' then
       put_in(argv, i + 1)
     elseif part == 'I' then

@@ -352,6 +352,8 @@ async def _limit_models(session: Session) -> None:
     await limit_agent(shards, "*", AgentLimits(notes=1000, requests_per_minute=1000), Reader("main"))
     await limit_agent(shards, "main", AgentLimits(bytes=2**30), Reader("main"))
     await session.flock.memory.put("counted")
+    name = (await shards[0].run("share", "aside", "look"))[-1]
+    await shards[0].run("share", "aside", "give", 1, 1, name)  # as if a second shard had had it
     await session.flock.shard.command("HSET", session.flock.shard.keys.key("counted"), " counting", "once more")
     await session.look()
     for agent in ("*", "main"):
