@@ -48,9 +48,11 @@ async def find_agents(shards: Sequence[Shard], agent: str | None = None) -> list
     held, is_whole = await read_held(shards)
     counted = any(limits.notes or limits.bytes for limits in limited.values())
     permits, each = Permits(home), limited.get(EACH)
-    names = set(limited) | (set(held) if each is not None else set())
+    names = set(limited)
+    if each is not None:
+        names |= set(held)
     found: list[LimitedAgent] = []
-    for name in sorted(names if agent is None else names & {agent} | ({agent} if each is not None else set())):
+    for name in sorted(names if agent is None else names & {agent} if each is None else {agent}):
         limits = limited.get(name, each)
         if limits is None:
             continue

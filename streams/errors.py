@@ -96,7 +96,7 @@ class AgentLimitExceeded(LimitExceeded):
             f"them expire, or raise its limit (roost limits --agent {agent} --{what})"
         )
         self.agent = agent
-        self.what = what
+        self.what: Literal["notes", "bytes"] = what
         self.limit = limit
         self.held = held
         self.more = more

@@ -39,7 +39,7 @@ async def flock(join: Join) -> Flock:
 
 
 def shards_of(flock: Flock) -> list[Shard]:
-    return [writer._shard for writer in flock.writers]
+    return [writer._shard for writer in flock.writers]  # pyright: ignore[reportPrivateUsage]
 
 
 async def limit(flock: Flock, agent: str, **limits: Any) -> None:
